@@ -1,0 +1,1 @@
+//! `authgear-filter`: authenticates HTTP requests inside the proxy.

@@ -1,0 +1,1 @@
+//! What the filter is tested against and shown with.
