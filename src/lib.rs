@@ -1,1 +1,3 @@
 //! `authgear-filter`: authenticates HTTP requests inside the proxy.
+
+pub mod request;
