@@ -354,8 +354,9 @@ impl Drop for Process {
     }
 }
 
-/// `/ready` speaks of the configuration; the workers take connections a moment later.
-async fn is_ready(admin: SocketAddr) -> bool {
+/// Whether the Envoy with this admin address takes requests. Its `/ready` speaks of the configuration
+/// only; the workers take connections a moment later.
+pub async fn is_ready(admin: SocketAddr) -> bool {
     const WORKERS: &str = "/stats?filter=^listener_manager.workers_started$";
     let ready = client::try_send(admin, Protocol::Http1, Request::get("/ready")).await;
     if !ready.is_ok_and(|ready| ready.status == 200) {

@@ -1,0 +1,144 @@
+//! The configuration that Envoy is started with: the root `envoy.yaml` itself, or, where ports or
+//! the module lie elsewhere, a copy of it with those changed and nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use wasm_tests::envoy;
+
+use crate::ports::{Port, Ports};
+
+/// The path of the file to start Envoy with.
+pub(crate) fn prepare(ports: &Ports) -> Result<PathBuf, String> {
+    let original = envoy::workspace_dir().join("envoy.yaml");
+    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", original.display());
+    let yaml = fs::read_to_string(&original).map_err(|error| fail(&error))?;
+    let shipped: Value = yaml_serde::from_str(&yaml).map_err(|error| fail(&error))?;
+    let changed =
+        changed(&shipped, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
+    if changed == shipped {
+        return Ok(original);
+    }
+    let directory = envoy::target_dir().join("demo");
+    let copy = directory.join(format!("envoy-{}.json", ports[Port::Proxy]));
+    fs::create_dir_all(&directory)
+        .and_then(|()| fs::write(&copy, format!("{changed:#}")))
+        .map_err(|error| format!("{}: {error}", copy.display()))?;
+    Ok(copy)
+}
+
+/// A copy with these ports, and with this module unless it is the one that the file names.
+fn changed(shipped: &Value, ports: &Ports, module: &Path) -> Result<Value, String> {
+    const LISTENER: &str = "/static_resources/listeners/0";
+    const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+
+    let mut changed = shipped.clone();
+    let listener = at(&mut changed, LISTENER)?;
+    set_port(at(listener, "/address")?, ports[Port::Proxy])?;
+    set_port(at(&mut changed, "/admin/address")?, ports[Port::Admin])?;
+    for (cluster, port) in [
+        ("authgear", Port::Authgear),
+        ("authgear-resolver", Port::Resolver),
+        ("app", Port::App),
+    ] {
+        let cluster = named(at(&mut changed, "/static_resources/clusters")?, cluster)?;
+        let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+        set_port(at(cluster, endpoint)?, ports[port])?;
+    }
+
+    let filters = at(at(&mut changed, MANAGER)?, "/http_filters")?;
+    let plugin = at(named(filters, "authgear")?, "/typed_config/config")?;
+    let filename = at(plugin, "/vm_config/code/local/filename")?;
+    let named_module = filename
+        .as_str()
+        .ok_or("the module's filename is no string")?;
+    if envoy::workspace_dir().join(named_module) != module {
+        *filename = module.to_string_lossy().into();
+    }
+    let authgear = at(plugin, "/configuration/value/authgear")?;
+    set_url_port(at(authgear, "/endpoint")?, ports[Port::Proxy])?;
+    set_url_port(at(authgear, "/resolver_url")?, ports[Port::Resolver])?;
+    Ok(changed)
+}
+
+fn at<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Value, String> {
+    let found = value.pointer_mut(pointer);
+    found.ok_or_else(|| format!("nothing at {pointer}"))
+}
+
+fn named<'a>(list: &'a mut Value, name: &str) -> Result<&'a mut Value, String> {
+    let mut entries = list.as_array_mut().into_iter().flatten();
+    let found = entries.find(|entry| entry["name"] == name);
+    found.ok_or_else(|| format!("nothing is named {name}"))
+}
+
+fn set_port(address: &mut Value, port: u16) -> Result<(), String> {
+    *at(address, "/socket_address/port_value")? = port.into();
+    Ok(())
+}
+
+fn set_url_port(url: &mut Value, port: u16) -> Result<(), String> {
+    let text = url.as_str().unwrap_or_default();
+    let no_url = || format!("{text:?} is no URL");
+    let (scheme, rest) = text.split_once("://").ok_or_else(no_url)?;
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, _) = authority.rsplit_once(':').ok_or_else(no_url)?;
+    *url = format!("{scheme}://{host}:{port}{path}").into();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: &str = "target/wasm32-wasip1/release/authgear_filter.wasm";
+
+    fn shipped() -> Value {
+        let yaml = fs::read_to_string(envoy::workspace_dir().join("envoy.yaml")).unwrap();
+        yaml_serde::from_str(&yaml).unwrap()
+    }
+
+    fn ports(arguments: &[&str]) -> Ports {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        Ports::new(&arguments, |_| None).unwrap()
+    }
+
+    #[test]
+    fn the_default_ports_are_those_of_the_shipped_file() {
+        let module = envoy::workspace_dir().join(MODULE);
+        assert_eq!(changed(&shipped(), &ports(&[]), &module), Ok(shipped()));
+    }
+
+    #[test]
+    fn every_mention_of_a_port_follows() {
+        let ports = ports(&[
+            "--proxy-port",
+            "51000",
+            "--authgear-port",
+            "51001",
+            "--resolver-port",
+            "51002",
+            "--app-port",
+            "51003",
+            "--admin-port",
+            "51004",
+        ]);
+        let changed = changed(&shipped(), &ports, Path::new("/elsewhere.wasm")).unwrap();
+        let text = changed.to_string();
+        for old in ["8080", "3000", "3001", "8000", "9901", MODULE] {
+            assert!(!text.contains(old), "{old} is left in {text}");
+        }
+        for (new, times) in [
+            ("51000", 2),
+            ("51001", 1),
+            ("51002", 2),
+            ("51003", 1),
+            ("51004", 1),
+            ("http://localhost:51002/_resolver/resolve", 1),
+            ("/elsewhere.wasm", 1),
+        ] {
+            assert_eq!(text.matches(new).count(), times, "{new} in {text}");
+        }
+    }
+}

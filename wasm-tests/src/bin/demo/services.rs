@@ -1,0 +1,164 @@
+//! The demo's child processes: their log lines, and their end.
+
+use std::collections::VecDeque;
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// How many of its last lines are told of a service that ended.
+const LAST_LINES: usize = 15;
+/// Log lines that wait to be printed; a service that writes faster waits.
+const QUEUE: usize = 256;
+/// As wide as the longest name.
+const NAME_WIDTH: usize = 8;
+
+/// The services that run. Dropping it kills them.
+pub(crate) struct Services {
+    running: JoinSet<()>,
+    names: Vec<&'static str>,
+    last_lines: Vec<VecDeque<String>>,
+    stop: watch::Sender<()>,
+    report: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    coloured: bool,
+}
+
+enum Event {
+    Line(usize, String),
+    Ended(usize, io::Result<ExitStatus>),
+}
+
+impl Services {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        let (report, events) = mpsc::channel(QUEUE);
+        Self {
+            running: JoinSet::new(),
+            names: Vec::new(),
+            last_lines: Vec::new(),
+            stop: watch::Sender::new(()),
+            report,
+            events,
+            coloured: io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none(),
+        }
+    }
+
+    /// Starts one. Ctrl-C in the terminal does not reach it: its end is ours to bring about.
+    pub(crate) fn start(&mut self, name: &'static str, command: Command) -> Result<(), String> {
+        let child = tokio::process::Command::from(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let service = self.names.len();
+        self.names.push(name);
+        self.last_lines.push(VecDeque::new());
+        let stop = self.stop.subscribe();
+        self.running
+            .spawn(attend(service, child, self.report.clone(), stop));
+        Ok(())
+    }
+
+    /// Prints log lines until a service ends; returns what is to be said about that.
+    pub(crate) async fn watch(&mut self) -> String {
+        loop {
+            match self.events.recv().await {
+                Some(Event::Line(service, line)) => {
+                    self.print(service, &line);
+                    let last = &mut self.last_lines[service];
+                    if last.len() == LAST_LINES {
+                        last.pop_front();
+                    }
+                    last.push_back(line);
+                }
+                Some(Event::Ended(service, status)) => return self.obituary(service, status),
+                // We hold a sender ourselves, so this is no end of anything.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Kills all of them and waits until they are gone.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(());
+        // A service that waits for its lines to be printed is let go.
+        self.events.close();
+        while self.running.join_next().await.is_some() {}
+    }
+
+    fn print(&self, service: usize, line: &str) {
+        let name = format!("{:<NAME_WIDTH$} |", self.names[service]);
+        let mut out = io::stdout().lock();
+        let colour = 36 - service % 6; // cyan, magenta, blue, …
+        // Whoever reads may go away; the services stay.
+        let _unread = if self.coloured {
+            writeln!(out, "\x1b[{colour}m{name}\x1b[0m {line}")
+        } else {
+            writeln!(out, "{name} {line}")
+        };
+    }
+
+    fn obituary(&self, service: usize, status: io::Result<ExitStatus>) -> String {
+        let name = self.names[service];
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let mut text = format!("{name} ended ({status}), so everything is stopped.");
+        if !self.last_lines[service].is_empty() {
+            text.push_str(" Its last lines:");
+        }
+        for line in &self.last_lines[service] {
+            text.push_str("\n  ");
+            text.push_str(line);
+        }
+        text
+    }
+}
+
+/// Passes on what a service writes, and its end; kills it when told to stop.
+async fn attend(
+    service: usize,
+    mut child: tokio::process::Child,
+    report: mpsc::Sender<Event>,
+    mut stop: watch::Receiver<()>,
+) {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let life = async {
+        // Its last lines come before its end.
+        let ((), (), status) = tokio::join!(
+            lines(service, stdout, &report),
+            lines(service, stderr, &report),
+            child.wait(),
+        );
+        let _stopping = report.send(Event::Ended(service, status)).await;
+    };
+    tokio::select! {
+        () = life => {}
+        _ = stop.changed() => {
+            let _ended = child.kill().await;
+        }
+    }
+}
+
+async fn lines(
+    service: usize,
+    output: Option<impl AsyncRead + Unpin>,
+    report: &mpsc::Sender<Event>,
+) {
+    let Some(output) = output else { return };
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    // Bytes, because a log line that is no UTF-8 is no reason to stop reading.
+    while matches!(output.read_until(b'\n', &mut line).await, Ok(1..)) {
+        let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+        if report.send(Event::Line(service, text)).await.is_err() {
+            return;
+        }
+        line.clear();
+    }
+}
