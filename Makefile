@@ -1,0 +1,83 @@
+# Everything that is done with this repository. `make` alone lists it.
+#
+# A fresh Debian machine needs rustup, Python 3 and a C compiler; `make` gets the rest, into .tools
+# and target.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+# The targets run Cargo, which uses all cores by itself and locks its directory.
+.NOTPARALLEL:
+
+CARGO_DENY_VERSION := 0.20.2
+WASM_TARGET := wasm32-wasip1
+TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+MODULE := $(TARGET_DIR)/$(WASM_TARGET)/release/authgear_filter.wasm
+# What the tests and the demo run is what was built here, whatever the environment says.
+export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
+
+# Another Envoy than the pinned one: make test ENVOY=/usr/bin/envoy
+ENVOY ?=
+export ENVOY
+ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
+
+# Ports of the demo: make run PROXY_PORT=8081
+export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT APP_PORT ADMIN_PORT
+
+.PHONY: help setup build run test check advisories clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/bin/cargo-deny ## get Envoy and the tools (once)
+
+build: .tools/toolchain.stamp ## build the filter: a release .wasm
+	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
+
+run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
+	cargo build --locked -p wasm-tests --bins
+	@$(TARGET_DIR)/debug/demo
+
+test: check build $(ENVOY_READY) ## check everything, then run all tests, also in a real Envoy
+	cargo test --locked -p authgear-filter
+	cargo test --locked -p wasm-tests
+	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
+
+check: .tools/toolchain.stamp .tools/bin/cargo-deny ## format, lints, documentation, dependencies
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --target $(WASM_TARGET) -p authgear-filter --lib -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p authgear-filter
+	.tools/bin/cargo-deny --locked check bans licenses sources
+
+advisories: .tools/bin/cargo-deny ## look for known faults of dependencies (asks GitHub)
+	.tools/bin/cargo-deny --locked check advisories
+
+clean: ## remove what was built (tools stay: rm -r .tools)
+	cargo clean
+
+# The stamps are remade when what they were made from changes.
+
+# rustup installs what rust-toolchain.toml names by itself, unless it was told not to.
+.tools/toolchain.stamp: rust-toolchain.toml
+	@command -v rustup >/dev/null || { echo "rustup is missing: see https://rustup.rs" >&2; exit 1; }
+	@rustup run $(TOOLCHAIN) rustc --version 2>/dev/null || rustup toolchain install --profile minimal $(TOOLCHAIN)
+	rustup target add --toolchain $(TOOLCHAIN) $(WASM_TARGET)
+	rustup component add --toolchain $(TOOLCHAIN) rustfmt clippy
+	@mkdir -p .tools && touch $@
+
+.tools/envoy.stamp: wasm-tests/envoy-requirements.txt wasm-tests/install-envoy.sh
+	wasm-tests/install-envoy.sh .tools
+	@touch $@
+
+# Into a directory of its own, so that it does not overwrite or lock the project's.
+.tools/bin/cargo-deny: Makefile
+	@if [ "$$($@ --version 2>/dev/null)" != "cargo-deny $(CARGO_DENY_VERSION)" ]; then \
+		echo "cargo-deny $(CARGO_DENY_VERSION) is built once; this takes a few minutes"; \
+		CARGO_TARGET_DIR=.tools/build cargo install --locked --version $(CARGO_DENY_VERSION) --root .tools cargo-deny; \
+		rm -rf .tools/build; \
+	fi
+	@touch $@
