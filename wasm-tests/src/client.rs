@@ -43,11 +43,7 @@ pub async fn send_http2(address: SocketAddr, request: Request) -> Response {
 }
 
 /// Sends one request on a connection of its own, for tests in which it may fail.
-pub async fn try_send(
-    address: SocketAddr,
-    protocol: Protocol,
-    request: Request,
-) -> Result<Response, Error> {
+pub async fn try_send(address: SocketAddr, protocol: Protocol, request: Request) -> Result<Response, Error> {
     in_time(async {
         let mut connection = Connection::connect(address, protocol).await?;
         connection.exchange(request).await
@@ -127,18 +123,13 @@ impl Connection {
                 (Sender::Http1(sender), driver)
             }
             Protocol::Http2 => {
-                let (sender, driver) = http2::handshake(TokioExecutor::new(), io)
-                    .await
-                    .map_err(Error::Http)?;
+                let (sender, driver) =
+                    http2::handshake(TokioExecutor::new(), io).await.map_err(Error::Http)?;
                 let driver = tokio::spawn(async { drop(driver.await) });
                 (Sender::Http2(sender), driver)
             }
         };
-        Ok(Self {
-            address,
-            sender,
-            driver,
-        })
+        Ok(Self { address, sender, driver })
     }
 
     async fn exchange(&mut self, request: Request) -> Result<Response, Error> {
@@ -188,9 +179,7 @@ impl Request {
         let sendable = path.starts_with('/') && !path.contains('#') && path.parse::<Uri>().is_ok();
         assert!(sendable, "send the path {path:?} with client::raw");
         Self {
-            method: method
-                .parse()
-                .unwrap_or_else(|_| panic!("{method:?} is no method")),
+            method: method.parse().unwrap_or_else(|_| panic!("{method:?} is no method")),
             path: path.to_owned(),
             host: None,
             headers: Vec::new(),
@@ -205,10 +194,7 @@ impl Request {
 
     /// A POST with this body; its `Content-Length` is set.
     pub fn post(path: &str, body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            ..Self::new("POST", path)
-        }
+        Self { body: body.into(), ..Self::new("POST", path) }
     }
 
     /// Adds a header line. Lines of one name stay apart and in order. hyper writes names in lower
@@ -291,9 +277,7 @@ impl Response {
     /// When a value is not UTF-8.
     pub fn header_lines(&self, name: &str) -> Vec<&str> {
         let lines = self.headers.iter().filter(|(line, _)| line == name);
-        lines
-            .map(|(_, value)| std::str::from_utf8(value).expect("a header value in UTF-8"))
-            .collect()
+        lines.map(|(_, value)| std::str::from_utf8(value).expect("a header value in UTF-8")).collect()
     }
 
     /// The body as text.
@@ -426,10 +410,8 @@ mod tests {
 
     #[tokio::test]
     async fn repeated_answer_headers_are_kept_apart() {
-        let (address, _) = server(
-            b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nset-cookie: b\r\ncontent-length: 2\r\n\r\nok",
-        )
-        .await;
+        let (address, _) =
+            server(b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nset-cookie: b\r\ncontent-length: 2\r\n\r\nok").await;
         let response = send(address, Request::get("/")).await;
         assert_eq!(response.header_lines("set-cookie"), ["a", "b"]);
         assert_eq!(response.header("content-length"), Some("2"));
@@ -440,14 +422,8 @@ mod tests {
     async fn raw_bytes_are_sent_as_they_are() {
         let (address, received) = server(b"HTTP/1.0 400 Bad Request\r\n\r\nno").await;
         let response = raw(address, "GET /#x HTTP/1.0\r\nX-Mixed: 1\r\n\r\n").await;
-        assert_eq!(
-            (response.status(), response.body()),
-            (Some(400), &b"no"[..])
-        );
-        assert_eq!(
-            received.await.unwrap(),
-            "GET /#x HTTP/1.0\r\nX-Mixed: 1\r\n\r\n"
-        );
+        assert_eq!((response.status(), response.body()), (Some(400), &b"no"[..]));
+        assert_eq!(received.await.unwrap(), "GET /#x HTTP/1.0\r\nX-Mixed: 1\r\n\r\n");
     }
 
     #[tokio::test]

@@ -41,8 +41,6 @@ pub fn spawn(command: Command) -> io::Result<Child> {
     let gone = |_| io::Error::other("the thread that starts processes has ended");
     let (reply, child) = mpsc::channel();
     let orders = SPAWNER.lock().map_err(|_| gone(mpsc::RecvError))?.clone();
-    orders
-        .send((command, reply))
-        .map_err(|_| gone(mpsc::RecvError))?;
+    orders.send((command, reply)).map_err(|_| gone(mpsc::RecvError))?;
     child.recv().map_err(gone)?
 }

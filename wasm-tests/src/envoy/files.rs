@@ -38,10 +38,8 @@ pub fn binary() -> PathBuf {
 /// When it has not been built.
 pub fn filter_module() -> PathBuf {
     let path = env::var_os("AUTHGEAR_FILTER_WASM").filter(|path| !path.is_empty());
-    let path = path.map_or_else(
-        || target_dir().join("wasm32-wasip1/release/authgear_filter.wasm"),
-        PathBuf::from,
-    );
+    let path =
+        path.map_or_else(|| target_dir().join("wasm32-wasip1/release/authgear_filter.wasm"), PathBuf::from);
     assert!(
         path.is_file(),
         "{} is missing: run `make build`, or set AUTHGEAR_FILTER_WASM to a module of yours",
@@ -74,20 +72,13 @@ impl Files {
         // One test may start several, and a test of the same name may run in another process.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let test = thread::current()
-            .name()
-            .unwrap_or("main")
-            .replace("::", "-");
+        let test = thread::current().name().unwrap_or("main").replace("::", "-");
         let name = format!("{test}-{}-{count}", process::id());
 
         let directory = target_dir().join("envoy-logs");
         fs::create_dir_all(&directory).expect("the target directory is writable");
         let file = |extension: &str| directory.join(format!("{name}.{extension}"));
-        let files = Self {
-            configuration: file("json"),
-            admin: file("admin"),
-            log: file("log"),
-        };
+        let files = Self { configuration: file("json"), admin: file("admin"), log: file("log") };
         fs::write(&files.configuration, format!("{configuration:#}"))
             .expect("the target directory is writable");
         File::create(&files.log).expect("the target directory is writable");
@@ -96,10 +87,7 @@ impl Files {
 
     /// A handle that appends to the log.
     pub(super) fn log_writer(&self) -> File {
-        File::options()
-            .append(true)
-            .open(&self.log)
-            .expect("the log was created with the other files")
+        File::options().append(true).open(&self.log).expect("the log was created with the other files")
     }
 
     pub(super) fn log(&self) -> String {

@@ -145,11 +145,7 @@ impl Builder {
             .find(|listener| listener["name"] == LISTENER)
             .and_then(|listener| socket_address(&listener["local_address"]))
             .expect("Envoy lists its listener");
-        Envoy {
-            process,
-            admin,
-            address,
-        }
+        Envoy { process, admin, address }
     }
 
     /// Starts Envoy with a configuration that it must refuse; gives back its log.
@@ -184,12 +180,7 @@ impl Builder {
             .stderr(files.log_writer());
         match &self.log_level {
             Some(level) => command.args(["--log-level", level]),
-            None => command.args([
-                "--log-level",
-                "warning",
-                "--component-log-level",
-                "wasm:info",
-            ]),
+            None => command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]),
         };
         let child = process::spawn(command).expect("Envoy can be executed");
         Process { child, files }
@@ -262,10 +253,7 @@ impl Envoy {
         let end = Instant::now() + WAIT_TIMEOUT;
         while self.stats(name).await.get(name).copied() < Some(at_least) {
             let stats = self.stats(name).await;
-            assert!(
-                Instant::now() < end,
-                "{name} stays below {at_least}: {stats:?}"
-            );
+            assert!(Instant::now() < end, "{name} stays below {at_least}: {stats:?}");
             tokio::time::sleep(POLL).await;
         }
     }
@@ -375,8 +363,5 @@ async fn fetch(admin: SocketAddr, path: &str) -> Response {
 fn socket_address(address: &Value) -> Option<SocketAddr> {
     let address = &address["socket_address"];
     let port = u16::try_from(address["port_value"].as_u64()?).ok()?;
-    Some(SocketAddr::new(
-        address["address"].as_str()?.parse().ok()?,
-        port,
-    ))
+    Some(SocketAddr::new(address["address"].as_str()?.parse().ok()?, port))
 }

@@ -1,0 +1,197 @@
+//! Owns what a stand-in is started with: its project, users and clients.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How the stand-in behaves. The default is what tests want: free ports, the demo's users, no log.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the main server listens (login, `/oauth2/*`); port 0 takes a free one.
+    pub main: SocketAddr,
+    /// Where the resolver listens; port 0 takes a free one.
+    pub resolver: SocketAddr,
+    /// `scheme://host[:port]`, as users see it: `iss`, `aud`, and the host of the project.
+    /// `None`: `http://` and the main server's address.
+    pub public_origin: Option<String>,
+    /// Further hosts (with their port, if any) that the resolver knows the project by.
+    pub other_hosts: Vec<String>,
+    /// Authgear's `TRUST_PROXY`: believe `X-Forwarded-Host`, `X-Original-Host`, `X-Forwarded-Proto`.
+    pub trust_proxy: bool,
+    /// The hosted layout: the resolver's paths on the main server too.
+    pub resolver_on_main: bool,
+    /// The project's `http.cookie_prefix`.
+    pub cookie_prefix: String,
+    /// `Domain` of its cookies; `None` keeps them to the one host.
+    pub cookie_domain: Option<String>,
+    /// Send `x-authgear-session-acr` too, as older servers do.
+    pub session_acr: bool,
+    /// Turn the list of roles from answer to answer: their order is unspecified. Otherwise it is that of the
+    /// user, as in a JWT.
+    pub vary_role_order: bool,
+    /// How long access and ID tokens live.
+    pub token_lifetime: Duration,
+    /// Who can log in.
+    pub users: Vec<User>,
+    /// The apps that users log in to. The first one is the `client_id` of tokens.
+    pub clients: Vec<Client>,
+    /// Programs with an identity of their own (client credentials).
+    pub machines: Vec<MachineClient>,
+    /// Where the home page's link to the app goes.
+    pub app_path: String,
+    /// Print a line per request.
+    pub log: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            main: free_port,
+            resolver: free_port,
+            public_origin: None,
+            other_hosts: vec![],
+            trust_proxy: true,
+            resolver_on_main: false,
+            cookie_prefix: String::new(),
+            cookie_domain: None,
+            session_acr: false,
+            vary_role_order: false,
+            token_lifetime: Duration::from_secs(1800),
+            users: User::demo(),
+            clients: vec![Client::default()],
+            machines: vec![MachineClient::default()],
+            app_path: "/app".into(),
+            log: false,
+        }
+    }
+}
+
+/// Someone who can log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// `sub`, `x-authgear-user-id`, and the name to log in with.
+    pub id: String,
+    /// Said on the login page.
+    pub about: String,
+    /// `is_anonymous`.
+    pub anonymous: bool,
+    /// `is_verified`.
+    pub verified: bool,
+    /// `can_reauthenticate`.
+    pub can_reauthenticate: bool,
+    /// In the order in which they are sent.
+    pub roles: Vec<String>,
+    /// How sessions of this user are authenticated (RFC 8176).
+    pub amr: Vec<String>,
+    /// When sessions of this user say that they were authenticated.
+    pub authenticated: Authenticated,
+    /// Whether the user still is one.
+    pub status: Status,
+}
+
+impl User {
+    /// An unverified user without roles, who logs in with a password.
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            about: "not verified, no roles".into(),
+            anonymous: false,
+            verified: false,
+            can_reauthenticate: true,
+            roles: vec![],
+            amr: vec!["pwd".into()],
+            authenticated: Authenticated::AtLogin,
+            status: Status::Active,
+        }
+    }
+
+    /// The users of the demo: `alice` has all, `bob` little, `carol` neither roles nor amr, `guest` is
+    /// anonymous.
+    pub fn demo() -> Vec<Self> {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let alice = Self {
+            about: "verified, roles admin and editor, two factors".into(),
+            verified: true,
+            roles: texts(&["admin", "editor"]),
+            amr: texts(&["pwd", "otp", "mfa"]),
+            ..Self::new("alice")
+        };
+        let bob = Self::new("bob");
+        let carol = Self {
+            about: "verified, no roles, no amr".into(),
+            verified: true,
+            amr: vec![],
+            ..Self::new("carol")
+        };
+        let guest = Self {
+            about: "anonymous".into(),
+            anonymous: true,
+            can_reauthenticate: false,
+            amr: vec![],
+            ..Self::new("guest")
+        };
+        vec![alice, bob, carol, guest]
+    }
+}
+
+/// The time of authentication that a session states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authenticated {
+    /// When the session or token was made.
+    AtLogin,
+    /// The server's zero time: no header, and a negative `auth_time` in a JWT.
+    Never,
+    /// Unix seconds.
+    At(i64),
+}
+
+/// The account's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// May log in.
+    Active,
+    /// Disabled by an administrator: sessions stay, and are refused.
+    Disabled,
+    /// Gone: what is left of its sessions is refused.
+    Deleted,
+}
+
+/// An app that users log in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// Where a login may lead back to, exact, or a beginning and `*`. Besides, everything below the public
+    /// origin is allowed.
+    pub redirect_uris: Vec<String>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self { id: "demo-app".into(), redirect_uris: vec![] }
+    }
+}
+
+/// A program that gets tokens by its own secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineClient {
+    /// `client_id`.
+    pub id: String,
+    /// `client_secret`: a test double has no secret worth keeping.
+    pub secret: String,
+    /// The resource URIs that it may ask tokens for.
+    pub resources: Vec<String>,
+    /// The scopes that it may have; all of them unless it asks for less.
+    pub scopes: Vec<String>,
+}
+
+impl Default for MachineClient {
+    fn default() -> Self {
+        Self {
+            id: "demo-machine".into(),
+            secret: "demo-machine-secret".into(),
+            resources: vec!["https://api.example.com".into()],
+            scopes: vec!["read:orders".into(), "write:orders".into()],
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Owns the resolver: which session a request's credentials are, and the headers that say so.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::http::{HeaderMap, HeaderValue, header};
+
+use super::keys::Keys;
+use super::options::{Options, User};
+use super::origin::Origin;
+use super::world::{Credential, Found, Grant, World};
+
+/// What the resolver found out about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Resolution {
+    /// No credential, or only such as leave no trace.
+    NoSession,
+    /// A `session` cookie that is no good, or a user who was disabled or deleted.
+    Invalid {
+        /// A `session` cookie came along, and is to be cleared.
+        clear_cookie: bool,
+    },
+    /// A session, and what it was found by.
+    Valid(Box<(Grant, User)>, &'static str),
+}
+
+/// Tries the credentials in their order of precedence; one that is not known makes way for the next.
+pub(super) fn resolve(
+    headers: &HeaderMap,
+    world: &World,
+    keys: &Keys,
+    origin: &Origin,
+    options: &Options,
+    now: u64,
+) -> Resolution {
+    let cookie = |name: &str| cookie(headers, &format!("{}{name}", options.cookie_prefix));
+    let access = |token: &str| match access_token(token, keys, origin, now) {
+        Some(credential) => world.find(&credential, now),
+        None => Found::Nothing,
+    };
+    let session_cookie = cookie("session");
+    let attempts = [
+        ("bearer", bearer(headers).map(access)),
+        (
+            "app_session",
+            cookie("app_session").map(|value| world.find(&Credential::AppSession(value.into()), now)),
+        ),
+        ("app_access_token", cookie("app_access_token").map(access)),
+        ("session", session_cookie.map(|value| world.find(&Credential::Session(value.into()), now))),
+    ];
+    for (by, found) in attempts {
+        match found {
+            Some(Found::Session(grant, user)) => return Resolution::Valid(Box::new((grant, user)), by),
+            Some(Found::Barred) => return Resolution::Invalid { clear_cookie: session_cookie.is_some() },
+            Some(Found::Nothing) | None => {}
+        }
+    }
+    match session_cookie {
+        Some(_) => Resolution::Invalid { clear_cookie: true },
+        None => Resolution::NoSession,
+    }
+}
+
+impl Resolution {
+    /// The answer's headers, in the order of the table. `turn` counts the answers, for the order of roles.
+    pub(super) fn headers(
+        &self,
+        options: &Options,
+        origin: &Origin,
+        turn: &AtomicUsize,
+    ) -> Vec<(String, String)> {
+        let (grant, user) = match self {
+            Self::NoSession => return vec![],
+            Self::Invalid { clear_cookie } => {
+                let mut headers = vec![(name("session-valid"), "false".to_owned())];
+                headers.extend(clear_cookie.then(|| clearing("session", options, origin)));
+                return headers;
+            }
+            Self::Valid(session, _) => (&session.0, &session.1),
+        };
+        let mut headers = vec![
+            (name("session-valid"), "true".to_owned()),
+            (name("user-id"), user.id.clone()),
+            (name("user-anonymous"), user.anonymous.to_string()),
+            (name("user-verified"), user.verified.to_string()),
+            (name("user-can-reauthenticate"), user.can_reauthenticate.to_string()),
+        ];
+        let mut roles = user.roles.clone();
+        if !roles.is_empty() {
+            if options.vary_role_order {
+                let by = turn.fetch_add(1, Ordering::Relaxed) % roles.len();
+                roles.rotate_left(by);
+            }
+            headers.push((name("user-roles"), roles.join(",")));
+        }
+        headers.push((name("session-amr"), grant.amr.join(" ")));
+        headers
+            .extend(grant.authenticated_at.map(|time| (name("session-authenticated-at"), time.to_string())));
+        if options.session_acr {
+            headers.push((
+                name("session-acr"),
+                "http://schemas.openid.net/pape/policies/2007/06/multi-factor".into(),
+            ));
+        }
+        headers
+    }
+
+    /// For the log: no credential in it.
+    pub(super) fn summary(&self) -> String {
+        match self {
+            Self::NoSession => "no session".into(),
+            Self::Invalid { .. } => "session-valid=false".into(),
+            Self::Valid(session, by) => format!("user={} by={by}", session.1.id.escape_debug()),
+        }
+    }
+}
+
+/// A cookie of the project, to be set.
+pub(super) fn set_cookie(kind: &str, value: &str, options: &Options, origin: &Origin) -> (String, String) {
+    let domain =
+        options.cookie_domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let secure = if origin.is_secure() { "; Secure" } else { "" };
+    let name = format!("{}{kind}", options.cookie_prefix);
+    (
+        header::SET_COOKIE.to_string(),
+        format!("{name}={value}; Path=/{domain}; HttpOnly{secure}; SameSite=Lax"),
+    )
+}
+
+/// The same cookie, cleared.
+pub(super) fn clearing(kind: &str, options: &Options, origin: &Origin) -> (String, String) {
+    let (name, value) = set_cookie(kind, "", options, origin);
+    (name, format!("{value}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+/// The value of the first cookie of that name, whichever `Cookie` line it is in. As in the real server, quotes
+/// around a value do not count, and a value with bytes that RFC 6265 forbids is no cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
+    let pairs = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    let values = pairs.filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    values.filter_map(cookie_value).next()
+}
+
+/// What an access token is known by: itself, or the `jti` of a JWT that this server signed for itself.
+pub(super) fn access_token(token: &str, keys: &Keys, origin: &Origin, now: u64) -> Option<Credential> {
+    if !token.contains('.') {
+        return Some(Credential::Access(token.to_owned()));
+    }
+    let claims = keys.verify(token)?;
+    let origin = origin.to_string();
+    let for_us = match &claims["aud"] {
+        serde_json::Value::Array(list) => list.iter().any(|audience| *audience == origin),
+        single => *single == origin,
+    };
+    let live = claims["exp"].as_u64().is_some_and(|expires| now < expires);
+    (for_us && live).then(|| Some(Credential::Access(claims["jti"].as_str()?.to_owned()))).flatten()
+}
+
+/// The token of the first `Authorization` line, if it is a bearer token (RFC 6750, section 2.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+fn cookie_value(value: &[u8]) -> Option<&str> {
+    let unquoted = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+    let allowed = |byte: &u8| matches!(byte, 0x20..0x7f) && !b"\";\\".contains(byte);
+    unquoted.iter().all(allowed).then(|| std::str::from_utf8(unquoted).ok()).flatten()
+}
+
+fn name(short: &str) -> String {
+    format!("x-authgear-{short}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_by_their_whole_name_in_any_line() {
+        let lines: [&[u8]; 4] =
+            [b"app_session=1; xsession=2", b"session=\xff;session=\"3\"", b"a; =b; c=d=e", b"session=4"];
+        let headers: HeaderMap =
+            lines.map(|line| (header::COOKIE, HeaderValue::from_bytes(line).unwrap())).into_iter().collect();
+        for (name, expected) in [
+            ("session", Some("3")),
+            ("app_session", Some("1")),
+            ("c", Some("d=e")),
+            ("a", None),
+            ("none", None),
+        ] {
+            assert_eq!(cookie(&headers, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_bearer_scheme_counts_in_any_case() {
+        for (value, expected) in [
+            ("Bearer t", Some("t")),
+            ("bEARER t", Some("t")),
+            ("Basic t", None),
+            ("Bearer", None),
+            ("DPoP t", None),
+            ("Bearert", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
+            assert_eq!(bearer(&headers), expected, "{value}");
+        }
+    }
+}

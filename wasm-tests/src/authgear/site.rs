@@ -1,0 +1,473 @@
+//! Owns the two servers' routes: what is asked, and which answer it gets.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::http::{HeaderValue, Method, header, request};
+use hyper::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::options::{Client, MachineClient, Status, User};
+use super::tap::Endpoint;
+use super::world::{Credential, Found};
+use super::{Project, now, origin, pages, resolver};
+use crate::html;
+use crate::received::Received;
+use crate::serve::{self, Reply};
+
+const RESOLVER: [&str; 2] = ["/_resolver/resolve", "/resolve"];
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+const JWKS: &str = "/oauth2/jwks";
+
+/// Bytes of a form that are read.
+const MAX_BODY: usize = 64 * 1024;
+
+type Route = (&'static str, Method, fn(&Call<'_>) -> Reply);
+
+/// The main server's pages and endpoints. GET stands for HEAD too.
+const ROUTES: [Route; 15] = [
+    ("/", Method::GET, home),
+    ("/login", Method::POST, log_in),
+    ("/logout", Method::POST, log_out),
+    ("/tokens", Method::POST, token_page),
+    (DISCOVERY, Method::GET, discovery),
+    (JWKS, Method::GET, jwks),
+    ("/oauth2/authorize", Method::GET, authorize),
+    ("/oauth2/token", Method::POST, token),
+    ("/oauth2/revoke", Method::POST, revoke),
+    ("/stand-in/token", Method::POST, any_token),
+    ("/stand-in/revoke", Method::POST, |call| administer(call, "revoke")),
+    ("/stand-in/disable", Method::POST, |call| administer(call, "disable")),
+    ("/stand-in/enable", Method::POST, |call| administer(call, "enable")),
+    ("/stand-in/delete", Method::POST, |call| administer(call, "delete")),
+    ("/stand-in/rotate-key", Method::POST, rotate_key),
+];
+
+/// Answers a request to the main server.
+pub(super) async fn main(project: Arc<Project>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    let (head, body) = request.into_parts();
+    let reply = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => answer(&project, &head, &body.to_bytes(), peer).await,
+        Err(error) => text(StatusCode::PAYLOAD_TOO_LARGE, format!("this body cannot be read: {error}")),
+    };
+    log(&project, "main", &head, &reply);
+    reply
+}
+
+/// Answers a request to the resolver.
+pub(super) async fn resolver(project: Arc<Project>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    let (head, mut body) = request.into_parts();
+    let mut length = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        length += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    let reply = if RESOLVER.contains(&head.uri.path()) {
+        resolve(&project, &head, length, peer).await
+    } else {
+        text(StatusCode::NOT_FOUND, "the stand-in's resolver knows /_resolver/resolve and /resolve only")
+    };
+    log(&project, "resolver", &head, &reply);
+    reply
+}
+
+async fn resolve(project: &Project, head: &request::Parts, body_length: u64, peer: SocketAddr) -> Reply {
+    let tap = project.tap(Endpoint::Resolver);
+    tap.journal.add(Received::new(head, body_length, peer));
+    if let Some(status) = tap.suffer().await {
+        return text(status, "a fault that was asked for");
+    }
+    if !origin::is_known(head, &project.origin, &project.options) {
+        let host = origin::host(head, project.options.trust_proxy);
+        return text(
+            StatusCode::NOT_FOUND,
+            format!("no project at host {host:?}; the stand-in's is {}", project.origin.authority()),
+        );
+    }
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        return not_allowed("GET, HEAD");
+    }
+    let resolution = {
+        let (world, keys) = (project.world(), project.keys());
+        resolver::resolve(&head.headers, &world, &keys, &project.origin, &project.options, now())
+    };
+    let headers = resolution.headers(&project.options, &project.origin, &project.turn);
+    noted(with_headers(Reply::default(), headers), resolution.summary())
+}
+
+async fn answer(project: &Project, head: &request::Parts, body: &Bytes, peer: SocketAddr) -> Reply {
+    let path = head.uri.path();
+    if project.options.resolver_on_main && RESOLVER.contains(&path) {
+        return resolve(project, head, body.len() as u64, peer).await;
+    }
+    let tapped = match path {
+        JWKS => Some(Endpoint::Jwks),
+        DISCOVERY => Some(Endpoint::Discovery),
+        _ => None,
+    };
+    if let Some(endpoint) = tapped {
+        let tap = project.tap(endpoint);
+        tap.journal.add(Received::new(head, body.len() as u64, peer));
+        if let Some(status) = tap.suffer().await {
+            return text(status, "a fault that was asked for");
+        }
+    }
+    // What only a test double has is there under any name.
+    if !path.starts_with("/stand-in/") && !project.origin.is_meant(head, project.options.trust_proxy) {
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        return redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{}{target}", project.origin));
+    }
+    let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+    let Some((_, expected, handler)) = ROUTES.iter().find(|(known, ..)| *known == path) else {
+        return page(StatusCode::NOT_FOUND, "Not found", &pages::problem("The stand-in has no such page."));
+    };
+    if method != expected {
+        return not_allowed(if *expected == Method::GET { "GET, HEAD" } else { "POST" });
+    }
+    let fields = [body.as_ref(), head.uri.query().unwrap_or_default().as_bytes()];
+    let fields = fields.into_iter().flat_map(form_urlencoded::parse).collect();
+    handler(&Call { project, head, fields })
+}
+
+/// A request to one of [`ROUTES`].
+struct Call<'a> {
+    project: &'a Project,
+    head: &'a request::Parts,
+    /// Of the form first, then of the query.
+    fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl Call<'_> {
+    /// The first field of that name; empty is missing.
+    fn field(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty())
+    }
+
+    /// Who is logged in here by the `session` cookie.
+    fn user(&self) -> Option<User> {
+        let name = format!("{}session", self.project.options.cookie_prefix);
+        let session = resolver::cookie(&self.head.headers, &name)?;
+        match self.project.world().find(&Credential::Session(session.into()), now()) {
+            Found::Session(_, user) => Some(user),
+            Found::Barred | Found::Nothing => None,
+        }
+    }
+
+    /// `next` is the query of the authorization request to go on with.
+    fn login_page(&self, title: &str, next: &str) -> Reply {
+        page(StatusCode::OK, title, &pages::log_in(self.project.world().users(), next))
+    }
+}
+
+fn home(call: &Call<'_>) -> Reply {
+    match call.user() {
+        Some(user) => {
+            page(StatusCode::OK, "Logged in", &pages::account(&user, &call.project.options.app_path))
+        }
+        None => call.login_page("Log in", ""),
+    }
+}
+
+/// Takes the user's word, and goes on with the authorization request that led here, if one did.
+fn log_in(call: &Call<'_>) -> Reply {
+    let project = call.project;
+    let id = call.field("user").unwrap_or_default();
+    let granted = {
+        let mut world = project.world();
+        let active = world.user(id).is_some_and(|user| user.status == Status::Active);
+        active.then(|| world.grant(id, now(), None, Credential::Session)).flatten()
+    };
+    let Some((session, _)) = granted else {
+        let message = "There is no such user, or the account is disabled.";
+        return page(StatusCode::FORBIDDEN, "Not logged in", &pages::problem(message));
+    };
+    let next = match call.field("next") {
+        Some(query) => format!("/oauth2/authorize?{query}"),
+        None => "/".into(),
+    };
+    let cookie = resolver::set_cookie("session", &session, &project.options, &project.origin);
+    noted(
+        with_headers(redirect(StatusCode::SEE_OTHER, &next), [cookie]),
+        format!("{} logged in", id.escape_debug()),
+    )
+}
+
+fn log_out(call: &Call<'_>) -> Reply {
+    let project = call.project;
+    let name = format!("{}session", project.options.cookie_prefix);
+    if let Some(session) = resolver::cookie(&call.head.headers, &name) {
+        project.world().revoke(&Credential::Session(session.into()));
+    }
+    let cookie = resolver::clearing("session", &project.options, &project.origin);
+    with_headers(redirect(StatusCode::SEE_OTHER, "/"), [cookie])
+}
+
+/// Login for cookie sessions: `response_type=none`, no code comes back.
+fn authorize(call: &Call<'_>) -> Reply {
+    let refuse = |why: &str| page(StatusCode::BAD_REQUEST, "Cannot log in", &pages::problem(why));
+    if call.field("response_type") != Some("none") {
+        return refuse("The stand-in knows response_type=none only.");
+    }
+    let clients = &call.project.options.clients;
+    let Some(client) = clients.iter().find(|client| Some(client.id.as_str()) == call.field("client_id"))
+    else {
+        return refuse("There is no client with this client_id.");
+    };
+    let allowed = |uri: &&str| is_allowed(uri, client, &call.project.origin.to_string());
+    let Some(uri) = call.field("redirect_uri").filter(allowed) else {
+        return refuse("This redirect_uri is not one of the client's.");
+    };
+    if call.user().is_none() {
+        return call.login_page("Log in to go on", call.head.uri.query().unwrap_or_default());
+    }
+    match call.field("state") {
+        None => redirect(StatusCode::FOUND, uri),
+        Some(state) => {
+            let separator = if uri.contains('?') { '&' } else { '?' };
+            let state: String = form_urlencoded::byte_serialize(state.as_bytes()).collect();
+            redirect(StatusCode::FOUND, &format!("{uri}{separator}state={state}"))
+        }
+    }
+}
+
+fn is_allowed(uri: &str, client: &Client, origin: &str) -> bool {
+    let below =
+        |base: &str| uri.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let listed = |pattern: &String| match pattern.strip_suffix('*') {
+        Some(beginning) => uri.starts_with(beginning),
+        None => uri == pattern,
+    };
+    below(origin) || client.redirect_uris.iter().any(listed)
+}
+
+fn discovery(call: &Call<'_>) -> Reply {
+    let origin = &call.project.origin;
+    let at = |path: &str| format!("{origin}{path}");
+    json_reply(
+        StatusCode::OK,
+        &json!({
+            "issuer": origin.to_string(),
+            "authorization_endpoint": at("/oauth2/authorize"),
+            "token_endpoint": at("/oauth2/token"),
+            "revocation_endpoint": at("/oauth2/revoke"),
+            "jwks_uri": at(JWKS),
+            "response_types_supported": ["none"],
+            "grant_types_supported": ["client_credentials"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }),
+    )
+}
+
+fn jwks(call: &Call<'_>) -> Reply {
+    json_reply(StatusCode::OK, &call.project.keys().jwks())
+}
+
+/// Client credentials (RFC 6749, section 4.4) for a resource (RFC 8707).
+fn token(call: &Call<'_>) -> Reply {
+    let refuse = |status, error: &str, why: &str| {
+        secret(json_reply(status, &json!({"error": error, "error_description": why})))
+    };
+    if call.field("grant_type") != Some("client_credentials") {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            "the stand-in knows client_credentials only",
+        );
+    }
+    let Some(machine) = authenticated_machine(call) else {
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "invalid_client",
+            "no machine client has this id and secret",
+        );
+    };
+    let Some(resource) =
+        call.field("resource").filter(|uri| machine.resources.iter().any(|known| known == uri))
+    else {
+        return refuse(StatusCode::BAD_REQUEST, "invalid_target", "resource must be one of the client's");
+    };
+    let all = || machine.scopes.join(" ");
+    let scope = call.field("scope").map_or_else(all, str::to_owned);
+    if !scope.split(' ').all(|asked| machine.scopes.iter().any(|known| known == asked)) {
+        return refuse(StatusCode::BAD_REQUEST, "invalid_scope", "a scope is not one of the client's");
+    }
+    let token = call.project.machine_token(&machine.id, resource, &scope);
+    let lifetime = call.project.options.token_lifetime.as_secs();
+    secret(json_reply(
+        StatusCode::OK,
+        &json!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scope}),
+    ))
+}
+
+/// By `Authorization: Basic` or in the form (RFC 6749, section 2.3.1).
+fn authenticated_machine<'a>(call: &Call<'a>) -> Option<&'a MachineClient> {
+    let basic = call.head.headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+        let text = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+        let (id, secret) = text.split_once(':').filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+        Some((id.to_owned(), secret.to_owned()))
+    });
+    let sent = || Some((call.field("client_id")?.to_owned(), call.field("client_secret")?.to_owned()));
+    let (id, secret) = basic.or_else(sent)?;
+    call.project.options.machines.iter().find(|machine| machine.id == id && machine.secret == secret)
+}
+
+/// RFC 7009: 200 whether there was such a token or not.
+fn revoke(call: &Call<'_>) -> Reply {
+    let revoked = call.field("token").is_some_and(|token| call.project.revoke_token(token));
+    noted(Reply::default(), if revoked { "revoked a token" } else { "nothing to revoke" })
+}
+
+/// The page with a token of who is logged in.
+fn token_page(call: &Call<'_>) -> Reply {
+    let Some(user) = call.user() else { return redirect(StatusCode::SEE_OTHER, "/") };
+    let kind = call.field("kind").unwrap_or_default();
+    match issue(call.project, &user.id, kind) {
+        Some(token) => {
+            let app = format!("{}{}", call.project.origin, call.project.options.app_path);
+            secret(page(StatusCode::OK, "Your token", &pages::token(kind, &token, &app)))
+        }
+        None => {
+            page(StatusCode::BAD_REQUEST, "No such token", &pages::problem("There is no such kind of token."))
+        }
+    }
+}
+
+/// Any credential of any user, for a command line.
+fn any_token(call: &Call<'_>) -> Reply {
+    let (user, kind) = (call.field("user").unwrap_or_default(), call.field("kind").unwrap_or("opaque"));
+    match issue(call.project, user, kind) {
+        Some(token) => {
+            noted(secret(text(StatusCode::OK, token)), format!("{kind} for {}", user.escape_debug()))
+        }
+        None => {
+            let ids: Vec<String> = call.project.world().users().iter().map(|user| user.id.clone()).collect();
+            text(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "send user=<one of {}> and kind=<opaque, jwt, id, machine, session or app_session>",
+                    ids.join(", ")
+                ),
+            )
+        }
+    }
+}
+
+fn issue(project: &Project, user: &str, kind: &str) -> Option<String> {
+    let granted = |kind: fn(String) -> Credential| Some(project.world().grant(user, now(), None, kind)?.0);
+    match kind {
+        "opaque" => project.opaque_token(user),
+        "jwt" => project.jwt(user, |_, _| {}),
+        "id" => project.id_token(user),
+        "session" => granted(Credential::Session),
+        "app_session" => granted(Credential::AppSession),
+        "machine" => {
+            let machine = project.options.machines.first()?;
+            Some(project.machine_token(&machine.id, machine.resources.first()?, &machine.scopes.join(" ")))
+        }
+        _ => None,
+    }
+}
+
+fn administer(call: &Call<'_>, action: &str) -> Reply {
+    let id = call.field("user").unwrap_or_default();
+    let mut world = call.project.world();
+    let done = match action {
+        "disable" => world.set_status(id, Status::Disabled),
+        "enable" => world.set_status(id, Status::Active),
+        "delete" => world.set_status(id, Status::Deleted),
+        _ => {
+            world.revoke_user(id);
+            world.user(id).is_some()
+        }
+    };
+    match done {
+        true => noted(text(StatusCode::OK, "done"), format!("{action} {}", id.escape_debug())),
+        false => text(StatusCode::NOT_FOUND, "there is no such user: send user=<id>"),
+    }
+}
+
+fn rotate_key(call: &Call<'_>) -> Reply {
+    let mut keys = call.project.keys();
+    let kid = keys.publish().kid.clone();
+    keys.sign_with(&kid);
+    text(StatusCode::OK, format!("signing with {kid}"))
+}
+
+/// What the log says of a reply.
+#[derive(Clone)]
+struct Note(String);
+
+fn noted(mut reply: Reply, note: impl Into<String>) -> Reply {
+    reply.extensions_mut().insert(Note(note.into()));
+    reply
+}
+
+/// The path goes into the log without its query: that may hold secrets.
+fn log(project: &Project, server: &str, head: &request::Parts, reply: &Reply) {
+    if project.options.log {
+        let note = reply.extensions().get::<Note>().map_or("", |note| note.0.as_str());
+        let (method, path, status) = (&head.method, head.uri.path(), reply.status().as_u16());
+        serve::log(format_args!("{server} {status} {method} {path} {note}"));
+    }
+}
+
+fn with_headers(mut reply: Reply, headers: impl IntoIterator<Item = (String, String)>) -> Reply {
+    for (name, value) in headers {
+        let (Ok(name), Ok(value)) = (header::HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "a configured value cannot stand in a header");
+        };
+        reply.headers_mut().append(name, value);
+    }
+    reply
+}
+
+fn content(status: StatusCode, kind: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(body.into());
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply
+}
+
+fn text(status: StatusCode, body: impl Into<String>) -> Reply {
+    content(status, "text/plain; charset=utf-8", body.into() + "\n")
+}
+
+fn json_reply(status: StatusCode, body: &Value) -> Reply {
+    content(status, "application/json", body.to_string())
+}
+
+fn page(status: StatusCode, title: &str, body: &html::Markup) -> Reply {
+    let mut reply = secret(content(status, html::TYPE, pages::page(title, body)));
+    reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(html::POLICY));
+    reply
+}
+
+fn secret(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+fn redirect(status: StatusCode, location: &str) -> Reply {
+    match HeaderValue::try_from(location) {
+        Ok(location) => {
+            let mut reply = Reply::default();
+            *reply.status_mut() = status;
+            reply.headers_mut().insert(header::LOCATION, location);
+            reply
+        }
+        Err(_) => text(StatusCode::BAD_REQUEST, "this address cannot be redirected to"),
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> Reply {
+    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, format!("the methods here: {allowed}"));
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    reply
+}

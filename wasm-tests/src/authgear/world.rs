@@ -1,0 +1,125 @@
+//! Owns the users and everything that was granted to them: sessions and tokens.
+
+use std::collections::HashMap;
+
+use rand::RngExt as _;
+use rand::distr::Alphanumeric;
+
+use super::options::{Authenticated, Status, User};
+
+/// What a client holds, as the server knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Credential {
+    /// Value of the `session` cookie.
+    Session(String),
+    /// Value of the `app_session` cookie.
+    AppSession(String),
+    /// An opaque access token, or the `jti` of a JWT.
+    Access(String),
+}
+
+/// Whose a credential is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) user: String,
+    pub(super) amr: Vec<String>,
+    /// Unix seconds; `None` is the zero time.
+    pub(super) authenticated_at: Option<i64>,
+    /// Unix seconds from which on it is refused; `None` never.
+    pub(super) expires: Option<u64>,
+}
+
+/// What a credential leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A session of a user in good standing.
+    Session(Grant, User),
+    /// A session whose user was disabled or deleted.
+    Barred,
+    /// Nothing: never granted, revoked or expired.
+    Nothing,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    users: Vec<User>,
+    grants: HashMap<Credential, Grant>,
+}
+
+impl World {
+    pub(super) fn new(users: Vec<User>) -> Self {
+        Self { users, grants: HashMap::new() }
+    }
+
+    pub(super) fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    pub(super) fn user(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
+    }
+
+    pub(super) fn user_mut(&mut self, id: &str) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| user.id == id)
+    }
+
+    pub(super) fn add_user(&mut self, user: User) {
+        self.users.retain(|known| known.id != user.id);
+        self.users.push(user);
+    }
+
+    /// Whether that user exists; the state is changed then.
+    pub(super) fn set_status(&mut self, id: &str, status: Status) -> bool {
+        self.user_mut(id).map(|user| user.status = status).is_some()
+    }
+
+    /// What a login of that user at `now` would grant.
+    pub(super) fn log_in(&self, user: &str, now: u64, expires: Option<u64>) -> Option<Grant> {
+        let user = self.user(user)?;
+        let authenticated_at = match user.authenticated {
+            Authenticated::AtLogin => i64::try_from(now).ok(),
+            Authenticated::Never => None,
+            Authenticated::At(time) => Some(time),
+        };
+        Some(Grant { user: user.id.clone(), amr: user.amr.clone(), authenticated_at, expires })
+    }
+
+    /// Grants what `credential` makes of a fresh secret.
+    pub(super) fn grant(
+        &mut self,
+        user: &str,
+        now: u64,
+        expires: Option<u64>,
+        credential: impl FnOnce(String) -> Credential,
+    ) -> Option<(String, Grant)> {
+        let grant = self.log_in(user, now, expires)?;
+        let secret = secret();
+        self.grants.insert(credential(secret.clone()), grant.clone());
+        Some((secret, grant))
+    }
+
+    pub(super) fn find(&self, credential: &Credential, now: u64) -> Found {
+        let live =
+            self.grants.get(credential).filter(|grant| grant.expires.is_none_or(|expires| now < expires));
+        let Some(grant) = live else { return Found::Nothing };
+        match self.user(&grant.user) {
+            Some(user) if user.status == Status::Active => Found::Session(grant.clone(), user.clone()),
+            _ => Found::Barred,
+        }
+    }
+
+    /// Whether there was something to revoke.
+    pub(super) fn revoke(&mut self, credential: &Credential) -> bool {
+        self.grants.remove(credential).is_some()
+    }
+
+    /// Ends every session of that user and revokes all their tokens.
+    pub(super) fn revoke_user(&mut self, id: &str) {
+        self.grants.retain(|_, grant| grant.user != id);
+    }
+}
+
+/// 32 letters and digits.
+pub(super) fn secret() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect()
+}

@@ -1,0 +1,159 @@
+//! The app behind the filter: says what it received, as a page to a browser and as JSON to everything else.
+//!
+//! Bytes are shown as Latin-1, one character for each, so that nothing of a header is lost.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::http::{HeaderValue, header};
+use hyper::{Request, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::html::{self, Markup, document, escape};
+use crate::received::{Journal, Received};
+use crate::serve::{self, Reply, Server};
+
+/// A running echo app. Dropping it stops it.
+#[derive(Debug)]
+pub struct Echo {
+    journal: Arc<Journal>,
+    server: Server,
+}
+
+impl Echo {
+    /// Starts it on a free port, without a log.
+    ///
+    /// # Errors
+    /// No port to be had.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), false).await
+    }
+
+    /// Starts it on `address`; with `log` it prints a line per request.
+    ///
+    /// # Errors
+    /// The address cannot be had; the error says which.
+    pub async fn start_on(address: SocketAddr, log: bool) -> io::Result<Self> {
+        let journal = Arc::new(Journal::default());
+        let kept = journal.clone();
+        let handler = move |request, peer| echo(kept.clone(), log, request, peer);
+        Ok(Self { journal, server: Server::http(serve::bind(address).await?, handler)? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// What it received. A request counts when its body has ended.
+    pub fn received(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+/// What is known of a body that was read to its end.
+struct Body {
+    length: u64,
+    /// In hexadecimal.
+    sha256: String,
+}
+
+async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    let (head, incoming) = request.into_parts();
+    let wants_page = head
+        .headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|list| list.to_ascii_lowercase().contains("text/html")));
+    let (reply, length) = match read(incoming).await {
+        Ok(body) => {
+            let received = Received::new(&head, body.length, peer);
+            let reply = if wants_page { page(&received) } else { json_reply(&received, &body) };
+            journal.add(received);
+            (reply, body.length)
+        }
+        Err(error) => {
+            let mut reply = Reply::new(format!("the body broke off: {error}\n").into());
+            *reply.status_mut() = StatusCode::BAD_REQUEST;
+            (reply, 0)
+        }
+    };
+    if log {
+        let user = head
+            .headers
+            .get("x-authgear-user-id")
+            .map_or_else(|| "nobody".into(), |value| latin1(value.as_bytes()).escape_debug().to_string());
+        let (status, path) = (reply.status().as_u16(), head.uri.path());
+        serve::log(format_args!("echo {status} {} {path} user={user} body={length}", head.method));
+    }
+    reply
+}
+
+async fn read(mut body: Incoming) -> hyper::Result<Body> {
+    let (mut length, mut hash) = (0, Sha256::new());
+    while let Some(frame) = body.frame().await.transpose()? {
+        if let Some(data) = frame.data_ref() {
+            length += data.len() as u64;
+            hash.update(data);
+        }
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Body { length, sha256 })
+}
+
+fn json_reply(received: &Received, body: &Body) -> Reply {
+    let headers: Vec<Value> =
+        received.headers.iter().map(|(name, value)| json!([name, latin1(value)])).collect();
+    let seen = json!({
+        "method": received.method,
+        "path": received.target,
+        "version": format!("{:?}", received.version),
+        "headers": headers,
+        "body_length": body.length,
+        "body_sha256": body.sha256,
+    });
+    reply("application/json", format!("{seen:#}\n"))
+}
+
+fn page(received: &Received) -> Reply {
+    let is_ours = |name: &str| name.starts_with("x-authgear-");
+    let rows = |ours: bool| -> String {
+        let chosen = received.headers.iter().filter(|(name, _)| is_ours(name) == ours);
+        let row = |(name, value): &(String, Vec<u8>)| {
+            format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(&latin1(value)))
+        };
+        chosen.map(row).collect()
+    };
+    let table = |rows: String, none: &str| match rows.is_empty() {
+        true => format!("<p>{none}</p>"),
+        false => format!(
+            "<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Value</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>"
+        ),
+    };
+    let body = format!(
+        "<h1>What the app received</h1>\n<p>{} {}</p>\n<h2>From the filter</h2>\n{}\n<h2>All other headers</h2>\n{}\n\
+         <p><a href=\"/\">Log in or out</a></p>",
+        escape(&received.method),
+        escape(&received.target),
+        table(rows(true), "No <code>x-authgear-*</code> header: nobody is logged in."),
+        table(rows(false), "None."),
+    );
+    let mut reply = reply(html::TYPE, document("The app", &Markup(body)));
+    reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(html::POLICY));
+    reply
+}
+
+fn reply(kind: &'static str, body: String) -> Reply {
+    let mut reply = Reply::new(body.into());
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| char::from(byte)).collect()
+}
