@@ -15,8 +15,7 @@ pub(crate) fn prepare(ports: &Ports) -> Result<PathBuf, String> {
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", original.display());
     let yaml = fs::read_to_string(&original).map_err(|error| fail(&error))?;
     let shipped: Value = yaml_serde::from_str(&yaml).map_err(|error| fail(&error))?;
-    let changed =
-        changed(&shipped, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
+    let changed = changed(&shipped, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
     if changed == shipped {
         return Ok(original);
     }
@@ -37,11 +36,9 @@ fn changed(shipped: &Value, ports: &Ports, module: &Path) -> Result<Value, Strin
     let listener = at(&mut changed, LISTENER)?;
     set_port(at(listener, "/address")?, ports[Port::Proxy])?;
     set_port(at(&mut changed, "/admin/address")?, ports[Port::Admin])?;
-    for (cluster, port) in [
-        ("authgear", Port::Authgear),
-        ("authgear-resolver", Port::Resolver),
-        ("app", Port::App),
-    ] {
+    for (cluster, port) in
+        [("authgear", Port::Authgear), ("authgear-resolver", Port::Resolver), ("app", Port::App)]
+    {
         let cluster = named(at(&mut changed, "/static_resources/clusters")?, cluster)?;
         let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
         set_port(at(cluster, endpoint)?, ports[port])?;
@@ -50,9 +47,7 @@ fn changed(shipped: &Value, ports: &Ports, module: &Path) -> Result<Value, Strin
     let filters = at(at(&mut changed, MANAGER)?, "/http_filters")?;
     let plugin = at(named(filters, "authgear")?, "/typed_config/config")?;
     let filename = at(plugin, "/vm_config/code/local/filename")?;
-    let named_module = filename
-        .as_str()
-        .ok_or("the module's filename is no string")?;
+    let named_module = filename.as_str().ok_or("the module's filename is no string")?;
     if envoy::workspace_dir().join(named_module) != module {
         *filename = module.to_string_lossy().into();
     }

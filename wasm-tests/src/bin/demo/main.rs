@@ -64,15 +64,15 @@ fn listen(kind: SignalKind) -> Result<Signal, String> {
 fn stand_in(ports: &Ports) -> Result<Command, String> {
     let mut command = sibling("stand-in-authgear")?;
     command
-        .args(["--main", &local(ports[Port::Authgear]).to_string()])
-        .args(["--resolver", &local(ports[Port::Resolver]).to_string()])
+        .args(["--main-port", &ports[Port::Authgear].to_string()])
+        .args(["--resolver-port", &ports[Port::Resolver].to_string()])
         .args(["--public-origin", &public_origin(ports)]);
     Ok(command)
 }
 
 fn echo_app(ports: &Ports) -> Result<Command, String> {
     let mut command = sibling("echo-app")?;
-    command.args(["--listen", &local(ports[Port::App]).to_string()]);
+    command.args(["--port", &ports[Port::App].to_string()]);
     Ok(command)
 }
 
@@ -85,12 +85,7 @@ fn proxy(configuration: &Path) -> Command {
         .arg(configuration)
         .arg("--disable-hot-restart")
         .args(["--concurrency", "2"])
-        .args([
-            "--log-level",
-            "warning",
-            "--component-log-level",
-            "wasm:info",
-        ])
+        .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
         .args(["--log-format", "[%l] %v"]);
     command
 }
@@ -101,9 +96,7 @@ fn sibling(name: &str) -> Result<Command, String> {
     let program = this.with_file_name(name);
     if !program.is_file() {
         let missing = program.display();
-        return Err(format!(
-            "{missing} is missing: run `cargo build -p wasm-tests --bins`"
-        ));
+        return Err(format!("{missing} is missing: run `cargo build -p wasm-tests --bins`"));
     }
     Ok(process::command(program))
 }
@@ -133,7 +126,7 @@ All is up. Open {origin}/ in a browser, log in as one of the demo users, then go
   without a session; a forged identity header does not arrive:
     curl -H 'x-authgear-user-id: forged' {origin}/app
   as alice, with an access token:
-    curl -H \"Authorization: Bearer $(curl -s '{origin}/token?user=alice')\" {origin}/app
+    curl -H \"Authorization: Bearer $(curl -s -d user=alice {origin}/stand-in/token)\" {origin}/app
   what the filter counted:
     curl -s 'http://localhost:{admin}/stats?filter=wasmcustom'
 

@@ -21,13 +21,7 @@ pub(crate) enum Port {
 
 impl Port {
     /// In the order of [`Ports`].
-    const ALL: [Self; 5] = [
-        Self::Proxy,
-        Self::Authgear,
-        Self::Resolver,
-        Self::App,
-        Self::Admin,
-    ];
+    const ALL: [Self; 5] = [Self::Proxy, Self::Authgear, Self::Resolver, Self::App, Self::Admin];
 
     /// The variable of `make` and of the environment.
     fn variable(self) -> &'static str {
@@ -106,11 +100,7 @@ impl Ports {
                 Some(self.complain(port, &error))
             })
             .collect();
-        if complaints.is_empty() {
-            Ok(())
-        } else {
-            Err(complaints.join("\n"))
-        }
+        if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
     }
 
     fn complain(&self, port: Port, error: &io::Error) -> String {
@@ -193,11 +183,7 @@ mod tests {
             (&["--app-port"], &[], "--app-port needs"),
             (&["--port", "1"], &[], "--port"),
             (&[], &[("PROXY_PORT", "70000")], "PROXY_PORT: \"70000\""),
-            (
-                &[],
-                &[("PROXY_PORT", "3001")],
-                "PROXY_PORT and RESOLVER_PORT",
-            ),
+            (&[], &[("PROXY_PORT", "3001")], "PROXY_PORT and RESOLVER_PORT"),
         ] {
             let error = ports(arguments, environment).unwrap_err();
             assert!(error.contains(part), "{error}");

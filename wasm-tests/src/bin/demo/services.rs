@@ -61,8 +61,7 @@ impl Services {
         self.names.push(name);
         self.last_lines.push(VecDeque::new());
         let stop = self.stop.subscribe();
-        self.running
-            .spawn(attend(service, child, self.report.clone(), stop));
+        self.running.spawn(attend(service, child, self.report.clone(), stop));
         Ok(())
     }
 
@@ -130,11 +129,8 @@ async fn attend(
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let life = async {
         // Its last lines come before its end.
-        let ((), (), status) = tokio::join!(
-            lines(service, stdout, &report),
-            lines(service, stderr, &report),
-            child.wait(),
-        );
+        let ((), (), status) =
+            tokio::join!(lines(service, stdout, &report), lines(service, stderr, &report), child.wait(),);
         let _stopping = report.send(Event::Ended(service, status)).await;
     };
     tokio::select! {
@@ -145,11 +141,7 @@ async fn attend(
     }
 }
 
-async fn lines(
-    service: usize,
-    output: Option<impl AsyncRead + Unpin>,
-    report: &mpsc::Sender<Event>,
-) {
+async fn lines(service: usize, output: Option<impl AsyncRead + Unpin>, report: &mpsc::Sender<Event>) {
     let Some(output) = output else { return };
     let mut output = BufReader::new(output);
     let mut line = Vec::new();

@@ -1,0 +1,364 @@
+//! `make run`'s program, used as a person uses it: log in, look at the app, stop it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wasm_tests::client::{self, Request, Response};
+use wasm_tests::process;
+
+/// For Envoy to compile the module and serve, while other tests do the same.
+const START: Duration = Duration::from_secs(60);
+/// For everything to be gone.
+const STOP: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn who_logs_in_is_known_to_the_app_until_logging_out() {
+    let demo = Demo::start();
+    let mut browser = Browser::new(demo.ports.proxy());
+
+    let nobody = browser.app_headers().await;
+    assert_eq!(nobody, BTreeMap::new());
+
+    let login = browser.get("/").await;
+    let account = browser.press(&login, "alice").await;
+    let alice = browser.app_headers().await;
+    assert_eq!(alice.get("x-authgear-session-valid").map(String::as_str), Some("true"));
+    assert_eq!(alice.get("x-authgear-user-id").map(String::as_str), Some("alice"));
+    assert_eq!(alice.get("x-authgear-user-roles").map(String::as_str), Some("admin,editor"));
+    // What a person sees.
+    assert!(browser.get("/app").await.contains("x-authgear-user-id"));
+
+    let login = browser.press(&account, "/logout").await;
+    assert_eq!(browser.app_headers().await.get("x-authgear-user-id"), None);
+    browser.press(&login, "bob").await;
+    let bob = browser.app_headers().await;
+    assert_eq!(bob.get("x-authgear-user-id").map(String::as_str), Some("bob"));
+}
+
+#[test]
+fn the_curl_lines_that_it_prints_work() {
+    let demo = Demo::start();
+    let welcome = demo.output();
+    let lines: Vec<&str> = welcome.lines().filter(|line| line.trim().starts_with("curl ")).collect();
+    let answers: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            // bash's are the rules by which a person's shell reads the line.
+            let run = Command::new("bash").args(["-euc", line]).output().expect("bash");
+            assert!(run.status.success(), "{line}: {run:?}");
+            String::from_utf8(run.stdout).expect("text")
+        })
+        .collect();
+    let [forged, alice, counters] = &answers[..] else { panic!("{} curl lines", answers.len()) };
+    assert!(forged.contains("/app") && !forged.contains("forged"), "{forged}");
+    assert!(alice.contains(r#""alice""#), "{alice}");
+    assert!(counters.contains("wasmcustom."), "{counters:?}");
+}
+
+#[test]
+fn ctrl_c_stops_everything() {
+    let mut demo = Demo::start();
+    let services = demo.services();
+    assert_eq!(services.len(), 3, "{services:?}");
+    send_signal("INT", demo.child.id());
+    let status = demo.wait();
+    assert!(status.success(), "{status}");
+    wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
+    wait_until("the ports are free", || demo.ports.are_free());
+}
+
+#[test]
+fn when_one_service_ends_all_end_and_it_is_named() {
+    let mut demo = Demo::start();
+    let services = demo.services();
+    let app = services.iter().find(|pid| command_line(**pid).contains("echo-app"));
+    send_signal("KILL", *app.expect("the app runs"));
+    assert!(!demo.wait().success());
+    wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
+    let output = demo.output();
+    assert!(output.contains("app ended (signal: 9"), "{output}");
+    // Its last lines.
+    assert!(output.contains("\n  echo app on "), "{output}");
+}
+
+#[test]
+fn no_service_outlives_a_demo_that_is_killed() {
+    let demo = Demo::start();
+    let services = demo.services();
+    send_signal("KILL", demo.child.id());
+    wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_way_to_choose_another() {
+    let ports = Ports::choose();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.0[3])).expect("it was free");
+    let mut demo = Demo::spawn(ports);
+    assert!(!demo.wait().success());
+    let output = demo.output();
+    let port = taken.local_addr().expect("a port").port();
+    assert!(output.contains(&format!("port {port}, for the app, is taken")), "{output}");
+    assert!(output.contains("make run APP_PORT="), "{output}");
+    assert!(!output.contains("All is up"), "{output}");
+}
+
+/// A running demo on ports of its own.
+struct Demo {
+    child: Child,
+    ports: Ports,
+    lines: mpsc::Receiver<String>,
+    /// What was taken out of `lines`.
+    seen: std::cell::RefCell<String>,
+}
+
+impl Demo {
+    /// Starts it and waits until it says what to open.
+    fn start() -> Self {
+        let demo = Self::spawn(Ports::choose());
+        let end = Instant::now() + START;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = demo.lines.recv_timeout(left) else {
+                panic!("the demo did not come up:\n{}", demo.output());
+            };
+            let last = line.starts_with("Ctrl-C stops");
+            demo.note(&line);
+            if last {
+                return demo;
+            }
+        }
+    }
+
+    fn spawn(ports: Ports) -> Self {
+        let mut command = process::command(env!("CARGO_BIN_EXE_demo"));
+        command.args(ports.arguments());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = process::spawn(command).expect("the demo can be executed");
+        let (sender, lines) = mpsc::channel();
+        forward(child.stdout.take().expect("piped"), sender.clone());
+        forward(child.stderr.take().expect("piped"), sender);
+        Self { child, ports, lines, seen: String::new().into() }
+    }
+
+    /// The process ids of what it started.
+    fn services(&self) -> Vec<u32> {
+        let processes = fs::read_dir("/proc").expect("Linux");
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| parent(*pid) == Some(self.child.id())).collect()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the demo ends", || {
+            status = self.child.try_wait().expect("the demo is our child");
+            status.is_some()
+        });
+        status.expect("it has ended")
+    }
+
+    /// Everything that it has printed.
+    fn output(&self) -> String {
+        let ended = fs::metadata(format!("/proc/{}/fd", self.child.id())).is_err();
+        // Of an ended demo every line is waited for, of a running one those that are there.
+        let more = || if ended { self.lines.recv().ok() } else { self.lines.try_recv().ok() };
+        while let Some(line) = more() {
+            self.note(&line);
+        }
+        self.seen.borrow().clone()
+    }
+
+    fn note(&self, line: &str) {
+        let mut seen = self.seen.borrow_mut();
+        seen.push_str(line);
+        seen.push('\n');
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the demo printed:\n{}", self.output());
+        }
+    }
+}
+
+/// Proxy, Authgear, resolver, app, admin.
+struct Ports([u16; 5]);
+
+impl Ports {
+    /// Free ports below those that the system hands out by itself, and each only once.
+    fn choose() -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        // Another run of the tests starts to look elsewhere.
+        let start = u16::try_from(std::process::id() % 8000).expect("less than 8000");
+        let free = || {
+            let next = || 20000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12000;
+            let mut ports = std::iter::repeat_with(next).take(12000);
+            let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+            ports.find(is_free).expect("a free port")
+        };
+        Self(std::array::from_fn(|_| free()))
+    }
+
+    fn proxy(&self) -> u16 {
+        self.0[0]
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let flags = ["--proxy-port", "--authgear-port", "--resolver-port", "--app-port", "--admin-port"];
+        let pairs = flags.into_iter().zip(self.0);
+        pairs.flat_map(|(flag, port)| [flag.to_owned(), port.to_string()]).collect()
+    }
+
+    fn are_free(&self) -> bool {
+        self.0.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+    }
+}
+
+/// As much of a browser as it takes: cookies, redirects, and forms with buttons.
+struct Browser {
+    address: SocketAddr,
+    host: String,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    fn new(port: u16) -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            host: format!("localhost:{port}"),
+            cookies: BTreeMap::new(),
+        }
+    }
+
+    /// The page at this path, or where it leads.
+    async fn get(&mut self, path: &str) -> String {
+        let response = self.send(Request::get(path).header("accept", "text/html")).await;
+        self.follow(response).await
+    }
+
+    /// Presses the button with this value, or the one of the form with this action.
+    async fn press(&mut self, page: &str, button: &str) -> String {
+        let quoted = format!("\"{button}\"");
+        let mut forms = page.split("<form").skip(1).filter_map(|rest| rest.split("</form>").next());
+        let form = forms.find(|form| form.contains(&quoted));
+        let form = form.unwrap_or_else(|| panic!("no button {button} on {page}"));
+        let action = attribute(form, "action").expect("a form has an action");
+
+        let mut fields = form_urlencoded::Serializer::new(String::new());
+        let pressed = |tag: &&str| attribute(tag, "value") == Some(button);
+        let inputs = form.split("<input").skip(1);
+        for tag in inputs.chain(form.split("<button").skip(1).filter(pressed)) {
+            if let Some(name) = attribute(tag, "name") {
+                fields.append_pair(name, attribute(tag, "value").unwrap_or_default());
+            }
+        }
+        let request = Request::post(action, fields.finish())
+            .header("accept", "text/html")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let response = self.send(request).await;
+        self.follow(response).await
+    }
+
+    /// The identity headers that the app received with a request of this browser.
+    async fn app_headers(&mut self) -> BTreeMap<String, String> {
+        let request = Request::get("/app").header("x-authgear-user-id", "forged");
+        let seen = self.send(request).await.json();
+        let headers = seen["headers"].as_array().expect("the app's list of headers");
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        let pairs = headers.iter().map(|pair| (text(&pair[0]), text(&pair[1])));
+        pairs.filter(|(name, _)| name.starts_with("x-authgear-")).collect()
+    }
+
+    async fn follow(&mut self, mut response: Response) -> String {
+        for _ in 0..5 {
+            let Some(location) = response.header("location") else {
+                assert_eq!(response.status, 200, "{response:?}");
+                return response.text().to_owned();
+            };
+            let origin = format!("http://{}", self.host);
+            let path = location.strip_prefix(&origin).unwrap_or(location).to_owned();
+            response = self.send(Request::get(&path).header("accept", "text/html")).await;
+        }
+        panic!("redirected in a circle: {response:?}");
+    }
+
+    async fn send(&mut self, request: Request) -> Response {
+        let mut request = request.host(&self.host);
+        if !self.cookies.is_empty() {
+            let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+            request = request.header("cookie", pairs.collect::<Vec<_>>().join("; "));
+        }
+        let response = client::send(self.address, request).await;
+        for cookie in response.header_lines("set-cookie") {
+            let pair = cookie.split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').expect("a cookie is name=value");
+            if value.is_empty() {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        response
+    }
+}
+
+fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let tag = tag.split('>').next()?;
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    rest.split('"').next()
+}
+
+fn forward(output: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + STOP;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {} s: {what}", STOP.as_secs());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn send_signal(name: &str, pid: u32) {
+    let kill = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+    assert!(kill.expect("sh").success());
+}
+
+/// Whether it runs; one that has ended and was not yet waited for does not.
+fn exists(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields.first().map(String::as_str) != Some("Z"))
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.get(1)?.parse().ok()
+}
+
+/// The fields of `/proc/<pid>/stat` after the name: state, parent, …
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+fn command_line(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
