@@ -44,6 +44,11 @@ impl Echo {
         Ok(Self { journal, server: Server::http(serve::bind(address).await?, handler)? })
     }
 
+    /// Stops it, and returns when its address is free.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
