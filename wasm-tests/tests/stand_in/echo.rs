@@ -1,9 +1,11 @@
 //! The echo app.
 
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use wasm_tests::echo::Echo;
 
-use super::wire::{ask, raw};
+use super::wire::{ask, in_time, raw};
 
 #[tokio::test]
 async fn what_was_sent_comes_back_as_json() {
@@ -86,4 +88,24 @@ async fn more_header_lines_than_usual_are_accepted() {
         std::iter::once(("host", "a")).chain(std::iter::repeat_n(("x-many", "1"), 300)).collect();
     assert_eq!(ask(echo.address(), "GET /", &many, "").await.status, 200);
     assert_eq!(echo.received().last().unwrap().header_all("x-many").len(), 300);
+}
+
+#[tokio::test]
+async fn http2_shows_its_path_and_authority_as_they_came() {
+    let echo = Echo::start().await.unwrap();
+    // RFC 9113: the preface, empty settings, then HEADERS (end of stream, end of headers) with static indices
+    // for GET and http, and literals for `:path` and `:authority` (RFC 7541, section 6.2.2).
+    let mut block = vec![0x82, 0x86];
+    for (index, value) in [(4, "/x?y"), (1, "app:80")] {
+        block.extend([index, u8::try_from(value.len()).unwrap()]);
+        block.extend(value.bytes());
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    bytes.extend([0, 0, u8::try_from(block.len()).unwrap(), 1, 0x05, 0, 0, 0, 1]);
+    bytes.extend(block);
+    let mut stream = TcpStream::connect(echo.address()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+    in_time(echo.received().wait_for(1)).await;
+    let received = echo.received().last().unwrap();
+    assert_eq!((received.target.as_str(), received.header(":authority")), ("/x?y", Some(&b"app:80"[..])));
 }
