@@ -1,3 +1,16 @@
 //! `authgear-filter`: authenticates HTTP requests inside the proxy.
+//!
+//! [`engine`] decides; everything that it needs comes as plain data ([`request`]) and everything that it wants
+//! leaves as plain data. Only `host` calls the proxy, and only `filter` connects the two.
 
+pub mod config;
+pub mod credential;
+pub mod denial;
+pub mod engine;
+#[cfg(target_arch = "wasm32")]
+mod filter;
+pub mod host;
+pub mod identity;
 pub mod request;
+pub mod resolver;
+pub mod warning;

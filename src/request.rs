@@ -3,6 +3,7 @@
 //! Names and values of headers are bytes, because that is what hosts and clients send; nothing here
 //! assumes UTF-8. Nothing here calls the host.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A moment, as the time since the Unix epoch. The core never reads a clock: every function that needs
@@ -39,5 +40,209 @@ impl UnixTime {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A header: its name in lower case, as every host gives it, and its value.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// A header that owns its bytes.
+pub type OwnedField = (Vec<u8>, Vec<u8>);
+
+/// Tells the address of the client's connection. A function, because asking the host costs more than most
+/// requests need: only a call to the auth server wants it.
+pub type ClientAddress<'a> = &'a dyn Fn() -> Option<IpAddr>;
+
+/// The head of a request, as the proxy received it.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// `GET` and such, as sent.
+    pub method: &'a [u8],
+    /// `http` or `https`, as the host understood the client's connection.
+    pub scheme: &'a [u8],
+    /// `Host` or `:authority`, as sent: host and perhaps a port.
+    pub authority: &'a [u8],
+    /// The path and the query, as sent.
+    pub path: &'a [u8],
+    /// All headers but the pseudo headers, in order, repeated ones apart.
+    pub fields: &'a [Field<'a>],
+    /// The peer of the connection, never what a header says.
+    pub client_address: ClientAddress<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// Splits a host's list of headers, which has the pseudo headers among the others, into a head.
+    /// `fields` receives the others, so that the head can borrow them.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that makes the request one that cannot be decided upon.
+    pub fn new(
+        listed: &[Field<'a>],
+        fields: &'a mut Vec<Field<'a>>,
+        client_address: ClientAddress<'a>,
+    ) -> Result<Self, BadHead> {
+        let (mut method, mut scheme, mut authority, mut path) = (None, None, None, None);
+        for &(name, value) in listed {
+            let pseudo = match name {
+                b":method" => &mut method,
+                b":scheme" => &mut scheme,
+                b":authority" => &mut authority,
+                b":path" => &mut path,
+                _ if name.first() == Some(&b':') => continue,
+                _ => {
+                    fields.push((name, value));
+                    continue;
+                }
+            };
+            if pseudo.replace(value).is_some() {
+                return Err(BadHead::Repeated);
+            }
+        }
+        let path = path.ok_or(BadHead::NoPath)?;
+        // Programs read what follows differently: some cut the path there, some do not.
+        if path.iter().any(|&byte| byte == b'#' || byte.is_ascii_control()) {
+            return Err(BadHead::Path);
+        }
+        Ok(Self {
+            method: method.ok_or(BadHead::NoMethod)?,
+            scheme: scheme.unwrap_or(b"http"),
+            authority: authority.filter(|host| !host.is_empty()).ok_or(BadHead::NoHost)?,
+            path,
+            fields,
+            client_address,
+        })
+    }
+
+    /// The values of a header, in order; `name` in lower case.
+    pub fn values(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.fields.iter().filter(move |field| field.0 == name).map(|field| field.1)
+    }
+}
+
+/// Why a request is answered with 400: the filter cannot tell what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadHead {
+    /// No method.
+    NoMethod,
+    /// No path, as in `CONNECT`.
+    NoPath,
+    /// A `#` or a control byte in the path.
+    Path,
+    /// Neither `Host` nor `:authority`.
+    NoHost,
+    /// A pseudo header twice.
+    Repeated,
+    /// The host's list of headers cannot be read.
+    Unreadable,
+}
+
+impl BadHead {
+    /// What the client is told.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NoMethod => "the request has no method",
+            Self::NoPath => "the request has no path",
+            Self::Path => "the path holds a '#' or a control character",
+            Self::NoHost => "the request names no host",
+            Self::Repeated => "the request repeats what it can say only once",
+            Self::Unreadable => "the headers of the request cannot be read",
+        }
+    }
+}
+
+/// A request of the filter's own to the auth server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Where to: an Envoy cluster, or `host:port` on APISIX.
+    pub upstream: String,
+    /// All headers, with `:method`, `:scheme`, `:authority` and `:path` in front: hosts need all four.
+    pub fields: Vec<OwnedField>,
+    /// How long to wait for the whole answer, in whole milliseconds.
+    pub timeout: Duration,
+}
+
+/// What the auth server answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// All headers but the pseudo headers.
+    pub fields: Vec<OwnedField>,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallError {
+    /// The host refused to send it: the upstream is not known to it, or a call is under way already.
+    NotSent,
+    /// No connection, no answer in time, or one that is not HTTP.
+    NoAnswer,
+}
+
+/// What becomes of a request that is let through.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderEdits {
+    /// Headers of the client to remove, by the very names that it sent.
+    pub remove: Vec<Vec<u8>>,
+    /// Headers to set after that, one value a name.
+    pub set: Vec<OwnedField>,
+    /// Headers to add to the response to the client, repeated ones apart.
+    pub respond: Vec<OwnedField>,
+}
+
+/// An answer of the filter's own to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code, 400 to 599 or a redirect's.
+    pub status: u16,
+    /// Headers, repeated ones apart; no framing.
+    pub fields: Vec<OwnedField>,
+    /// Never empty: APISIX would put an HTML page of its own in its place.
+    pub body: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [Field<'static>; 4] =
+        [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/x?y")];
+
+    fn read(listed: &[Field<'_>]) -> Result<(), BadHead> {
+        Head::new(listed, &mut Vec::new(), &|| None).map(|_head| ())
+    }
+
+    #[test]
+    fn a_head_is_what_a_host_lists() {
+        let listed: Vec<_> = WHOLE
+            .iter()
+            .chain(&[(b"a".as_slice(), b"1".as_slice()), (b":new", b"x"), (b"a", b"\xff")])
+            .copied()
+            .collect();
+        let mut fields = Vec::new();
+        let head = Head::new(&listed, &mut fields, &|| None).unwrap();
+        assert_eq!(
+            (head.method, head.scheme, head.authority, head.path),
+            (b"GET".as_slice(), b"https".as_slice(), b"a".as_slice(), b"/x?y".as_slice())
+        );
+        assert_eq!(head.values(b"a").collect::<Vec<_>>(), [b"1".as_slice(), b"\xff"]);
+        assert_eq!(head.fields.len(), 2, "pseudo headers are no headers");
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_decided_upon_is_refused() {
+        let without = |name: &[u8]| WHOLE.into_iter().filter(|field| field.0 != name).collect::<Vec<_>>();
+        assert_eq!(read(&without(b":method")), Err(BadHead::NoMethod));
+        assert_eq!(read(&without(b":path")), Err(BadHead::NoPath));
+        assert_eq!(read(&without(b":authority")), Err(BadHead::NoHost));
+        assert_eq!(read(&without(b":scheme")), Ok(()), "nginx tells none");
+        for extra in WHOLE {
+            assert_eq!(read(&[WHOLE.as_slice(), &[extra]].concat()), Err(BadHead::Repeated));
+        }
+        for path in [b"/a#b".as_slice(), b"/a\tb", b"/a\0", b"/\x7f"] {
+            assert_eq!(read(&[without(b":path"), vec![(b":path", path)]].concat()), Err(BadHead::Path));
+        }
     }
 }

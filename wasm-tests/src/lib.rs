@@ -1,9 +1,13 @@
 //! What the filter is tested against and shown with.
 
 pub mod authgear;
+pub mod client;
 pub mod echo;
+pub mod envoy;
 pub mod faulty;
 pub mod flags;
 mod html;
+pub mod process;
 pub mod received;
+pub mod scene;
 mod serve;

@@ -1,0 +1,199 @@
+//! URLs of a configuration: `http` or `https`, a host, perhaps a port and a path; nothing else.
+
+use std::fmt;
+
+/// How a server is reached, or was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in `:scheme` and `X-Forwarded-Proto`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// An absolute URL without user, query or fragment (RFC 3986), its host in lower case, its scheme's own port
+/// left out. Displays as it would be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    scheme: Scheme,
+    authority: String,
+    path: String,
+}
+
+impl Url {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
+            _ => return Err(format!("`{text}` is no http:// or https:// URL")),
+        };
+        if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
+            return Err(format!("`{}` has a character that URLs cannot have: {odd:?}", text.escape_debug()));
+        }
+        if rest.contains(['?', '#']) {
+            return Err(format!(
+                "`{text}` has a query or a fragment; only scheme, host, port and path are used"
+            ));
+        }
+        let (authority, path) = match rest.find('/').and_then(|slash| rest.split_at_checked(slash)) {
+            Some((authority, path)) => (authority, path),
+            None => (rest, "/"),
+        };
+        if authority.contains('@') {
+            return Err("a URL with a user name or password is refused".to_owned());
+        }
+        let (host, port) = split_port(authority).map_err(|problem| format!("`{text}` {problem}"))?;
+        let authority = match port {
+            Some(port) if port != scheme.default_port() => format!("{host}:{port}"),
+            _ => host,
+        };
+        Ok(Self { scheme, authority, path: path.to_owned() })
+    }
+
+    /// Its scheme.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// `host`, or `host:port` where the port is not the scheme's own: what `Host` says.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The path; `/` where there is none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same server with another path, which begins with a slash.
+    #[must_use]
+    pub fn with_path(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
+    /// `scheme://authority` (RFC 6454 section 6.2), as in `iss`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.authority)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority, self.path)
+    }
+}
+
+fn split_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']').ok_or("has a `[` without `]`")?;
+            let address: std::net::Ipv6Addr = address.parse().map_err(|_| "has a wrong IPv6 address")?;
+            let port = match after.strip_prefix(':') {
+                Some(port) => Some(port),
+                None if after.is_empty() => None,
+                None => return Err("has something after the `]` that is no port"),
+            };
+            (format!("[{address}]"), port)
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host.to_ascii_lowercase(), Some(port)),
+            None => (authority.to_ascii_lowercase(), None),
+        },
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if host.is_empty() || (!host.starts_with('[') && !host.chars().all(is_name)) {
+        return Err("has no valid host");
+    }
+    let port = match port {
+        None => None,
+        Some(digits) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
+            _ => return Err("has a wrong port"),
+        },
+    };
+    Ok((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://myapp.authgear.cloud", "https", "myapp.authgear.cloud", "/"),
+            ("https://myapp.authgear.cloud/", "https", "myapp.authgear.cloud", "/"),
+            ("HTTPS://MyApp.Authgear.Cloud:443/a/B", "https", "myapp.authgear.cloud", "/a/B"),
+            ("http://localhost:3001/_resolver/resolve", "http", "localhost:3001", "/_resolver/resolve"),
+            ("http://a:80", "http", "a", "/"),
+            ("https://a:80", "https", "a:80", "/"),
+            ("http://[::1]:8080/x", "http", "[::1]:8080", "/x"),
+            ("http://auth_o.tron-1:8080", "http", "auth_o.tron-1:8080", "/"),
+        ];
+        for (text, scheme, authority, path) in cases {
+            let url = Url::parse(text).unwrap();
+            assert_eq!(
+                (url.scheme().as_str(), url.authority(), url.path()),
+                (scheme, authority, path),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_server_is_refused_with_the_reason() {
+        let cases = [
+            ("", "no http"),
+            ("myapp.authgear.cloud", "no http"),
+            ("ftp://a", "no http"),
+            ("https://", "no valid host"),
+            ("https:///path", "no valid host"),
+            ("https://a b", "character"),
+            ("https://a/\r\nx: y", "character"),
+            ("https://münchen.example", "character"),
+            ("https://user:pass@a", "user name"),
+            ("https://a?x=y", "query"),
+            ("https://a/#f", "fragment"),
+            ("https://a:0", "port"),
+            ("https://a:+1", "port"),
+            ("https://a:65536", "port"),
+            ("https://a:", "port"),
+            ("https://[::1", "`]`"),
+            ("https://[nope]", "IPv6"),
+            ("https://[::1]x", "`]`"),
+            ("https://a%41", "no valid host"),
+        ];
+        for (text, expected) in cases {
+            let problem = Url::parse(text).unwrap_err();
+            assert!(problem.contains(expected), "{text:?}: {problem}");
+        }
+    }
+}

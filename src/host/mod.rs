@@ -1,0 +1,164 @@
+//! Everything that the filter asks of the proxy, with the hosts' differences evened out, and the clock.
+//! Nothing else calls the host, and nothing here decides.
+
+#[cfg(target_arch = "wasm32")]
+mod abi;
+pub mod pairs;
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) use wasm::*;
+
+#[cfg(target_arch = "wasm32")]
+mod wasm {
+    use std::net::{IpAddr, SocketAddr};
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::abi::{self, Buffer, Map};
+    use super::pairs;
+    use crate::engine::Outcome;
+    use crate::request::{Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime};
+
+    /// The host did not do what it was asked.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct HostRefused;
+
+    impl From<u32> for HostRefused {
+        fn from(_status: u32) -> Self {
+            Self
+        }
+    }
+
+    /// How much a line of the log matters.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[repr(u32)]
+    pub(crate) enum Level {
+        Info = 2,
+        Warn = 3,
+        Error = 4,
+    }
+
+    /// Writes a line to the proxy's log. APISIX writes what it is given, so control characters are escaped here.
+    pub(crate) fn log(level: Level, text: &str) {
+        let mut line = String::with_capacity(text.len().saturating_add(20));
+        line.push_str("authgear-filter: ");
+        for c in text.chars() {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        // There is nobody to tell that a line could not be written.
+        let _ = abi::log(level as u32, &line);
+    }
+
+    /// The time. A clock before 1970 counts as 1970.
+    #[allow(clippy::disallowed_methods, reason = "this is where the clock is read")]
+    pub(crate) fn now() -> UnixTime {
+        UnixTime::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+
+    /// The plugin's configuration.
+    pub(crate) fn configuration(size: usize) -> Result<Vec<u8>, HostRefused> {
+        Ok(abi::buffer(Buffer::PluginConfiguration, size)?)
+    }
+
+    /// The headers of the request, pseudo headers among them, in the host's encoding.
+    pub(crate) struct RequestHeaders(Vec<u8>);
+
+    impl RequestHeaders {
+        pub(crate) fn read() -> Result<Self, HostRefused> {
+            Ok(Self(abi::headers(Map::Request)?))
+        }
+
+        pub(crate) fn fields(&self) -> Option<Vec<Field<'_>>> {
+            pairs::decode(&self.0)
+        }
+    }
+
+    /// The address of the client's connection: Envoy's name for it, then nginx's. `None` for a unix socket.
+    pub(crate) fn client_address() -> Option<IpAddr> {
+        let text = |path| String::from_utf8(abi::property(path).ok()?).ok();
+        match text(b"source\0address") {
+            Some(address) => address.parse::<SocketAddr>().ok().map(|address| address.ip()),
+            None => text(b"remote_addr")?.parse().ok(),
+        }
+    }
+
+    /// Sends a call. Its answer comes to `filter::on_http_call_response` with the token that is returned.
+    pub(crate) fn dispatch(call: &Call) -> Result<u32, CallError> {
+        let headers = pairs::encode(&call.fields).ok_or(CallError::NotSent)?;
+        // APISIX takes 0 for a default of its own.
+        let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+        abi::call(&call.upstream, &headers, timeout).map_err(|_status| CallError::NotSent)
+    }
+
+    /// The answer to the call whose callback this is. `headers` is their number; 0 where there was no answer,
+    /// and then the host has no list that could be read.
+    pub(crate) fn call_response(headers: u32) -> Result<Response, CallError> {
+        if headers == 0 {
+            return Err(CallError::NoAnswer);
+        }
+        let bytes = abi::headers(Map::CallResponse).map_err(|_status| CallError::NoAnswer)?;
+        let mut response = Response::default();
+        for (name, value) in pairs::decode(&bytes).ok_or(CallError::NoAnswer)? {
+            if name == b":status" {
+                let status = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                response.status = status.ok_or(CallError::NoAnswer)?;
+            } else {
+                response.fields.push((name.to_ascii_lowercase(), value.to_vec()));
+            }
+        }
+        // A list without a status is what APISIX gives for a call that failed.
+        if response.status == 0 { Err(CallError::NoAnswer) } else { Ok(response) }
+    }
+
+    /// Edits the headers of the request. After an error some may be edited and some not.
+    pub(crate) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
+        for name in &edits.remove {
+            abi::remove_header(Map::Request, name)?;
+        }
+        for (name, value) in &edits.set {
+            abi::replace_header(Map::Request, name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Adds headers to the response to the client.
+    pub(crate) fn add_to_response(fields: &[OwnedField]) {
+        for (name, value) in fields {
+            if abi::add_header(Map::Response, name, value).is_err() {
+                log(Level::Warn, "the proxy did not add a header of the auth server to a response");
+            }
+        }
+    }
+
+    /// Lets a paused request go on.
+    pub(crate) fn continue_request() {
+        if abi::continue_request().is_err() {
+            log(Level::Error, "the proxy did not let a request go on that was paused");
+        }
+    }
+
+    /// Answers the client instead of the app.
+    pub(crate) fn reply(reply: &Reply, outcome: Outcome) {
+        let headers = pairs::encode(&reply.fields).unwrap_or_default();
+        if abi::reply(reply.status, &headers, &reply.body, outcome.metric()).is_err() {
+            log(Level::Error, "the proxy did not send a denial");
+        }
+    }
+
+    /// A counter for each outcome. Hosts without metrics take the calls and do nothing.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Counters([Option<u32>; Outcome::ALL.len()]);
+
+    impl Counters {
+        pub(crate) fn define() -> Self {
+            Self(Outcome::ALL.map(|outcome| abi::define_counter(outcome.metric()).ok()))
+        }
+
+        pub(crate) fn count(&self, outcome: Outcome) {
+            let ids = Outcome::ALL.iter().zip(&self.0);
+            if let Some((_, Some(id))) = ids.into_iter().find(|(known, _)| **known == outcome) {
+                // A request is not worth failing for a counter.
+                let _ = abi::increment(*id);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A list of headers as it crosses the boundary to the host: the number of headers, the lengths of each name
+//! and value (32-bit little-endian), then the names and values themselves, each followed by a zero byte.
+//! (proxy-wasm ABI 0.2.1, "serialized map".)
+
+use crate::request::{Field, OwnedField};
+
+/// Reads a host's list. `None` where the bytes are no such list.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Option<Vec<Field<'_>>> {
+    if bytes.is_empty() {
+        return Some(Vec::new());
+    }
+    let (count, rest) = length(bytes)?;
+    let (lengths, mut data) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let mut fields = Vec::with_capacity(count);
+    for pair in lengths.chunks_exact(8) {
+        let (name_length, rest) = length(pair)?;
+        let (value_length, _) = length(rest)?;
+        let name = terminated(&mut data, name_length)?;
+        let value = terminated(&mut data, value_length)?;
+        fields.push((name, value));
+    }
+    Some(fields)
+}
+
+/// Writes a list for the host. `None` where it is longer than lengths of 32 bits can tell.
+#[must_use]
+pub fn encode(fields: &[OwnedField]) -> Option<Vec<u8>> {
+    let size = fields.iter().fold(4usize, |size, (name, value)| {
+        size.saturating_add(name.len()).saturating_add(value.len()).saturating_add(10)
+    });
+    let mut bytes = Vec::with_capacity(size);
+    bytes.extend(u32::try_from(fields.len()).ok()?.to_le_bytes());
+    for (name, value) in fields {
+        bytes.extend(u32::try_from(name.len()).ok()?.to_le_bytes());
+        bytes.extend(u32::try_from(value.len()).ok()?.to_le_bytes());
+    }
+    for part in fields.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend(part);
+        bytes.push(0);
+    }
+    Some(bytes)
+}
+
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    Some((usize::try_from(u32::from_le_bytes(*length)).ok()?, rest))
+}
+
+fn terminated<'a>(data: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (part, rest) = data.split_at_checked(length)?;
+    *data = rest.strip_prefix(b"\0")?;
+    Some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields() -> Vec<OwnedField> {
+        [(b"a".as_slice(), b"b".as_slice()), (b"", b""), (b"cookie", b"\0\xff"), (b"cookie", b"x")]
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .to_vec()
+    }
+
+    #[test]
+    fn a_list_crosses_the_boundary_unchanged_whatever_bytes_it_holds() {
+        for fields in [fields(), Vec::new()] {
+            let bytes = encode(&fields).unwrap();
+            let read: Vec<_> =
+                decode(&bytes).unwrap().iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+            assert_eq!(read, fields);
+        }
+        assert_eq!(decode(b""), Some(Vec::new()), "a host's empty list may be no bytes at all");
+    }
+
+    #[test]
+    fn a_list_that_is_cut_or_lies_about_its_lengths_is_none() {
+        let whole = encode(&fields()).unwrap();
+        for cut in 1..whole.len() {
+            assert_eq!(decode(&whole[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(decode(&[0xff; 64]), None);
+        assert_eq!(decode(&[0xff, 0xff, 0xff, 0xff]), None);
+    }
+}

@@ -1,0 +1,374 @@
+//! Authgear's resolver: a request's credentials → the call that asks about them; the answer → a session, or
+//! none. Knows the server's behaviour, decides nothing about the request.
+
+use std::fmt;
+
+use crate::config::{Authgear, Config};
+use crate::credential::{Authorization, Credentials};
+use crate::identity::{SESSION_VALID, USER_ID, is_identity, is_value};
+use crate::request::{Call, CallError, Head, OwnedField, Response};
+
+/// The most bytes of a header that only informs the resolver (tracing, the user agent, the chain of proxies).
+/// A longer one is left out: what a client sends must not make the auth server fail.
+const MAX_INFORMATIVE: usize = 4 * 1024;
+
+/// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
+/// along but what stands here.
+#[must_use]
+pub fn call(config: &Config, head: &Head<'_>, credentials: &Credentials<'_>) -> Call {
+    let Authgear { endpoint, resolver, .. } = &config.authgear;
+    let mut fields = Fields(Vec::with_capacity(14));
+    fields.push(b":method", "GET");
+    fields.push(b":scheme", resolver.url.scheme().as_str());
+    fields.push(b":authority", endpoint.authority());
+    fields.push(b":path", resolver.url.path());
+    // The project is chosen by these; a client's own host there would be another tenant, or none.
+    fields.push(b"x-forwarded-host", endpoint.authority());
+    fields.push(b"x-forwarded-proto", endpoint.scheme().as_str());
+    fields.inform(b"x-forwarded-for", forwarded_for(head));
+    for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
+        fields.inform(name, head.values(name).next().map(<[u8]>::to_vec));
+    }
+    if let Authorization::Bearer(token) = credentials.authorization {
+        fields.push(b"authorization", [b"Bearer ".as_slice(), token.reveal()].concat());
+    }
+    if !credentials.cookies.is_empty() {
+        let pairs: Vec<_> =
+            credentials.cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
+        fields.push(b"cookie", pairs.join(b"; ".as_slice()));
+    }
+    Call { upstream: resolver.upstream.clone(), fields: fields.0, timeout: config.timeout }
+}
+
+/// What the resolver says of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Whose request it is.
+    pub session: Session,
+    /// All identity headers of the answer, for the app.
+    pub identity: Vec<OwnedField>,
+    /// The values of its `Set-Cookie` headers, for the client: they clear a cookie that is no good.
+    pub cookies: Vec<Vec<u8>>,
+}
+
+/// Whether there is a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// A valid one.
+    Valid,
+    /// None, or one that is valid no more.
+    None,
+}
+
+/// Why there is no answer that could be used. Everything here is the auth server's doing or the network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// See [`CallError`].
+    Call(CallError),
+    /// A status that the resolver does not have for a session or none.
+    Status(u16),
+    /// The answer contradicts itself, or cannot be handed on.
+    Answer(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(CallError::NotSent) => {
+                f.write_str("the proxy refused to send the call: is the upstream's name right?")
+            }
+            Self::Call(CallError::NoAnswer) => f.write_str("no connection, or no answer in time"),
+            Self::Status(404) => f.write_str("it answered 404: is it the host of a project that it knows?"),
+            Self::Status(status @ (503 | 504)) => {
+                write!(f, "it answered {status}, or the proxy could not reach it in time")
+            }
+            Self::Status(status) => write!(f, "it answered {status}"),
+            Self::Answer(problem) => write!(f, "its answer cannot be used: {problem}"),
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Result {
+    /// The resolver said who it is.
+    Answered(Answer),
+    /// The resolver refused the request as such (too large, malformed): the client's doing.
+    Refused,
+    /// Nothing that could be used.
+    Failed(Fault),
+}
+
+/// Reads an answer. It is a session only when it says so without contradiction: `unclear` is a fault.
+#[must_use]
+pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) => return Result::Failed(Fault::Call(error)),
+    };
+    match response.status {
+        200 => match session(response.fields) {
+            Ok(answer) => Result::Answered(answer),
+            Err(problem) => Result::Failed(Fault::Answer(problem)),
+        },
+        400 | 413 | 414 | 431 => Result::Refused,
+        status => Result::Failed(Fault::Status(status)),
+    }
+}
+
+fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str> {
+    let (mut identity, mut cookies) = (Vec::<OwnedField>::new(), Vec::new());
+    for (name, value) in fields {
+        let ours = is_identity(&name);
+        if !ours && name != b"set-cookie" {
+            continue;
+        }
+        if !is_value(&value) {
+            return Err("a header of it has a control character");
+        }
+        if !ours {
+            cookies.push(value);
+        } else if identity.iter().any(|(known, _)| *known == name) {
+            return Err("it has an identity header twice");
+        } else {
+            identity.push((name, value));
+        }
+    }
+    let value = |name| identity.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
+    let session = match (value(SESSION_VALID), value(USER_ID)) {
+        (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid,
+        (Some(b"true"), _) => return Err("it has a valid session of no user"),
+        (Some(b"false") | None, None) => Session::None,
+        (Some(b"false") | None, Some(_)) => return Err("it has a user without a valid session"),
+        (Some(_), _) => return Err("x-authgear-session-valid is neither true nor false"),
+    };
+    Ok(Answer { session, identity, cookies })
+}
+
+/// The chain of proxies as the client's side tells it, and the connection's address at its end, which is the
+/// only part that can be trusted. Envoy has appended it already.
+fn forwarded_for(head: &Head<'_>) -> Option<Vec<u8>> {
+    let told: Vec<_> =
+        head.values(b"x-forwarded-for").map(<[u8]>::trim_ascii).filter(|v| !v.is_empty()).collect();
+    let told = told.join(b", ".as_slice());
+    let told = if can_inform(&told) { told } else { Vec::new() };
+    let Some(address) = (head.client_address)().map(|address| address.to_string().into_bytes()) else {
+        return (!told.is_empty()).then_some(told);
+    };
+    let last = told.rsplit(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+    if last == address {
+        return Some(told);
+    }
+    Some(if told.is_empty() { address } else { [told, address].join(b", ".as_slice()) })
+}
+
+/// APISIX refuses to send a header with a control byte, and then there would be no answer.
+fn can_inform(value: &[u8]) -> bool {
+    value.len() <= MAX_INFORMATIVE && !value.iter().any(u8::is_ascii_control)
+}
+
+struct Fields(Vec<OwnedField>);
+
+impl Fields {
+    fn push(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        self.0.push((name.to_vec(), value.into()));
+    }
+
+    /// For what the call can do without.
+    fn inform(&mut self, name: &[u8], value: Option<Vec<u8>>) {
+        if let Some(value) = value.filter(|value| can_inform(value)) {
+            self.push(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Field;
+
+    fn config() -> Config {
+        Config::parse(
+            br#"{"authgear": {"endpoint": "https://accounts.example.com", "upstream": "authgear", "mode": "resolver",
+                "resolver_url": "http://resolver.internal:3001/resolve", "resolver_upstream": "resolver",
+                "cookie_prefix": "p_"}, "timeout": "2s"}"#,
+        )
+        .unwrap()
+    }
+
+    fn call_for(fields: &[Field<'_>], address: Option<&str>) -> Vec<(String, String)> {
+        let config = config();
+        let address = address.map(|address| address.parse().unwrap());
+        let head = Head {
+            method: b"POST",
+            scheme: b"https",
+            authority: b"evil.example",
+            path: b"/app?x=y",
+            fields,
+            client_address: &|| address,
+        };
+        let call = call(&config, &head, &Credentials::of(&head, &config.authgear.cookies));
+        assert_eq!((call.upstream.as_str(), call.timeout), ("resolver", config.timeout));
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
+    }
+
+    fn value(fields: &[(String, String)], name: &str) -> Option<String> {
+        fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn the_call_holds_what_the_resolver_needs_and_nothing_else_of_the_request() {
+        let fields: &[Field<'_>] = &[
+            (b"user-agent", b"curl/8"),
+            (b"authorization", b"bearer  abc"),
+            (b"cookie", b"a=b; p_session=s1; session=other"),
+            (b"cookie", b"p_app_session=s2"),
+            (b"x-forwarded-for", b"203.0.113.7"),
+            (b"traceparent", b"00-1-2-01"),
+            (b"tracestate", b"v=1"),
+            (b"x-request-id", b"r1"),
+            (b"content-length", b"5"),
+            (b"transfer-encoding", b"chunked"),
+            (b"connection", b"upgrade"),
+            (b"upgrade", b"websocket"),
+            (b"expect", b"100-continue"),
+            (b"host", b"evil.example"),
+            (b"x-forwarded-host", b"evil.example"),
+            (b"x-original-host", b"evil.example"),
+            (b"x-forwarded-proto", b"gopher"),
+            (b"x-authgear-user-id", b"admin"),
+            (b"accept", b"*/*"),
+        ];
+        let expected = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "accounts.example.com"),
+            (":path", "/resolve"),
+            ("x-forwarded-host", "accounts.example.com"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "203.0.113.7, 192.0.2.1"),
+            ("user-agent", "curl/8"),
+            ("traceparent", "00-1-2-01"),
+            ("tracestate", "v=1"),
+            ("x-request-id", "r1"),
+            ("authorization", "Bearer abc"),
+            ("cookie", "p_session=s1; p_app_session=s2"),
+        ];
+        let expected: Vec<_> =
+            expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(call_for(fields, Some("192.0.2.1")), expected);
+    }
+
+    #[test]
+    fn the_chain_of_proxies_ends_with_the_address_of_the_connection() {
+        let cases: &[(&[&[u8]], Option<&str>, Option<&str>)] = &[
+            (&[], Some("192.0.2.1"), Some("192.0.2.1")),
+            (&[b"192.0.2.1"], Some("192.0.2.1"), Some("192.0.2.1")),
+            (&[b"192.0.2.1, 10.0.0.1"], Some("192.0.2.1"), Some("192.0.2.1, 10.0.0.1, 192.0.2.1")),
+            (&[b"a", b"b"], Some("2001:db8::1"), Some("a, b, 2001:db8::1")),
+            (&[b"a\x01"], Some("192.0.2.1"), Some("192.0.2.1")),
+            (&[&[b'1'; MAX_INFORMATIVE + 1]], Some("192.0.2.1"), Some("192.0.2.1")),
+            (&[b" "], None, None),
+            (&[b"a"], None, Some("a")),
+        ];
+        for (told, address, expected) in cases {
+            let fields: Vec<_> = told.iter().map(|value| (b"x-forwarded-for".as_slice(), *value)).collect();
+            assert_eq!(
+                value(&call_for(&fields, *address), "x-forwarded-for").as_deref(),
+                *expected,
+                "{told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_only_informs_cannot_make_the_call_fail() {
+        let long = vec![b'x'; MAX_INFORMATIVE + 1];
+        for odd in [b"a\x01b".as_slice(), &long] {
+            for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
+                let sent = call_for(&[(name, odd)], None);
+                assert_eq!(value(&sent, std::str::from_utf8(name).unwrap()), None);
+            }
+        }
+    }
+
+    fn answer(status: u16, fields: &[(&str, &str)]) -> Result {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
+        read(Ok(Response { status, fields }))
+    }
+
+    #[test]
+    fn a_session_is_one_only_when_the_answer_says_so_without_contradiction() {
+        const VALID: (&str, &str) = ("x-authgear-session-valid", "true");
+        const INVALID: (&str, &str) = ("x-authgear-session-valid", "false");
+        const USER: (&str, &str) = ("x-authgear-user-id", "u");
+        let cases: &[(&[(&str, &str)], Option<Session>)] = &[
+            (&[VALID, USER], Some(Session::Valid)),
+            (&[USER, ("x-authgear-of-tomorrow", "x"), VALID], Some(Session::Valid)),
+            (&[INVALID], Some(Session::None)),
+            (&[], Some(Session::None)),
+            (&[("content-type", "text/html")], Some(Session::None)),
+            (&[VALID], None),
+            (&[VALID, ("x-authgear-user-id", "")], None),
+            (&[INVALID, USER], None),
+            (&[USER], None),
+            (&[("x-authgear-session-valid", "TRUE"), USER], None),
+            (&[("x-authgear-session-valid", "")], None),
+            (&[VALID, INVALID, USER], None),
+            (&[VALID, VALID, USER], None),
+            (&[VALID, USER, USER], None),
+            (&[VALID, USER, ("x-authgear-user-roles", "a\r\nx: y")], None),
+            (&[INVALID, ("set-cookie", "a\nb")], None),
+        ];
+        for (fields, expected) in cases {
+            let found = match answer(200, fields) {
+                Result::Answered(answer) => Some(answer.session),
+                Result::Failed(Fault::Answer(_)) => None,
+                other @ (Result::Refused | Result::Failed(_)) => panic!("{fields:?}: {other:?}"),
+            };
+            assert_eq!(found, *expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn all_identity_headers_and_cookies_of_an_answer_are_kept_and_nothing_else() {
+        let Result::Answered(found) = answer(
+            200,
+            &[
+                ("server", "authgear"),
+                ("x-authgear-session-valid", "false"),
+                ("set-cookie", "session=; Max-Age=0"),
+                ("x-authgear-of-tomorrow", "x"),
+                ("set-cookie", "b=c"),
+                ("x-authgear", "no"),
+            ],
+        ) else {
+            panic!("not read")
+        };
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        assert_eq!(
+            found.identity,
+            [
+                (bytes("x-authgear-session-valid"), bytes("false")),
+                (bytes("x-authgear-of-tomorrow"), bytes("x"))
+            ]
+        );
+        assert_eq!(found.cookies, [bytes("session=; Max-Age=0"), bytes("b=c")]);
+    }
+
+    #[test]
+    fn what_the_request_caused_is_told_from_what_the_auth_server_did() {
+        for status in [400, 413, 414, 431] {
+            assert_eq!(answer(status, &[]), Result::Refused, "{status}");
+        }
+        for status in [0, 100, 201, 204, 301, 307, 401, 403, 404, 405, 429, 500, 502, 503, 504, 999] {
+            let with_session = [("x-authgear-session-valid", "true"), ("x-authgear-user-id", "u")];
+            assert_eq!(answer(status, &with_session), Result::Failed(Fault::Status(status)));
+        }
+        for error in [CallError::NotSent, CallError::NoAnswer] {
+            assert_eq!(read(Err(error)), Result::Failed(Fault::Call(error)));
+        }
+    }
+}

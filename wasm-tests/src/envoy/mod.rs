@@ -1,0 +1,366 @@
+//! A real Envoy for a test: started on free ports, waited for until it serves, killed on drop.
+//!
+//! ```no_run
+//! # async fn example(app: std::net::SocketAddr, authgear: std::net::SocketAddr) {
+//! use serde_json::json;
+//! use wasm_tests::{client::{self, Request}, envoy::Envoy};
+//!
+//! let envoy = Envoy::builder()
+//!     .plugin(json!({ "authgear": { "endpoint": "https://a.test", "upstream": "authgear" } }))
+//!     .cluster("app", app)
+//!     .cluster("authgear", authgear)
+//!     .start()
+//!     .await;
+//! client::send(envoy.address(), Request::get("/")).await;
+//! # }
+//! ```
+//!
+//! Envoy's log and configuration lie in `target/envoy-logs` while it runs. A test that passes
+//! deletes them; one that fails leaves them, and prints where they are and how the log ends.
+
+mod bootstrap;
+mod files;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use self::bootstrap::{Bootstrap, LISTENER, Plugin};
+use self::files::Files;
+use crate::client::{self, Protocol, Request, Response};
+use crate::process;
+
+pub use self::files::{binary, filter_module, target_dir, workspace_dir};
+
+/// How long Envoy may take to start, or to refuse its configuration. It compiles the module first,
+/// and several instances may be doing so on few cores.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long [`Envoy::wait_for_log`] and [`Envoy::wait_for_stat`] wait.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a condition is looked at again.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What Envoy is started with.
+pub struct Builder {
+    bootstrap: Bootstrap,
+    edits: Vec<Edit>,
+    concurrency: u32,
+    log_level: Option<String>,
+}
+
+type Edit = Box<dyn FnOnce(&mut Value) + Send>;
+
+impl Builder {
+    /// Runs the filter with this configuration, as `StringValue` (JSON text).
+    #[must_use]
+    pub fn plugin(self, configuration: Value) -> Self {
+        self.plugin_text(configuration.to_string())
+    }
+
+    /// Runs the filter with this text as its configuration, whatever it is.
+    #[must_use]
+    pub fn plugin_text(mut self, text: impl Into<String>) -> Self {
+        self.bootstrap.plugin = Some(Plugin::Text(text.into()));
+        self
+    }
+
+    /// Runs the filter with this configuration, as `google.protobuf.Struct`.
+    #[must_use]
+    pub fn plugin_struct(mut self, configuration: Value) -> Self {
+        self.bootstrap.plugin = Some(Plugin::Struct(configuration));
+        self
+    }
+
+    /// Adds a cluster. `app` is the one that all requests go to; without it Envoy answers 200.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
+        self.bootstrap.clusters.push((name.to_owned(), address));
+        self
+    }
+
+    /// The number of worker threads; 2 unless told.
+    #[must_use]
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// Whether the client's address is the peer's (the default here) or what the client's
+    /// `X-Forwarded-For` says (the default of Envoy).
+    #[must_use]
+    pub fn use_remote_address(self, yes: bool) -> Self {
+        self.connection_manager("use_remote_address", yes.into())
+    }
+
+    /// Sets a field of the HTTP connection manager: `access_log`, `normalize_path`, …
+    #[must_use]
+    pub fn connection_manager(mut self, field: &str, value: Value) -> Self {
+        let fields = &mut self.bootstrap.connection_manager;
+        fields.insert(field.to_owned(), value);
+        self
+    }
+
+    /// Replaces the list of routes.
+    #[must_use]
+    pub fn routes(mut self, routes: Value) -> Self {
+        self.bootstrap.routes = Some(routes);
+        self
+    }
+
+    /// The level of Envoy's whole log: `trace`, `debug`, `info`, `warning`, `error`. Unless told,
+    /// it is `info` for what the filter logs and `warning` for the rest.
+    #[must_use]
+    pub fn log_level(mut self, level: &str) -> Self {
+        self.log_level = Some(level.to_owned());
+        self
+    }
+
+    /// Changes the finished bootstrap configuration, for what the other methods do not cover.
+    #[must_use]
+    pub fn edit(mut self, edit: impl FnOnce(&mut Value) + Send + 'static) -> Self {
+        self.edits.push(Box::new(edit));
+        self
+    }
+
+    /// Starts Envoy and waits until its workers accept connections.
+    ///
+    /// # Panics
+    /// When Envoy or the filter is not installed or built, or Envoy does not start.
+    pub async fn start(self) -> Envoy {
+        let mut process = self.spawn();
+        let admin = match process.wait_until_ready().await {
+            Ok(admin) => admin,
+            Err(end) => panic!("Envoy did not start: {end}"),
+        };
+        let listeners = fetch(admin, "/listeners?format=json").await.json();
+        let listeners = listeners["listener_statuses"].as_array();
+        let address = listeners
+            .into_iter()
+            .flatten()
+            .find(|listener| listener["name"] == LISTENER)
+            .and_then(|listener| socket_address(&listener["local_address"]))
+            .expect("Envoy lists its listener");
+        Envoy { process, admin, address }
+    }
+
+    /// Starts Envoy with a configuration that it must refuse; gives back its log.
+    ///
+    /// # Panics
+    /// When Envoy accepts the configuration.
+    pub async fn start_refused(self) -> String {
+        let mut process = self.spawn();
+        match process.wait_until_ready().await {
+            Ok(_) => panic!("Envoy accepted a configuration that it must refuse"),
+            Err(Ended::Exited(_)) => process.files.log(),
+            Err(end @ Ended::TimedOut) => panic!("Envoy neither started nor refused: {end}"),
+        }
+    }
+
+    fn spawn(self) -> Process {
+        let mut configuration = self.bootstrap.json(filter_module);
+        for edit in self.edits {
+            edit(&mut configuration);
+        }
+        let files = Files::create(&configuration);
+        let mut command = process::command(binary());
+        command
+            .arg("--config-path")
+            .arg(&files.configuration)
+            .arg("--admin-address-path")
+            .arg(&files.admin)
+            .arg("--disable-hot-restart")
+            .args(["--concurrency", &self.concurrency.to_string()])
+            .stdin(Stdio::null())
+            .stdout(files.log_writer())
+            .stderr(files.log_writer());
+        match &self.log_level {
+            Some(level) => command.args(["--log-level", level]),
+            None => command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]),
+        };
+        let child = process::spawn(command).expect("Envoy can be executed");
+        Process { child, files }
+    }
+}
+
+/// A running Envoy.
+pub struct Envoy {
+    process: Process,
+    admin: SocketAddr,
+    address: SocketAddr,
+}
+
+impl Envoy {
+    /// Without filter, clusters or anything else.
+    pub fn builder() -> Builder {
+        Builder {
+            bootstrap: Bootstrap {
+                plugin: None,
+                clusters: Vec::new(),
+                routes: None,
+                connection_manager: serde_json::Map::new(),
+            },
+            edits: Vec::new(),
+            concurrency: 2,
+            log_level: None,
+        }
+        .use_remote_address(true)
+    }
+
+    /// Where it takes requests: HTTP/1.1, or HTTP/2 with prior knowledge.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its admin pages are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// All counters and gauges whose names start with `prefix`; the filter's own are under
+    /// `wasmcustom.`.
+    pub async fn stats(&self, prefix: &str) -> BTreeMap<String, u64> {
+        let all = fetch(self.admin, "/stats").await;
+        let lines = all.text().lines().filter_map(|line| line.split_once(": "));
+        lines
+            .filter(|(name, _)| name.starts_with(prefix))
+            // Histograms and texts are no numbers.
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
+    }
+
+    /// One counter or gauge by its full name.
+    ///
+    /// # Panics
+    /// When there is none of this name, which is not the same as 0.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let stats = self.stats("").await;
+        *stats.get(name).unwrap_or_else(|| {
+            let ours = stats.keys().filter(|name| name.starts_with("wasm"));
+            panic!("no stat {name:?}, but {:?}", ours.collect::<Vec<_>>())
+        })
+    }
+
+    /// Waits until a counter or gauge has reached `at_least`.
+    ///
+    /// # Panics
+    /// When it has not within 10 s.
+    pub async fn wait_for_stat(&self, name: &str, at_least: u64) {
+        let end = Instant::now() + WAIT_TIMEOUT;
+        while self.stats(name).await.get(name).copied() < Some(at_least) {
+            let stats = self.stats(name).await;
+            assert!(Instant::now() < end, "{name} stays below {at_least}: {stats:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.files.log()
+    }
+
+    /// Waits until the log contains `text`.
+    ///
+    /// # Panics
+    /// When it does not within 10 s.
+    pub async fn wait_for_log(&self, text: &str) {
+        let end = Instant::now() + WAIT_TIMEOUT;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "Envoy's log lacks {text:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Its resident memory, in bytes.
+    ///
+    /// # Panics
+    /// When it has died, or on systems without `/proc`.
+    pub fn resident_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let status = fs::read_to_string(path).expect("Envoy runs, on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok())
+            .map(|kib| kib * 1024)
+            .expect("the kernel tells the resident memory in kB")
+    }
+}
+
+/// Envoy from its start on, whether it serves or not.
+struct Process {
+    child: Child,
+    files: Files,
+}
+
+/// Why there is no Envoy.
+enum Ended {
+    Exited(ExitStatus),
+    TimedOut,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "it ended with {status}"),
+            Self::TimedOut => write!(f, "not ready after {} s", START_TIMEOUT.as_secs()),
+        }
+    }
+}
+
+impl Process {
+    async fn wait_until_ready(&mut self) -> Result<SocketAddr, Ended> {
+        let end = Instant::now() + START_TIMEOUT;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().expect("Envoy is our child") {
+                return Err(Ended::Exited(status));
+            }
+            if let Some(admin) = self.files.admin_address()
+                && is_ready(admin).await
+            {
+                return Ok(admin);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Err(Ended::TimedOut)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        if thread::panicking() {
+            self.files.report();
+        } else {
+            self.files.remove();
+        }
+    }
+}
+
+/// `/ready` speaks of the configuration; the workers take connections a moment later.
+async fn is_ready(admin: SocketAddr) -> bool {
+    const WORKERS: &str = "/stats?filter=^listener_manager.workers_started$";
+    let ready = client::try_send(admin, Protocol::Http1, Request::get("/ready")).await;
+    if !ready.is_ok_and(|ready| ready.status == 200) {
+        return false;
+    }
+    let workers = client::try_send(admin, Protocol::Http1, Request::get(WORKERS)).await;
+    workers.is_ok_and(|workers| workers.text().trim_end().ends_with(": 1"))
+}
+
+async fn fetch(admin: SocketAddr, path: &str) -> Response {
+    let response = client::send(admin, Request::get(path)).await;
+    assert_eq!(response.status, 200, "Envoy's {path}: {response:?}");
+    response
+}
+
+fn socket_address(address: &Value) -> Option<SocketAddr> {
+    let address = &address["socket_address"];
+    let port = u16::try_from(address["port_value"].as_u64()?).ok()?;
+    Some(SocketAddr::new(address["address"].as_str()?.parse().ok()?, port))
+}

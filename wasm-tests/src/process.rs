@@ -1,0 +1,46 @@
+//! Child processes that end when the process that started them ends, however it ends.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::sync::{LazyLock, Mutex};
+use std::thread;
+
+/// A command for `program` that the kernel kills when the *thread* that spawned it ends.
+///
+/// It is started by `setpriv` (util-linux), because asking the kernel ourselves between fork and
+/// exec would take `unsafe`. Where there is no `setpriv` the command is the program itself: then
+/// only the orderly end of its owner ends it.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    const SETPRIV: &str = "/usr/bin/setpriv";
+    if !Path::new(SETPRIV).exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(SETPRIV);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+/// Spawns from a thread that lives as long as this process, so that a child which two tests share
+/// does not end with the test that happened to start it.
+pub fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: LazyLock<Mutex<mpsc::Sender<Order>>> = LazyLock::new(|| {
+        let (orders, incoming) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in incoming {
+                // The one who asked waits for the answer, so it is there to receive it.
+                let _answered = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(orders)
+    });
+
+    let gone = |_| io::Error::other("the thread that starts processes has ended");
+    let (reply, child) = mpsc::channel();
+    let orders = SPAWNER.lock().map_err(|_| gone(mpsc::RecvError))?.clone();
+    orders.send((command, reply)).map_err(|_| gone(mpsc::RecvError))?;
+    child.recv().map_err(gone)?
+}
