@@ -254,9 +254,12 @@ async fn the_resolver_receives_a_call_built_from_scratch() {
 #[tokio::test]
 async fn nothing_is_asked_without_a_credential() {
     let scene = Scene::start(|_| ()).await;
-    for (name, value) in
-        [("cookie", "theme=dark"), ("authorization", "Basic eDp5"), ("authorization", "Bearer"), ("accept", "*/*")]
-    {
+    for (name, value) in [
+        ("cookie", "theme=dark"),
+        ("authorization", "Basic eDp5"),
+        ("authorization", "Bearer"),
+        ("accept", "*/*"),
+    ] {
         let seen = scene.seen(Request::get("/").header(name, value)).await;
         assert_eq!(seen.identity(), [], "{name}: {value}");
     }
@@ -288,9 +291,7 @@ async fn two_authorization_headers_are_no_session_and_nothing_is_asked() {
 async fn bytes_that_are_not_utf8_neither_break_nor_open_anything() {
     let scene = Scene::start(|_| ()).await;
     let session = scene.authgear.log_in("alice");
-    let cookie = |before: &[u8], name: &str| {
-        [before, name.as_bytes(), b"=", session.as_bytes()].concat()
-    };
+    let cookie = |before: &[u8], name: &str| [before, name.as_bytes(), b"=", session.as_bytes()].concat();
     // Another cookie with such a byte changes nothing; a session with one is none to Authgear either.
     let seen = scene.seen(Request::get("/").header("cookie", cookie(b"a=\xff; ", "session"))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
@@ -412,11 +413,13 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
         Options::default(),
         |_| (),
         // Let it come as far as the filter.
-        |envoy| envoy.edit(|bootstrap| {
-            bootstrap["layered_runtime"] = json!({"layers": [{"name": "test", "static_layer": {
-                "envoy.reloadable_features.http_reject_path_with_fragment": false,
-            }}]});
-        }),
+        |envoy| {
+            envoy.edit(|bootstrap| {
+                bootstrap["layered_runtime"] = json!({"layers": [{"name": "test", "static_layer": {
+                    "envoy.reloadable_features.http_reject_path_with_fragment": false,
+                }}]});
+            })
+        },
     )
     .await;
     let answer = client::raw(
@@ -432,10 +435,19 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
 async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_field() {
     let cases = [
         (json!({}), "authgear: missing"),
-        (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver", "typo": 1}}), "authgear.typo"),
-        (json!({"authgear": {"endpoint": "nonsense", "upstream": "a", "mode": "resolver"}}), "authgear.endpoint"),
+        (
+            json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver", "typo": 1}}),
+            "authgear.typo",
+        ),
+        (
+            json!({"authgear": {"endpoint": "nonsense", "upstream": "a", "mode": "resolver"}}),
+            "authgear.endpoint",
+        ),
         (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a"}}), "authgear.mode"),
-        (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver"}, "timeout": "0s"}), "timeout"),
+        (
+            json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver"}, "timeout": "0s"}),
+            "timeout",
+        ),
     ];
     for (configuration, expected) in cases {
         let log = Envoy::builder().plugin(configuration.clone()).start_refused().await;
@@ -444,10 +456,8 @@ async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_fiel
     }
     let log = Envoy::builder().plugin_text("{\"authgear\": {").start_refused().await;
     assert!(log.contains("line 1 column"), "{log}");
-    let log = Envoy::builder()
-        .plugin_struct(json!({"authgear": {"endpoint": "nonsense"}}))
-        .start_refused()
-        .await;
+    let log =
+        Envoy::builder().plugin_struct(json!({"authgear": {"endpoint": "nonsense"}})).start_refused().await;
     assert!(log.contains("authgear.endpoint"), "{log}");
 }
 
