@@ -125,6 +125,9 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32) {
     VM.with(|vm| {
         let Some(context) = vm.calls.take(token) else { return };
         let Some(mut request) = vm.requests.take(context) else { return };
+        if host::act_for(context).is_err() {
+            return;
+        }
         request.resume(vm, context, headers);
         vm.requests.put(context, request);
     });

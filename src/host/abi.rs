@@ -86,6 +86,7 @@ mod import {
             grpc_status: i32,
         ) -> Status;
         pub(super) fn proxy_continue_stream(stream: u32) -> Status;
+        pub(super) fn proxy_set_effective_context(context: u32) -> Status;
         pub(super) fn proxy_http_call(
             upstream: *const u8,
             upstream_size: usize,
@@ -198,6 +199,11 @@ pub(super) fn continue_request() -> Result<(), Status> {
     done(unsafe { import::proxy_continue_stream(HTTP_REQUEST) })
 }
 
+pub(super) fn act_for(context: u32) -> Result<(), Status> {
+    // SAFETY: no pointers.
+    done(unsafe { import::proxy_set_effective_context(context) })
+}
+
 pub(super) fn call(upstream: &str, headers: &[u8], timeout_milliseconds: u32) -> Result<u32, Status> {
     /// A list of no trailers.
     const NO_TRAILERS: [u8; 4] = [0; 4];
@@ -278,7 +284,7 @@ extern "C" fn proxy_on_response_headers(context: u32, _count: u32, _end_of_strea
     action(filter::on_response_headers(context))
 }
 
-/// The context is the one that called in Envoy, and the plugin's in APISIX: the token tells whose it is.
+/// The context is the plugin's: to a host, calls are the root context's. The token tells whose it is.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(
     _context: u32,

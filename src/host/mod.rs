@@ -81,6 +81,12 @@ mod wasm {
         }
     }
 
+    /// Makes what follows in this callback concern another context. A host runs the callback of an answer for
+    /// the root context, which has no request. Fails where the context is gone.
+    pub(crate) fn act_for(context: u32) -> Result<(), HostRefused> {
+        Ok(abi::act_for(context)?)
+    }
+
     /// Sends a call. Its answer comes to `filter::on_http_call_response` with the token that is returned.
     pub(crate) fn dispatch(call: &Call) -> Result<u32, CallError> {
         let headers = pairs::encode(&call.fields).ok_or(CallError::NotSent)?;

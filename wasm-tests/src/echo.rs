@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::http::{HeaderValue, header};
 use hyper::{Request, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::html::{self, Markup, document, escape};
@@ -42,6 +42,11 @@ impl Echo {
         let kept = journal.clone();
         let handler = move |request, peer| echo(kept.clone(), log, request, peer);
         Ok(Self { journal, server: Server::http(serve::bind(address).await?, handler)? })
+    }
+
+    /// Stops it, and returns when its address is free.
+    pub async fn stop(self) {
+        self.server.stop().await;
     }
 
     /// Where it listens.
@@ -105,18 +110,21 @@ async fn read(mut body: Incoming) -> hyper::Result<Body> {
     Ok(Body { length, sha256 })
 }
 
+/// One header a line, so that a person can read it in a terminal.
 fn json_reply(received: &Received, body: &Body) -> Reply {
-    let headers: Vec<Value> =
-        received.headers.iter().map(|(name, value)| json!([name, latin1(value)])).collect();
-    let seen = json!({
-        "method": received.method,
-        "path": received.target,
-        "version": format!("{:?}", received.version),
-        "headers": headers,
-        "body_length": body.length,
-        "body_sha256": body.sha256,
-    });
-    reply("application/json", format!("{seen:#}\n"))
+    let pair = |(name, value): &(String, Vec<u8>)| format!("\n    {}", json!([name, latin1(value)]));
+    let headers: Vec<String> = received.headers.iter().map(pair).collect();
+    let text = format!(
+        "{{\n  \"method\": {},\n  \"path\": {},\n  \"version\": {},\n  \"headers\": [{}\n  ],\n  \
+         \"body_length\": {},\n  \"body_sha256\": {}\n}}\n",
+        json!(received.method),
+        json!(received.target),
+        json!(format!("{:?}", received.version)),
+        headers.join(","),
+        body.length,
+        json!(body.sha256),
+    );
+    reply("application/json", text)
 }
 
 fn page(received: &Received) -> Reply {

@@ -105,7 +105,7 @@ impl Answer {
 pub struct Faulty {
     address: SocketAddr,
     seen: Arc<Seen>,
-    _port: Port,
+    port: Port,
 }
 
 impl Faulty {
@@ -126,8 +126,10 @@ impl Faulty {
         if failure == Failure::Refuse {
             // Bound and not listening: connections are refused, and the port is no one else's.
             let socket = TcpSocket::new_v4()?;
+            // A given port may still have old connections of the server that was there.
+            socket.set_reuseaddr(address.port() != 0)?;
             socket.bind(address)?;
-            return Ok(Self { address: socket.local_addr()?, seen, _port: Port::Closed(socket) });
+            return Ok(Self { address: socket.local_addr()?, seen, port: Port::Closed(socket) });
         }
         let listener: TcpListener = serve::bind(address).await?;
         let counts = seen.clone();
@@ -139,7 +141,15 @@ impl Faulty {
                 let _ = fail(stream, &failure, &seen).await;
             }
         })?;
-        Ok(Self { address: server.address(), seen, _port: Port::Open(server) })
+        Ok(Self { address: server.address(), seen, port: Port::Open(server) })
+    }
+
+    /// Stops it, and returns when its address is free.
+    pub async fn stop(self) {
+        match self.port {
+            Port::Closed(socket) => drop(socket),
+            Port::Open(server) => server.stop().await,
+        }
     }
 
     /// Where it listens, or refuses to.
@@ -176,7 +186,6 @@ struct Seen {
 
 /// What holds the port.
 #[derive(Debug)]
-#[expect(dead_code, reason = "both are held only for what their drop does")]
 enum Port {
     Closed(TcpSocket),
     Open(Server),

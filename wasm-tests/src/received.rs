@@ -16,11 +16,12 @@ pub const KEPT: usize = 10_000;
 pub struct Received {
     /// The method, as sent.
     pub method: String,
-    /// The request target, as sent.
+    /// The request target, as sent; in HTTP/2 its `:path`.
     pub target: String,
     /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
-    /// Name (in lower case) and value of each header. Repeated names stand together, in their order.
+    /// Name (in lower case) and value of each header. Repeated names stand together, in their order. In HTTP/2
+    /// `:authority` comes first.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Bytes of the body.
     pub body_length: u64,
@@ -30,13 +31,20 @@ pub struct Received {
 
 impl Received {
     pub(crate) fn new(head: &request::Parts, body_length: u64, peer: SocketAddr) -> Self {
-        let headers =
+        let lines =
             head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+        let (target, authority) = match (head.version, head.uri.authority()) {
+            (Version::HTTP_2, Some(authority)) => {
+                let path = head.uri.path_and_query().map_or("", |path| path.as_str());
+                (path.to_owned(), Some((":authority".to_owned(), authority.as_str().as_bytes().to_vec())))
+            }
+            _ => (head.uri.to_string(), None),
+        };
         Self {
             method: head.method.to_string(),
-            target: head.uri.to_string(),
+            target,
             version: head.version,
-            headers: headers.collect(),
+            headers: authority.into_iter().chain(lines).collect(),
             body_length,
             peer,
         }

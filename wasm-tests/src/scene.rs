@@ -92,10 +92,7 @@ pub fn configuration() -> Value {
 
 /// An Envoy whose clusters are the app and an Authgear.
 pub fn builder(app: &Echo, main: SocketAddr, resolver: SocketAddr) -> Builder {
-    Envoy::builder()
-        .cluster("app", app.address())
-        .cluster("authgear", main)
-        .cluster("resolver", resolver)
+    Envoy::builder().cluster("app", app.address()).cluster("authgear", main).cluster("resolver", resolver)
 }
 
 /// A request as the app saw it.
@@ -110,7 +107,8 @@ pub struct Seen {
 impl Seen {
     /// All headers that could be taken for an identity header by something that folds names; sorted.
     pub fn identity(&self) -> Vec<(String, String)> {
-        let folded = |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let folded =
+            |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         sorted(self.headers.iter().filter(|(name, _)| folded(name).starts_with("x-authgear-")).cloned())
     }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -21,6 +22,9 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 
 /// Header lines that are accepted: hosts are tested with more than hyper's default of 100.
 const MAX_HEADERS: usize = 1000;
+
+/// Before accepting again after an error.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(10);
 
 /// Listens, or says which address could not be had.
 pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -73,8 +77,8 @@ impl Server {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
                         Ok((stream, peer)) => drop(connections.spawn(handler(stream, peer))),
-                        // Out of descriptors, or the client is gone already: others may fare better.
-                        Err(_) => tokio::task::yield_now().await,
+                        // Out of descriptors, most likely: others may fare better in a moment.
+                        Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
                     },
                     Some(_) = connections.join_next() => {}
                 }
@@ -85,6 +89,13 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Stops, and returns when the address is free: dropping alone only asks for it.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        // An error here is the abort that was asked for.
+        let _ = (&mut self.task).await;
     }
 }
 

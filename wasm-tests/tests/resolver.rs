@@ -1,12 +1,13 @@
 //! A request authenticated by Authgear's resolver, in a real Envoy: who gets through as whom, what the resolver
 //! is asked, and what of the client never reaches the app.
 
+use hyper::StatusCode;
 use serde_json::json;
-use wasm_tests::authgear::{Authgear, Endpoint, Options};
+use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options, User};
 use wasm_tests::client::{self, Connection, Protocol, Request};
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::Envoy;
-use wasm_tests::scene::{self, HOST, ORIGIN, Scene, seen};
+use wasm_tests::scene::{HOST, ORIGIN, Scene, seen};
 
 /// Identity headers that no resolver sent, in every spelling that something behind the proxy could fold.
 const FORGED: [(&str, &str); 9] = [
@@ -253,9 +254,12 @@ async fn the_resolver_receives_a_call_built_from_scratch() {
 #[tokio::test]
 async fn nothing_is_asked_without_a_credential() {
     let scene = Scene::start(|_| ()).await;
-    for (name, value) in
-        [("cookie", "theme=dark"), ("authorization", "Basic eDp5"), ("authorization", "Bearer"), ("accept", "*/*")]
-    {
+    for (name, value) in [
+        ("cookie", "theme=dark"),
+        ("authorization", "Basic eDp5"),
+        ("authorization", "Bearer"),
+        ("accept", "*/*"),
+    ] {
         let seen = scene.seen(Request::get("/").header(name, value)).await;
         assert_eq!(seen.identity(), [], "{name}: {value}");
     }
@@ -268,7 +272,8 @@ async fn two_authorization_headers_are_no_session_and_nothing_is_asked() {
     let scene = Scene::start(|_| ()).await;
     let (alice, carol) = (scene.authgear.opaque_token("alice"), scene.authgear.opaque_token("carol"));
     let session = scene.authgear.log_in("alice");
-    for second in [bearer(&carol), bearer(&alice), "Basic eDp5".into(), String::new()] {
+    // Envoy drops an empty line before any filter sees it, so that is one header.
+    for second in [bearer(&carol), bearer(&alice), "Basic eDp5".into(), "x".into()] {
         for order in [[bearer(&alice), second.clone()], [second.clone(), bearer(&alice)]] {
             let request = order
                 .iter()
@@ -286,9 +291,7 @@ async fn two_authorization_headers_are_no_session_and_nothing_is_asked() {
 async fn bytes_that_are_not_utf8_neither_break_nor_open_anything() {
     let scene = Scene::start(|_| ()).await;
     let session = scene.authgear.log_in("alice");
-    let cookie = |before: &[u8], name: &str| {
-        [before, name.as_bytes(), b"=", session.as_bytes()].concat()
-    };
+    let cookie = |before: &[u8], name: &str| [before, name.as_bytes(), b"=", session.as_bytes()].concat();
     // Another cookie with such a byte changes nothing; a session with one is none to Authgear either.
     let seen = scene.seen(Request::get("/").header("cookie", cookie(b"a=\xff; ", "session"))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
@@ -304,7 +307,6 @@ async fn bytes_that_are_not_utf8_neither_break_nor_open_anything() {
     let seen = scene.seen(request).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
     assert!(seen.headers.contains(&("x-odd".into(), "\u{ff}".into())), "{seen:?}");
-    assert_eq!(scene.envoy.stats("wasm.").await.get("wasm.envoy.wasm.runtime.v8.active").copied().unwrap_or(1) > 0, true);
 }
 
 #[tokio::test]
@@ -353,7 +355,7 @@ async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_m
     let scene = Scene::start(|_| ()).await;
     let users: Vec<_> = (0..100).map(|number| format!("user-{number}")).collect();
     for user in &users {
-        scene.authgear.add_user(wasm_tests::authgear::User::new(user));
+        scene.authgear.add_user(User::new(user));
     }
     // Of each user a session, a token, and what belongs to nobody.
     let credentials: Vec<_> = users
@@ -390,7 +392,7 @@ async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_m
 async fn a_client_that_leaves_during_the_call_disturbs_nobody() {
     let scene = Scene::start(|_| ()).await;
     let token = scene.authgear.opaque_token("alice");
-    scene.authgear.fail(Endpoint::Resolver, wasm_tests::authgear::Fault::Hold);
+    scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
     let address = scene.envoy.address();
     for number in 1..=20 {
         let request = Request::get("/").header("authorization", bearer(&token));
@@ -399,7 +401,7 @@ async fn a_client_that_leaves_during_the_call_disturbs_nobody() {
         leaving.abort();
     }
     scene.envoy.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 20).await;
-    scene.authgear.fail(Endpoint::Resolver, wasm_tests::authgear::Fault::None);
+    scene.authgear.fail(Endpoint::Resolver, Fault::None);
     let seen = scene.seen(Request::get("/").header("authorization", bearer(&token))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
     assert_eq!(scene.app.received().count(), 1, "none of the requests that were left reached the app");
@@ -411,11 +413,13 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
         Options::default(),
         |_| (),
         // Let it come as far as the filter.
-        |envoy| envoy.edit(|bootstrap| {
-            bootstrap["layered_runtime"] = json!({"layers": [{"name": "test", "static_layer": {
-                "envoy.reloadable_features.http_reject_path_with_fragment": false,
-            }}]});
-        }),
+        |envoy| {
+            envoy.edit(|bootstrap| {
+                bootstrap["layered_runtime"] = json!({"layers": [{"name": "test", "static_layer": {
+                    "envoy.reloadable_features.http_reject_path_with_fragment": false,
+                }}]});
+            })
+        },
     )
     .await;
     let answer = client::raw(
@@ -431,10 +435,19 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
 async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_field() {
     let cases = [
         (json!({}), "authgear: missing"),
-        (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver", "typo": 1}}), "authgear.typo"),
-        (json!({"authgear": {"endpoint": "nonsense", "upstream": "a", "mode": "resolver"}}), "authgear.endpoint"),
+        (
+            json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver", "typo": 1}}),
+            "authgear.typo",
+        ),
+        (
+            json!({"authgear": {"endpoint": "nonsense", "upstream": "a", "mode": "resolver"}}),
+            "authgear.endpoint",
+        ),
         (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a"}}), "authgear.mode"),
-        (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver"}, "timeout": "0s"}), "timeout"),
+        (
+            json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver"}, "timeout": "0s"}),
+            "timeout",
+        ),
     ];
     for (configuration, expected) in cases {
         let log = Envoy::builder().plugin(configuration.clone()).start_refused().await;
@@ -443,10 +456,8 @@ async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_fiel
     }
     let log = Envoy::builder().plugin_text("{\"authgear\": {").start_refused().await;
     assert!(log.contains("line 1 column"), "{log}");
-    let log = Envoy::builder()
-        .plugin_struct(json!({"authgear": {"endpoint": "nonsense"}}))
-        .start_refused()
-        .await;
+    let log =
+        Envoy::builder().plugin_struct(json!({"authgear": {"endpoint": "nonsense"}})).start_refused().await;
     assert!(log.contains("authgear.endpoint"), "{log}");
 }
 
@@ -459,14 +470,10 @@ async fn the_log_tells_what_is_served_and_never_a_credential() {
         .header("authorization", bearer(&token))
         .header("cookie", format!("session={session}"));
     scene.seen(request.clone()).await;
-    scene.authgear.fail(Endpoint::Resolver, wasm_tests::authgear::Fault::Status(hyper_status(500)));
+    scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(scene.send(request).await.status, 503);
     scene.envoy.wait_for_log("it answered 500").await;
     let log = scene.envoy.log();
     assert!(log.contains(&format!("serves {ORIGIN} by asking http://resolver.internal:3001")), "{log}");
     assert!(!log.contains(&token) && !log.contains(&session), "{log}");
-}
-
-fn hyper_status(status: u16) -> hyper::StatusCode {
-    hyper::StatusCode::from_u16(status).unwrap()
 }

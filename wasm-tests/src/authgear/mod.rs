@@ -66,6 +66,12 @@ impl Authgear {
         Ok(Self { project, main, resolver })
     }
 
+    /// Stops both servers, and returns when their addresses are free.
+    pub async fn stop(self) {
+        self.main.stop().await;
+        self.resolver.stop().await;
+    }
+
     /// Where the main server listens.
     pub fn main_address(&self) -> SocketAddr {
         self.main.address()

@@ -412,9 +412,9 @@ fn noted(mut reply: Reply, note: impl Into<String>) -> Reply {
 /// The path goes into the log without its query: that may hold secrets.
 fn log(project: &Project, server: &str, head: &request::Parts, reply: &Reply) {
     if project.options.log {
-        let note = reply.extensions().get::<Note>().map_or("", |note| note.0.as_str());
+        let note = reply.extensions().get::<Note>().map_or(String::new(), |note| format!(" {}", note.0));
         let (method, path, status) = (&head.method, head.uri.path(), reply.status().as_u16());
-        serve::log(format_args!("{server} {status} {method} {path} {note}"));
+        serve::log(format_args!("{server} {status} {method} {path}{note}"));
     }
 }
 
