@@ -21,6 +21,8 @@ export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
 
 # Another Envoy than the pinned one: make test ENVOY=/usr/bin/envoy
 ENVOY ?=
+# Cargo runs the tests in another directory.
+override ENVOY := $(abspath $(ENVOY))
 export ENVOY
 ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
 
