@@ -11,6 +11,8 @@ pub mod engine;
 mod filter;
 pub mod host;
 pub mod identity;
+pub mod jwks;
+pub mod jwt;
 pub mod request;
 pub mod resolver;
 pub mod warning;

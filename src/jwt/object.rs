@@ -1,0 +1,125 @@
+//! One JSON object, strictly: its members in order, values kept as the text that was sent.
+//!
+//! Keeping the text has three uses: a number reaches a header exactly as the issuer wrote it, however
+//! large; a claim that nobody asks for costs no parsing; and skipping over a value needs no stack,
+//! however deeply it nests.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Members of one object; far more than any real token or key has. Checking that names are distinct
+/// is quadratic.
+const MAX_MEMBERS: usize = 256;
+
+/// A JSON object with distinct member names.
+pub(crate) struct Object {
+    members: Vec<(Box<str>, Box<RawValue>)>,
+}
+
+impl Object {
+    /// Parses the text of exactly one object. `None` for any other text, for a name that occurs twice
+    /// and for more than [`MAX_MEMBERS`] members.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The JSON text of a member's value.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.members.iter().find(|(member, _)| **member == *name).map(|(_, value)| value.get())
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members: Vec<(Box<str>, Box<RawValue>)> = Vec::with_capacity(16);
+                while let Some((name, value)) = map.next_entry::<Box<str>, Box<RawValue>>()? {
+                    if members.len() == MAX_MEMBERS {
+                        return Err(A::Error::custom("too many members"));
+                    }
+                    if members.iter().any(|(member, _)| *member == name) {
+                        return Err(A::Error::custom("duplicate member"));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Object { members })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// The string that a value's text is; `None` for another type.
+pub(crate) fn string(json: &str) -> Option<String> {
+    serde_json::from_str(json).ok()
+}
+
+/// The strings that an array's text holds; `None` for another type, or for an element of another one.
+pub(crate) fn strings(json: &str) -> Option<Vec<String>> {
+    serde_json::from_str(json).ok()
+}
+
+/// The elements of an array's text, each as text; `None` for another type.
+pub(crate) fn elements(json: &str) -> Option<Vec<Box<RawValue>>> {
+    serde_json::from_str(json).ok()
+}
+
+/// One string, or an array of strings.
+pub(crate) fn string_or_strings(json: &str) -> Option<Vec<String>> {
+    string(json).map(|one| vec![one]).or_else(|| strings(json))
+}
+
+/// The boolean that a value's text is; `None` for another type.
+pub(crate) fn boolean(json: &str) -> Option<bool> {
+    serde_json::from_str(json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_object_with_distinct_members_is_parsed() {
+        let many = |n: usize| {
+            let members: Vec<String> = (0..n).map(|i| format!("\"{i}\":{i}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        for (text, parsed) in [
+            ("{}", true),
+            (" {\"a\": 1, \"b\": {\"a\": 1}} ", true),
+            ("{\"a\":1,\"a\":1}", false),
+            ("{\"alg\":1,\"\\u0061lg\":1}", false),
+            ("{\"a\":1}{}", false),
+            ("{\"a\":1,}", false),
+            ("[]", false),
+            ("null", false),
+            ("", false),
+            (&many(MAX_MEMBERS), true),
+            (&many(MAX_MEMBERS + 1), false),
+            (&format!("{{\"a\":{}{}}}", "[".repeat(4000), "]".repeat(4000)), true),
+            (&format!("{{\"a\":{}}}", "[".repeat(4000)), false),
+        ] {
+            assert_eq!(Object::parse(text).is_some(), parsed, "{text:.60}");
+        }
+    }
+
+    #[test]
+    fn a_value_keeps_the_text_that_was_sent() {
+        let object = Object::parse(r#"{"n": 1.50e+400 , "s":"\u0041"}"#).unwrap();
+        assert_eq!(object.get("n"), Some("1.50e+400"));
+        assert_eq!(object.get("s"), Some(r#""\u0041""#));
+        assert_eq!(object.get("absent"), None);
+        assert_eq!(string(object.get("s").unwrap()).as_deref(), Some("A"));
+    }
+}

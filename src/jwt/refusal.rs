@@ -1,0 +1,94 @@
+//! Why a token is refused: one variant per cause.
+
+use std::fmt;
+
+/// Why a token is refused. Nothing in it comes from the token, so it can be logged and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Longer than [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
+    TooLarge,
+    /// Not three segments with a header and claims in them.
+    Shape,
+    /// A segment is not base64url as RFC 7515 section 2 has it: no padding, no other characters, no
+    /// bits left over.
+    Base64,
+    /// The header is not one JSON object whose members are distinct and of the right type.
+    Header,
+    /// The claims are not one JSON object whose members are distinct.
+    Claims,
+    /// A claim that is looked at has the wrong type or an impossible value; it is named.
+    Claim(&'static str),
+    /// `alg` is absent or `none`: the token is not signed.
+    Unsigned,
+    /// `alg` is an HMAC: whoever can verify such a token can make one.
+    Hmac,
+    /// `alg` is not an algorithm that this filter knows.
+    UnknownAlgorithm,
+    /// `alg` is not among the algorithms that are configured for the issuer.
+    AlgorithmNotAllowed,
+    /// `alg` does not fit the key that the token names, or no key fits it.
+    AlgorithmNotOfKey,
+    /// `crit` is present (RFC 7515 section 4.1.11): no extension is understood.
+    Critical,
+    /// `b64` is present and not `true` (RFC 7797).
+    UnencodedPayload,
+    /// `typ` is not accepted, as with an ID token sent as an access token.
+    Type,
+    /// `iss` is absent or another issuer.
+    Issuer,
+    /// `aud` is absent or names none of the accepted audiences.
+    Audience,
+    /// `exp` is absent.
+    NoExpiry,
+    /// `exp` has passed, leeway included.
+    Expired,
+    /// `nbf` lies in the future, beyond the leeway.
+    NotYetValid,
+    /// `iat` lies in the future, beyond the leeway.
+    IssuedInFuture,
+    /// `client_id` is absent or not accepted.
+    ClientId,
+    /// No key of the set has the token's `kid`. The key may be new: fetching the keys may help.
+    UnknownKey,
+    /// The signature is wrong.
+    Signature,
+    /// A value that would become a header holds a control character.
+    ControlCharacter,
+    /// Authgear: the subject is neither clearly a user nor clearly a machine.
+    Subject,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Claim(name) => return write!(f, "claim {name} is malformed"),
+            Self::TooLarge => "token too large",
+            Self::Shape => "not a compact JWS",
+            Self::Base64 => "not strict base64url",
+            Self::Header => "malformed header",
+            Self::Claims => "malformed claims",
+            Self::Unsigned => "token is not signed",
+            Self::Hmac => "HMAC is not accepted",
+            Self::UnknownAlgorithm => "unknown algorithm",
+            Self::AlgorithmNotAllowed => "algorithm is not configured for the issuer",
+            Self::AlgorithmNotOfKey => "no key for the algorithm",
+            Self::Critical => "critical header extension",
+            Self::UnencodedPayload => "unencoded payload",
+            Self::Type => "typ is not accepted",
+            Self::Issuer => "wrong issuer",
+            Self::Audience => "wrong audience",
+            Self::NoExpiry => "no expiry",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not valid yet",
+            Self::IssuedInFuture => "issued in the future",
+            Self::ClientId => "client_id is not accepted",
+            Self::UnknownKey => "unknown key",
+            Self::Signature => "wrong signature",
+            Self::ControlCharacter => "control character in a claim that becomes a header",
+            Self::Subject => "neither a user nor a machine",
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for Refusal {}
