@@ -3,9 +3,11 @@
 
 use std::fmt;
 
-use crate::config::{Authgear, Config};
-use crate::credential::{Authorization, Credentials};
-use crate::identity::{SESSION_VALID, USER_ID, is_identity, is_value};
+use std::time::Duration;
+
+use crate::config::Resolver;
+use crate::credential::{Authorization, Cookies, Credentials};
+use crate::identity::{self, SESSION_VALID, USER_ID, is_value};
 use crate::request::{Call, CallError, Head, OwnedField, Response};
 
 /// The most bytes of a header that only informs the resolver (tracing, the user agent, the chain of proxies).
@@ -15,13 +17,19 @@ const MAX_INFORMATIVE: usize = 4 * 1024;
 /// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
 /// along but what stands here.
 #[must_use]
-pub fn call(config: &Config, head: &Head<'_>, credentials: &Credentials<'_>) -> Call {
-    let Authgear { endpoint, resolver, .. } = &config.authgear;
+pub fn call(
+    resolver: &Resolver,
+    timeout: Duration,
+    head: &Head<'_>,
+    authorization: Authorization<'_>,
+    cookies: Cookies<'_>,
+) -> Call {
+    let Resolver { endpoint, server, .. } = resolver;
     let mut fields = Fields(Vec::with_capacity(14));
     fields.push(b":method", "GET");
-    fields.push(b":scheme", resolver.url.scheme().as_str());
+    fields.push(b":scheme", server.url.scheme().as_str());
     fields.push(b":authority", endpoint.authority());
-    fields.push(b":path", resolver.url.path());
+    fields.push(b":path", server.url.path());
     // The project is chosen by these; a client's own host there would be another tenant, or none.
     fields.push(b"x-forwarded-host", endpoint.authority());
     fields.push(b"x-forwarded-proto", endpoint.scheme().as_str());
@@ -29,15 +37,14 @@ pub fn call(config: &Config, head: &Head<'_>, credentials: &Credentials<'_>) -> 
     for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
         fields.inform(name, head.values(name).next().map(<[u8]>::to_vec));
     }
-    if let Authorization::Bearer(token) = credentials.authorization {
+    if let Authorization::Bearer(token) = authorization {
         fields.push(b"authorization", [b"Bearer ".as_slice(), token.reveal()].concat());
     }
-    if !credentials.cookies.is_empty() {
-        let pairs: Vec<_> =
-            credentials.cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
+    if !cookies.is_empty() {
+        let pairs: Vec<_> = cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
         fields.push(b"cookie", pairs.join(b"; ".as_slice()));
     }
-    Call { upstream: resolver.upstream.clone(), fields: fields.0, timeout: config.timeout }
+    Call { upstream: server.upstream.clone(), fields: fields.0, timeout, body_limit: 0 }
 }
 
 /// What the resolver says of a request.
@@ -119,7 +126,7 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
 fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str> {
     let (mut identity, mut cookies) = (Vec::<OwnedField>::new(), Vec::new());
     for (name, value) in fields {
-        let ours = is_identity(&name);
+        let ours = identity::is_authgears(&name);
         if !ours && name != b"set-cookie" {
             continue;
         }
