@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::Resolver;
-use crate::credential::{Authorization, Cookies, Credentials};
+use crate::credential::{Authorization, Cookies};
 use crate::identity::{self, SESSION_VALID, USER_ID, is_value};
 use crate::request::{Call, CallError, Head, OwnedField, Response};
 
@@ -59,10 +59,13 @@ pub struct Answer {
 }
 
 /// Whether there is a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Session {
     /// A valid one.
-    Valid,
+    Valid {
+        /// Whose; never empty.
+        user: Vec<u8>,
+    },
     /// None, or one that is valid no more.
     None,
 }
@@ -85,6 +88,7 @@ impl fmt::Display for Fault {
                 f.write_str("the proxy refused to send the call: is the upstream's name right?")
             }
             Self::Call(CallError::NoAnswer) => f.write_str("no connection, or no answer in time"),
+            Self::Call(CallError::TooLarge) => f.write_str("its answer is too long"),
             Self::Status(404) => f.write_str("it answered 404: is it the host of a project that it knows?"),
             Self::Status(status @ (503 | 504)) => {
                 write!(f, "it answered {status}, or the proxy could not reach it in time")
@@ -100,8 +104,8 @@ impl fmt::Display for Fault {
 pub enum Result {
     /// The resolver said who it is.
     Answered(Answer),
-    /// The resolver refused the request as such (too large, malformed): the client's doing.
-    Refused,
+    /// The resolver refused the request as such, with this status (too large, malformed): the client's doing.
+    Refused(u16),
     /// Nothing that could be used.
     Failed(Fault),
 }
@@ -118,7 +122,7 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
             Ok(answer) => Result::Answered(answer),
             Err(problem) => Result::Failed(Fault::Answer(problem)),
         },
-        400 | 413 | 414 | 431 => Result::Refused,
+        status @ (400 | 413 | 414 | 431) => Result::Refused(status),
         status => Result::Failed(Fault::Status(status)),
     }
 }
@@ -143,7 +147,7 @@ fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str>
     }
     let value = |name| identity.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
     let session = match (value(SESSION_VALID), value(USER_ID)) {
-        (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid,
+        (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid { user: user.to_vec() },
         (Some(b"true"), _) => return Err("it has a valid session of no user"),
         (Some(b"false") | None, None) => Session::None,
         (Some(b"false") | None, Some(_)) => return Err("it has a user without a valid session"),
@@ -192,6 +196,8 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::credential::Credentials;
     use crate::request::Field;
 
     fn config() -> Config {
@@ -214,8 +220,10 @@ mod tests {
             fields,
             client_address: &|| address,
         };
-        let call = call(&config, &head, &Credentials::of(&head, &config.authgear.cookies));
-        assert_eq!((call.upstream.as_str(), call.timeout), ("resolver", config.timeout));
+        let resolver = config.resolver.unwrap();
+        let Credentials { authorization, cookies } = Credentials::of(&head, Some(&resolver.cookies));
+        let call = call(&resolver, config.timeout, &head, authorization, cookies);
+        assert_eq!((call.upstream.as_str(), call.timeout, call.body_limit), ("resolver", config.timeout, 0));
         let text = |bytes| String::from_utf8(bytes).unwrap();
         call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
@@ -303,7 +311,7 @@ mod tests {
     fn answer(status: u16, fields: &[(&str, &str)]) -> Result {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
-        read(Ok(Response { status, fields }))
+        read(Ok(Response { status, fields, body: vec![] }))
     }
 
     #[test]
@@ -311,9 +319,10 @@ mod tests {
         const VALID: (&str, &str) = ("x-authgear-session-valid", "true");
         const INVALID: (&str, &str) = ("x-authgear-session-valid", "false");
         const USER: (&str, &str) = ("x-authgear-user-id", "u");
+        let valid = || Some(Session::Valid { user: b"u".to_vec() });
         let cases: &[(&[(&str, &str)], Option<Session>)] = &[
-            (&[VALID, USER], Some(Session::Valid)),
-            (&[USER, ("x-authgear-of-tomorrow", "x"), VALID], Some(Session::Valid)),
+            (&[VALID, USER], valid()),
+            (&[USER, ("x-authgear-of-tomorrow", "x"), VALID], valid()),
             (&[INVALID], Some(Session::None)),
             (&[], Some(Session::None)),
             (&[("content-type", "text/html")], Some(Session::None)),
@@ -333,7 +342,7 @@ mod tests {
             let found = match answer(200, fields) {
                 Result::Answered(answer) => Some(answer.session),
                 Result::Failed(Fault::Answer(_)) => None,
-                other @ (Result::Refused | Result::Failed(_)) => panic!("{fields:?}: {other:?}"),
+                other @ (Result::Refused(_) | Result::Failed(_)) => panic!("{fields:?}: {other:?}"),
             };
             assert_eq!(found, *expected, "{fields:?}");
         }
@@ -368,13 +377,13 @@ mod tests {
     #[test]
     fn what_the_request_caused_is_told_from_what_the_auth_server_did() {
         for status in [400, 413, 414, 431] {
-            assert_eq!(answer(status, &[]), Result::Refused, "{status}");
+            assert_eq!(answer(status, &[]), Result::Refused(status), "{status}");
         }
         for status in [0, 100, 201, 204, 301, 307, 401, 403, 404, 405, 429, 500, 502, 503, 504, 999] {
             let with_session = [("x-authgear-session-valid", "true"), ("x-authgear-user-id", "u")];
             assert_eq!(answer(status, &with_session), Result::Failed(Fault::Status(status)));
         }
-        for error in [CallError::NotSent, CallError::NoAnswer] {
+        for error in [CallError::NotSent, CallError::NoAnswer, CallError::TooLarge] {
             assert_eq!(read(Err(error)), Result::Failed(Fault::Call(error)));
         }
     }

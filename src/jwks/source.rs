@@ -150,6 +150,15 @@ impl KeySource {
         };
     }
 
+    /// Takes keys that were fetched without a ticket, by someone who could not wait for the fetch that is under
+    /// way.
+    pub fn adopt(&mut self, keys: KeySet, now: UnixTime) {
+        if let Fetch::Waiting { timeout, .. } | Fetch::InFlight { timeout, .. } = self.fetch {
+            self.keys = Some(keys);
+            self.fetch = Fetch::Waiting { due: now.after(REFRESH), failures: 0, timeout };
+        }
+    }
+
     /// Reports that nothing will be heard of a fetch any more, as when the client left whose request made
     /// it: no failure of the server, so the next one who needs keys may fetch them at once.
     pub fn abandon(&mut self, ticket: FetchTicket, now: UnixTime) {
