@@ -1,0 +1,18 @@
+//! Tokens from outside: what the RFCs, Wycheproof and attackers send, checked by both signature backends.
+//!
+//! Everything is a test module, so that helpers too may unwrap.
+
+#[cfg(test)]
+mod checks;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod host;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod issuer;
+#[cfg(test)]
+mod rfc_vectors;
+#[cfg(test)]
+mod wycheproof_vectors;
