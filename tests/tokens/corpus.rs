@@ -44,7 +44,8 @@ fn expand(notation: &str, issuer: &Issuer) -> Vec<u8> {
         }
         inner.strip_prefix("good").map(|without| good(without.trim_start_matches('-')).into_bytes())
     });
-    let mut token = replace(&token, b"[[", b"]]", |inner| Some(base64url(inner).into_bytes()));
+    let mut token =
+        replace(&token, "«".as_bytes(), "»".as_bytes(), |inner| Some(base64url(inner).into_bytes()));
     while let Some(at) = token.iter().position(|byte| *byte == b'<') {
         let end = at + token[at..].iter().position(|byte| *byte == b'>').unwrap();
         // All that precedes its dot, from the start of this token where two are joined.

@@ -2,6 +2,9 @@
 //!
 //! Everything is a test module, so that helpers too may unwrap.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows is a test that fails")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "tables name what they are about")]
+
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
