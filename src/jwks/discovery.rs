@@ -86,3 +86,59 @@ fn split_url(url: &str) -> Option<(String, String)> {
     let slash = if path.starts_with('/') { "" } else { "/" };
     Some((format!("{scheme}://{host}"), format!("{slash}{path}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDPOINT: &str = "https://myapp.authgear.cloud";
+
+    #[test]
+    fn only_a_path_on_the_endpoint_is_followed() {
+        for (jwks_uri, expected) in [
+            ("https://myapp.authgear.cloud/oauth2/jwks", Ok("/oauth2/jwks")),
+            ("HTTPS://MyApp.Authgear.Cloud:443/oauth2/jwks?v=1", Ok("/oauth2/jwks?v=1")),
+            ("https://myapp.authgear.cloud", Ok("/")),
+            ("https://myapp.authgear.cloud?v=1", Ok("/?v=1")),
+            ("http://myapp.authgear.cloud/oauth2/jwks", Err(DiscoveryError::OtherOrigin)),
+            ("https://myapp.authgear.cloud:8443/oauth2/jwks", Err(DiscoveryError::OtherOrigin)),
+            ("https://myapp.authgear.cloud.evil.example/jwks", Err(DiscoveryError::OtherOrigin)),
+            ("https://myapp.authgear.cloud./jwks", Err(DiscoveryError::OtherOrigin)),
+            ("https://evil.example/https://myapp.authgear.cloud/", Err(DiscoveryError::OtherOrigin)),
+            ("https://evil.example?https://myapp.authgear.cloud/", Err(DiscoveryError::OtherOrigin)),
+            ("https://myapp.authgear.cloud@evil.example/", Err(DiscoveryError::JwksUri)),
+            ("https://evil.example\\@myapp.authgear.cloud/", Err(DiscoveryError::JwksUri)),
+            ("https://evil.example#.myapp.authgear.cloud/", Err(DiscoveryError::JwksUri)),
+            ("https://myapp.authgear.cloud/a b", Err(DiscoveryError::JwksUri)),
+            ("https://myapp.authgear.cloud/a\r\nx: y", Err(DiscoveryError::JwksUri)),
+            ("//myapp.authgear.cloud/jwks", Err(DiscoveryError::JwksUri)),
+            ("/oauth2/jwks", Err(DiscoveryError::JwksUri)),
+            ("file:///etc/passwd", Err(DiscoveryError::JwksUri)),
+            ("https:///jwks", Err(DiscoveryError::JwksUri)),
+            ("", Err(DiscoveryError::JwksUri)),
+        ] {
+            let document = serde_json::json!({"issuer": ENDPOINT, "jwks_uri": jwks_uri}).to_string();
+            for endpoint in [ENDPOINT, "https://myapp.authgear.cloud/"] {
+                let path = jwks_path(document.as_bytes(), endpoint);
+                assert_eq!(path, expected.map(str::to_owned), "{jwks_uri}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_of_another_issuer_or_none_at_all_is_not_followed() {
+        let uri = r#""jwks_uri":"https://myapp.authgear.cloud/oauth2/jwks""#;
+        for (document, expected) in [
+            (format!(r#"{{"issuer":"https://other.example",{uri}}}"#), DiscoveryError::Issuer),
+            (format!("{{{uri}}}"), DiscoveryError::Issuer),
+            (format!(r#"{{"issuer":1,{uri}}}"#), DiscoveryError::Issuer),
+            (format!(r#"{{"issuer":"{ENDPOINT}",{uri},{uri}}}"#), DiscoveryError::NotADocument),
+            (format!(r#"{{"issuer":"{ENDPOINT}"}}"#), DiscoveryError::JwksUri),
+            (format!(r#"{{"issuer":"{ENDPOINT}","jwks_uri":["x"]}}"#), DiscoveryError::JwksUri),
+            ("<html>".to_owned(), DiscoveryError::NotADocument),
+            (" ".repeat(MAX_DOCUMENT_BYTES + 1), DiscoveryError::NotADocument),
+        ] {
+            assert_eq!(jwks_path(document.as_bytes(), ENDPOINT), Err(expected), "{document:.80}");
+        }
+    }
+}
