@@ -206,7 +206,8 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
             }
             Asker::Errand(root, errand) => {
                 let result = host::call_response(headers, body, body_limit);
-                let topic = root.with_state(|engine, state| engine.finish(state, errand, result, host::now()));
+                let topic =
+                    root.with_state(|engine, state| engine.finish(state, errand, result, host::now()));
                 root.settle(topic);
                 root.carry_out(vm);
                 root.wake(vm);
@@ -383,10 +384,13 @@ impl Root {
             }
             for (call, errand) in effects.errands {
                 match host::dispatch(&call) {
-                    Ok(token) => vm.calls.put(token, Asked::new(&call, Asker::Errand(Rc::clone(self), errand))),
+                    Ok(token) => {
+                        vm.calls.put(token, Asked::new(&call, Asker::Errand(Rc::clone(self), errand)))
+                    }
                     Err(error) => {
-                        let topic =
-                            self.with_state(|engine, state| engine.finish(state, errand, Err(error), host::now()));
+                        let topic = self.with_state(|engine, state| {
+                            engine.finish(state, errand, Err(error), host::now())
+                        });
                         self.settle(topic);
                     }
                 }

@@ -154,7 +154,10 @@ mod tests {
             (b"x-authgear-user-id", b"d"),
             (b"accept", b"e"),
         ];
-        assert_eq!(Managed::Authgear.forged(&fields), [b"x_authgear_user_id".to_vec(), b"x-authgear-user-id".to_vec()]);
+        assert_eq!(
+            Managed::Authgear.forged(&fields),
+            [b"x_authgear_user_id".to_vec(), b"x-authgear-user-id".to_vec()]
+        );
     }
 
     #[test]
@@ -185,7 +188,11 @@ mod tests {
             authenticated_at: None,
             scopes: vec![],
         };
-        let expected = [("x-authgear-session-valid", "true"), ("x-authgear-user-id", "u"), ("x-authgear-session-amr", "")];
+        let expected = [
+            ("x-authgear-session-valid", "true"),
+            ("x-authgear-user-id", "u"),
+            ("x-authgear-session-amr", ""),
+        ];
         assert_eq!(text(of_user(&user)), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
@@ -193,7 +200,10 @@ mod tests {
     fn a_machine_has_neither_a_user_nor_a_session() {
         let machine = Machine { client_id: "m".into(), scopes: vec!["read".into(), "write".into()] };
         let expected = [("x-authgear-client-id", "m"), ("x-authgear-client-scope", "read write")];
-        assert_eq!(text(of_machine(&machine)), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(
+            text(of_machine(&machine)),
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub fn call(
         fields.push(b"authorization", [b"Bearer ".as_slice(), token.reveal()].concat());
     }
     if !cookies.is_empty() {
-        let pairs: Vec<_> = cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
+        let pairs: Vec<_> =
+            cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
         fields.push(b"cookie", pairs.join(b"; ".as_slice()));
     }
     Call { upstream: server.upstream.clone(), fields: fields.0, timeout, body_limit: 0 }

@@ -78,7 +78,10 @@ impl RawIssuer {
             }
             let issuer = raw.check(&path)?;
             if issuers.iter().any(|known| known.policy.issuer == issuer.policy.issuer) {
-                return Err(ConfigError::new(path("issuer"), "is listed twice; one entry must hold all of it"));
+                return Err(ConfigError::new(
+                    path("issuer"),
+                    "is listed twice; one entry must hold all of it",
+                ));
             }
             issuers.push(issuer);
         }
@@ -86,16 +89,20 @@ impl RawIssuer {
     }
 
     fn check(self, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
-        let issuer =
-            self.issuer.ok_or_else(|| missing(path("issuer"), "give the `iss` of the tokens, to the letter"))?;
-        let audiences = self
-            .audiences
-            .ok_or_else(|| missing(path("audiences"), "list what `aud` may be, or any token would be accepted"))?;
+        let issuer = self
+            .issuer
+            .ok_or_else(|| missing(path("issuer"), "give the `iss` of the tokens, to the letter"))?;
+        let audiences = self.audiences.ok_or_else(|| {
+            missing(path("audiences"), "list what `aud` may be, or any token would be accepted")
+        })?;
         let keys = keys(self.jwks, self.jwks_uri, self.upstream, path)?;
         let mut headers: Vec<(Vec<u8>, ClaimPath)> = Vec::with_capacity(self.headers.0.len());
         for (HeaderName(name), Typed(claim)) in self.headers.0 {
             if headers.iter().any(|(known, _)| identity::is_same(known, name.as_bytes())) {
-                return Err(ConfigError::new(path("headers"), format!("many apps read `{name}` and another one alike")));
+                return Err(ConfigError::new(
+                    path("headers"),
+                    format!("many apps read `{name}` and another one alike"),
+                ));
             }
             headers.push((name.into_bytes(), claim));
         }
@@ -133,13 +140,16 @@ fn keys(
         (None, Some(Typed(url)), Some(Upstream(upstream))) => {
             Ok(Keys::Fetched { public: url.clone(), server: Server { url, upstream } })
         }
-        (None, Some(_), None) => {
-            Err(missing(path("upstream"), "give the Envoy cluster that reaches `jwks_uri`, or host:port on APISIX"))
-        }
+        (None, Some(_), None) => Err(missing(
+            path("upstream"),
+            "give the Envoy cluster that reaches `jwks_uri`, or host:port on APISIX",
+        )),
         (Some(_), Some(_), _) => Err(ConfigError::new(path("jwks"), "cannot stand beside `jwks_uri`")),
         (Some(_), None, Some(_)) => {
             Err(ConfigError::new(path("upstream"), "does nothing with `jwks`, which is not asked for"))
         }
-        (None, None, _) => Err(missing(path("jwks_uri"), "give `jwks_uri` and `upstream`, or the keys in `jwks`")),
+        (None, None, _) => {
+            Err(missing(path("jwks_uri"), "give `jwks_uri` and `upstream`, or the keys in `jwks`"))
+        }
     }
 }

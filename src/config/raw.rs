@@ -86,11 +86,13 @@ struct Believed {
 
 impl RawConfig {
     pub(super) fn read(document: Value) -> Result<Self, ConfigError> {
-        serde_path_to_error::deserialize::<_, Object<Self>>(document).map(|object| object.0).map_err(|error| {
-            let path = error.path().to_string();
-            let path = if path == "." { String::new() } else { path };
-            ConfigError::new(path, error.into_inner().to_string())
-        })
+        serde_path_to_error::deserialize::<_, Object<Self>>(document).map(|object| object.0).map_err(
+            |error| {
+                let path = error.path().to_string();
+                let path = if path == "." { String::new() } else { path };
+                ConfigError::new(path, error.into_inner().to_string())
+            },
+        )
     }
 
     pub(super) fn check(self) -> Result<Config, ConfigError> {
@@ -101,10 +103,16 @@ impl RawConfig {
                 Believed { issuers, resolver: None, managed, access: Access::Required }
             }
             (Some(_), Some(_)) => {
-                return Err(ConfigError::new("jwt", "cannot stand beside `authgear`, which has its own issuer"));
+                return Err(ConfigError::new(
+                    "jwt",
+                    "cannot stand beside `authgear`, which has its own issuer",
+                ));
             }
             (None, None) => {
-                return Err(missing("authgear", "give `authgear: {endpoint: https://…, upstream: …}`, or `jwt`"));
+                return Err(missing(
+                    "authgear",
+                    "give `authgear: {endpoint: https://…, upstream: …}`, or `jwt`",
+                ));
             }
         };
         let timeout = self.timeout.map_or(DEFAULT_TIMEOUT, |span| span.0);
@@ -134,7 +142,10 @@ impl RawAuthgear {
             ));
         }
         let upstream = self.upstream.as_ref().ok_or_else(|| {
-            missing("authgear.upstream", "give the Envoy cluster that reaches Authgear, or host:port on APISIX")
+            missing(
+                "authgear.upstream",
+                "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
+            )
         })?;
         let upstream = upstream.0.clone();
         self.refuse_idle_fields()?;

@@ -17,7 +17,9 @@ use crate::jwt::{Algorithm, ClaimPath};
 pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// For a field that may be left out, but not be `null`.
-pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -199,9 +201,12 @@ impl<'de> Deserialize<'de> for HeaderName {
         if name.is_empty() || !name.chars().all(is_token) {
             return Err(de::Error::custom(format_args!("`{}` is no name of a header", name.escape_debug())));
         }
-        let untouchable = UNTOUCHABLE.iter().any(|known| identity::is_same(known.as_bytes(), name.as_bytes()));
+        let untouchable =
+            UNTOUCHABLE.iter().any(|known| identity::is_same(known.as_bytes(), name.as_bytes()));
         if untouchable || name.starts_with("x-forwarded-") {
-            return Err(de::Error::custom(format_args!("`{name}` is the proxy's own; no identity may be put there")));
+            return Err(de::Error::custom(format_args!(
+                "`{name}` is the proxy's own; no identity may be put there"
+            )));
         }
         Ok(Self(name))
     }

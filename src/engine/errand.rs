@@ -35,7 +35,9 @@ pub enum Errand {
 impl fmt::Debug for Errand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Keys { issuer, .. } => f.debug_struct("Keys").field("issuer", issuer).finish_non_exhaustive(),
+            Self::Keys { issuer, .. } => {
+                f.debug_struct("Keys").field("issuer", issuer).finish_non_exhaustive()
+            }
             Self::Confirm { .. } => f.write_str("Confirm"),
         }
     }
@@ -95,7 +97,9 @@ impl Engine {
 
     /// The call for an issuer's keys; `None` where they are inline.
     pub(super) fn keys_call(&self, issuer: usize) -> Option<Call> {
-        let Keys::Fetched { server: Server { url, upstream }, public } = &self.config.issuers.get(issuer)?.keys else {
+        let Keys::Fetched { server: Server { url, upstream }, public } =
+            &self.config.issuers.get(issuer)?.keys
+        else {
             return None;
         };
         let fields = [
@@ -110,7 +114,9 @@ impl Engine {
         ];
         Some(Call {
             upstream: upstream.clone(),
-            fields: fields.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec(),
+            fields: fields
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .to_vec(),
             timeout: self.config.timeout,
             body_limit: MAX_KEY_SET_BYTES,
         })
@@ -166,7 +172,11 @@ impl Engine {
             Some(_) => "The keys of before stay in use",
             None => "Without keys no token is accepted",
         };
-        state.warn(|kinds| &mut kinds.keys, now, || format!("the keys at {from} cannot be had: {problem}. {then}"));
+        state.warn(
+            |kinds| &mut kinds.keys,
+            now,
+            || format!("the keys at {from} cannot be had: {problem}. {then}"),
+        );
     }
 
     fn keys_from(&self, issuer: usize) -> String {
@@ -179,7 +189,9 @@ impl Engine {
     /// What the resolver says of a token alone; counted.
     pub(super) fn word(&self, state: &mut State, result: Result<Response, CallError>, now: UnixTime) -> Word {
         let read = match resolver::read(result) {
-            resolver::Result::Answered(Answer { session: Session::Valid { user }, .. }) => Ok(Word::Known { user }),
+            resolver::Result::Answered(Answer { session: Session::Valid { user }, .. }) => {
+                Ok(Word::Known { user })
+            }
             resolver::Result::Answered(Answer { session: Session::None, .. }) => Ok(Word::Unknown),
             resolver::Result::Refused(status) => Err(Fault::Status(status)),
             resolver::Result::Failed(fault) => Err(fault),

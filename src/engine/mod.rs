@@ -182,11 +182,15 @@ impl Engine {
         let names = self.config.resolver.as_ref().map(|resolver| &resolver.cookies);
         let Credentials { authorization, cookies } = Credentials::of(head, names);
         match (authorization, &self.config.resolver) {
-            (Authorization::Invalid, _) => Step::Done(self.refuse(forged, "there is more than one, or it is malformed")),
+            (Authorization::Invalid, _) => {
+                Step::Done(self.refuse(forged, "there is more than one, or it is malformed"))
+            }
             (Authorization::Bearer(token), resolver) if self.is_judged_here(token, resolver.as_ref()) => {
                 self.claim(state, Claim::Fresh { head, forged, token, cookies }, now)
             }
-            (Authorization::Bearer(_), Some(resolver)) => self.ask(resolver, head, forged, authorization, cookies),
+            (Authorization::Bearer(_), Some(resolver)) => {
+                self.ask(resolver, head, forged, authorization, cookies)
+            }
             (Authorization::NoToken, Some(resolver)) if !cookies.is_empty() => {
                 self.ask(resolver, head, forged, authorization, cookies)
             }
@@ -219,7 +223,9 @@ impl Engine {
     /// The next step, once what a parked request waits for has come, or will not come.
     pub fn wake(&self, state: &mut State, waiting: Waiting, now: UnixTime) -> Step {
         match waiting.0 {
-            Wait::Keys { kept, .. } | Wait::Confirmation { kept } => self.claim(state, Claim::Kept(kept), now),
+            Wait::Keys { kept, .. } | Wait::Confirmation { kept } => {
+                self.claim(state, Claim::Kept(kept), now)
+            }
             // Nobody parks for the resolver; if somebody did, nothing is known of them.
             Wait::Resolver { .. } => Step::Done(Self::broken()),
         }
@@ -268,9 +274,12 @@ impl Engine {
         // Where nothing refreshes them in the background, the first request to find keys old does.
         if !self.background
             && let Claim::Fresh { .. } = claim
-            && let Some(issuer) = state.keys.iter().position(|source| source.keys().is_some() && source.is_due(now))
+            && let Some(issuer) =
+                state.keys.iter().position(|source| source.keys().is_some() && source.is_due(now))
         {
-            return self.wait_for_keys(state, issuer, Need::Fresh, claim, now).unwrap_or_else(|claim| self.judged(state, claim, now));
+            return self
+                .wait_for_keys(state, issuer, Need::Fresh, claim, now)
+                .unwrap_or_else(|claim| self.judged(state, claim, now));
         }
         self.judged(state, claim, now)
     }
@@ -297,7 +306,9 @@ impl Engine {
                 match (self.wait_for_keys(state, issuer, need, claim, now), lack) {
                     (Ok(step), _) => step,
                     (Err(claim), Lack::AllKeys) => Step::Done(self.fail(claim.forged(), Outcome::NoKeys)),
-                    (Err(claim), Lack::ThisKey) => self.refused(claim, Reason::Check(jwt::Refusal::UnknownKey)),
+                    (Err(claim), Lack::ThisKey) => {
+                        self.refused(claim, Reason::Check(jwt::Refusal::UnknownKey))
+                    }
                 }
             }
         }
@@ -405,9 +416,15 @@ impl Engine {
         let from = self.resolver_name();
         let then = match self.config.on_error.action {
             OnErrorAction::Deny => format!("denied with {}", self.config.on_error.status),
-            OnErrorAction::Allow => "let through without identity headers (on_error.action is allow)".to_owned(),
+            OnErrorAction::Allow => {
+                "let through without identity headers (on_error.action is allow)".to_owned()
+            }
         };
-        state.warn(|kinds| &mut kinds.resolver, now, || format!("no help from {from}: {fault}. Requests are {then}"));
+        state.warn(
+            |kinds| &mut kinds.resolver,
+            now,
+            || format!("no help from {from}: {fault}. Requests are {then}"),
+        );
     }
 
     fn resolver_name(&self) -> String {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
-use super::token::Remembered;
 use super::errand::Errand;
+use super::token::Remembered;
 use crate::cache::{Cache, Key};
 use crate::config::{Config, Keys};
 use crate::jwks::KeySource;

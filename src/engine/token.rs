@@ -107,8 +107,11 @@ impl Engine {
     pub(super) fn judge(&self, state: &mut State, token: &[u8], now: UnixTime) -> Judgement {
         token_key(&mut state.key, token);
         if let Some(known) = state.tokens.get(&state.key, now) {
-            let key_is_there =
-                state.keys.get(known.issuer).and_then(|source| source.keys()).is_some_and(|keys| keys.contains(known.key));
+            let key_is_there = state
+                .keys
+                .get(known.issuer)
+                .and_then(|source| source.keys())
+                .is_some_and(|keys| keys.contains(known.key));
             match known.confirmation {
                 Confirmation::Revoked => return Judgement::Refused(Reason::Revoked),
                 Confirmation::Due(_) | Confirmation::Never if !key_is_there => {}
@@ -126,7 +129,12 @@ impl Engine {
         }
     }
 
-    fn verify(&self, state: &State, token: &[u8], now: UnixTime) -> Result<(Remembered, UnixTime), Judgement> {
+    fn verify(
+        &self,
+        state: &State,
+        token: &[u8],
+        now: UnixTime,
+    ) -> Result<(Remembered, UnixTime), Judgement> {
         let refused = |refusal| Judgement::Refused(Reason::Check(refusal));
         let token = Token::parse(token).map_err(refused)?;
         let issuer = token.unverified_issuer().ok_or_else(|| refused(Refusal::Issuer))?;
@@ -152,7 +160,13 @@ impl Engine {
         }
     }
 
-    fn remember(&self, index: usize, issuer: &Issuer, verified: &Verified, now: UnixTime) -> Result<Remembered, Refusal> {
+    fn remember(
+        &self,
+        index: usize,
+        issuer: &Issuer,
+        verified: &Verified,
+        now: UnixTime,
+    ) -> Result<Remembered, Refusal> {
         let (identity, outcome, user) = match &issuer.identity {
             Identity::Authgear => match authgear::subject(&verified.claims)? {
                 Subject::User(user) => (identity::of_user(&user), Outcome::Session, Some(user.id)),
@@ -189,7 +203,9 @@ impl Engine {
     pub(super) fn confirmation_answered(&self, state: &mut State, token: &[u8], word: &Word, now: UnixTime) {
         /// The longest wait before a resolver is asked again that could not answer.
         const RETRY: Duration = Duration::from_secs(10);
-        let Some(period) = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate) else { return };
+        let Some(period) = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate) else {
+            return;
+        };
         token_key(&mut state.key, token);
         let Some(known) = state.tokens.get(&state.key, now) else { return };
         let is_its_user =

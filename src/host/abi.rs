@@ -319,10 +319,15 @@ extern "C" fn proxy_on_http_call_response(
     _context: u32,
     token: u32,
     headers: u32,
-    _body: u32,
+    body: usize,
     _trailers: u32,
 ) {
     filter::on_http_call_response(token, headers, body);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(root: u32) {
+    filter::on_tick(root);
 }
 
 /// APISIX logs an error for each request where this is missing.

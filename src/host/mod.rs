@@ -68,7 +68,12 @@ mod wasm {
     }
 
     /// Has the host check a signature, as [`jwt::HostVerify`] says. `None` where it has no such function.
-    pub(crate) fn verify_signature(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Option<bool> {
+    pub(crate) fn verify_signature(
+        hash: &str,
+        spki_der: &[u8],
+        signature: &[u8],
+        message: &[u8],
+    ) -> Option<bool> {
         let argument = jwt::host::argument(hash, spki_der, signature, message);
         abi::foreign_function(jwt::host::FUNCTION, &argument).ok().map(|answer| jwt::host::accepts(&answer))
     }
@@ -139,7 +144,8 @@ mod wasm {
             if body > body_limit {
                 return Err(CallError::TooLarge);
             }
-            response.body = abi::buffer(Buffer::CallResponseBody, body).map_err(|_status| CallError::NoAnswer)?;
+            response.body =
+                abi::buffer(Buffer::CallResponseBody, body).map_err(|_status| CallError::NoAnswer)?;
         }
         Ok(response)
     }
