@@ -138,11 +138,11 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
         .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
     match config {
         Ok(config) => {
-            host::log(Level::Info, &format!("version {} serves {config}", env!("CARGO_PKG_VERSION")));
             let host = Capabilities {
                 background: host::set_tick_period(FIRST_TICK).is_ok(),
                 signatures: Backend::choose(Some(host::verify_signature)),
             };
+            host::log(Level::Info, &format!("version {} serves {config}; {host}", env!("CARGO_PKG_VERSION")));
             let configured = Root {
                 engine: Engine::new(config, host),
                 state: Cell::new(None),

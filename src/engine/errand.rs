@@ -80,9 +80,10 @@ impl Engine {
     /// Starts a fetch, if one may be made now.
     pub(super) fn send_for_keys(&self, state: &mut State, issuer: usize, need: Need, now: UnixTime) {
         let ticket = state.keys.get_mut(issuer).and_then(|source| source.start(need, now));
-        match (self.keys_call(issuer), ticket) {
-            (Some(call), Some(ticket)) => state.send(call, Errand::Keys { issuer, ticket }),
-            (_, None) | (None, _) => {}
+        if let Some(ticket) = ticket
+            && let Some(call) = self.keys_call(issuer)
+        {
+            state.send(call, Errand::Keys { issuer, ticket });
         }
     }
 

@@ -146,6 +146,21 @@ pub struct Capabilities {
     pub signatures: Backend,
 }
 
+/// For the log.
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.signatures {
+            Backend::Host(_) => "signatures are checked by the proxy",
+            Backend::Portable => "signatures are checked in the filter",
+        })?;
+        f.write_str(if self.background {
+            ", keys are kept fresh in the background"
+        } else {
+            ", keys are fetched by requests"
+        })
+    }
+}
+
 /// Decides about the requests of one configuration.
 #[derive(Debug)]
 pub struct Engine {
@@ -314,7 +329,8 @@ impl Engine {
         }
     }
 
-    /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come.
+    /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come; else gives it back.
+    #[allow(clippy::result_large_err, reason = "not an error, but the claim itself, which moves on")]
     fn wait_for_keys<'a>(
         &self,
         state: &mut State,
