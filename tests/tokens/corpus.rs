@@ -5,7 +5,7 @@ use ring::hmac;
 use ring::signature::Ed25519KeyPair;
 use serde_json::Value;
 
-use crate::issuer::{Issuer, RSA_N, base64url, claims, from_base64url};
+use crate::issuer::{Issuer, RSA_N, base64url, from_base64url};
 
 /// One line of the corpus.
 pub(crate) struct Hostile {
@@ -15,8 +15,8 @@ pub(crate) struct Hostile {
     pub(crate) token: Vec<u8>,
 }
 
-/// The corpus, with the signatures of an issuer.
-pub(crate) fn hostile_tokens(issuer: &Issuer) -> Vec<Hostile> {
+/// The corpus, with the signatures of an issuer, and what would be good claims.
+pub(crate) fn hostile_tokens(issuer: &Issuer, claims: &Value) -> Vec<Hostile> {
     let lines = include_str!("../data/hostile-tokens.txt").lines();
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
@@ -24,12 +24,12 @@ pub(crate) fn hostile_tokens(issuer: &Issuer) -> Vec<Hostile> {
             let [name, refusal, token] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("not three columns: {line}");
             };
-            Hostile { name, refusal, token: expand(token, issuer) }
+            Hostile { name, refusal, token: expand(token, issuer, claims) }
         })
         .collect()
 }
 
-fn expand(notation: &str, issuer: &Issuer) -> Vec<u8> {
+fn expand(notation: &str, issuer: &Issuer, claims: &Value) -> Vec<u8> {
     let token = replace(notation.as_bytes(), b"{{", b"}}", |inner| {
         let inner = std::str::from_utf8(inner).unwrap();
         let (text, times) = inner.rsplit_once('*').unwrap();
@@ -42,7 +42,9 @@ fn expand(notation: &str, issuer: &Issuer) -> Vec<u8> {
             let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
             return Some(digits.chunks(2).map(byte).collect());
         }
-        inner.strip_prefix("good").map(|without| good(without.trim_start_matches('-')).into_bytes())
+        inner
+            .strip_prefix("good")
+            .map(|without| good(without.trim_start_matches('-'), claims.clone()).into_bytes())
     });
     let mut token =
         replace(&token, "«".as_bytes(), "»".as_bytes(), |inner| Some(base64url(inner).into_bytes()));
@@ -86,8 +88,7 @@ fn spki() -> Vec<u8> {
 }
 
 /// The members of good claims, without one of them.
-fn good(without: &str) -> String {
-    let mut claims = claims();
+fn good(without: &str, mut claims: Value) -> String {
     if !without.is_empty() {
         let name = if without == "roles" { "https://authgear.com/claims/user/roles" } else { without };
         assert!(claims.as_object_mut().unwrap().remove(name).is_some(), "{without}");

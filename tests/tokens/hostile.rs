@@ -17,7 +17,7 @@ fn accept(token: &[u8], keys: &KeySet, backend: Backend) -> Result<authgear::Sub
 fn every_hostile_token_is_refused_for_its_own_reason_by_both_backends() {
     let issuer = Issuer::new();
     let keys = issuer.keys();
-    let corpus = hostile_tokens(&issuer);
+    let corpus = hostile_tokens(&issuer, &claims());
     let mut wrong = Vec::new();
     for hostile in &corpus {
         for (backend_name, backend) in backends() {

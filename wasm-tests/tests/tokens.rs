@@ -1,0 +1,405 @@
+//! Tokens that are verified in the filter, in a real Envoy: the same headers as the resolver's, who is nobody,
+//! who is asked, and where the keys come from meanwhile.
+
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, User};
+use wasm_tests::client::{self, Protocol, Request};
+use wasm_tests::echo::Echo;
+use wasm_tests::envoy::Envoy;
+use wasm_tests::scene::{self, ORIGIN, Scene, seen};
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+fn with_token(token: &str) -> Request {
+    Request::get("/").header("authorization", bearer(token)).header("x-authgear-user-id", "forged")
+}
+
+fn refused() -> Vec<(String, String)> {
+    vec![("x-authgear-session-valid".to_owned(), "false".to_owned())]
+}
+
+/// With this mode; `auto` also as the default.
+fn mode(mode: &'static str) -> impl FnOnce(&mut Value) {
+    move |configuration| {
+        let authgear = configuration["authgear"].as_object_mut().unwrap();
+        authgear.remove("mode");
+        match mode {
+            "auto" => {}
+            "local" => {
+                authgear.insert("mode".into(), json!("local"));
+                authgear.remove("resolver_url");
+                authgear.remove("resolver_upstream");
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// Waits until requests with a good token are let in: the keys are there.
+async fn wait_for_keys(scene: &Scene) {
+    let token = scene.authgear.jwt("alice");
+    let end = Instant::now() + Duration::from_secs(20);
+    while scene.send(with_token(&token)).await.status != 200 {
+        assert!(Instant::now() < end, "no keys: {}", scene.envoy.log());
+    }
+}
+
+#[tokio::test]
+async fn a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives() {
+    let mut users = User::demo();
+    users.push(User { authenticated: Authenticated::Never, ..User::new("never") });
+    users.push(User { authenticated: Authenticated::At(0), ..User::new("epoch") });
+    users.push(User { roles: vec!["a role".into(), "größe".into()], ..User::new("umläut") });
+    let names: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
+    for with in ["auto", "local"] {
+        let options = Options { users: users.clone(), ..Options::default() };
+        let scene = Scene::start_with(options, mode(with), |envoy| envoy).await;
+        wait_for_keys(&scene).await;
+        for user in &names {
+            let token = scene.authgear.jwt(user);
+            let expected = scene.resolver_says(&[("authorization", &bearer(&token))]).await;
+            scene.authgear.clear_received();
+            assert_eq!(scene.seen(with_token(&token)).await.identity(), expected, "{with}: {user}");
+            assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0, "{with}: {user}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_access_token_of_a_user_is_nobody() {
+    let scene = Scene::start(mode("auto")).await;
+    wait_for_keys(&scene).await;
+    let authgear = &scene.authgear;
+    let odd = |change: fn(&mut serde_json::Map<String, Value>, &mut serde_json::Map<String, Value>)| {
+        authgear.jwt_with("alice", change)
+    };
+    let (header, payload) = (r#"{"alg":"RS256","typ":"at+jwt"}"#, r#"{"sub":"alice"}"#);
+    let cases = [
+        ("an ID token", authgear.id_token("alice")),
+        ("a machine's token", authgear.machine_token("https://api.example.com", &["read:orders"])),
+        (
+            "another audience",
+            odd(|claims, _| drop(claims.insert("aud".into(), json!(["https://api.example.com"])))),
+        ),
+        ("another issuer", odd(|claims, _| drop(claims.insert("iss".into(), json!("https://evil.example"))))),
+        ("expired", odd(|claims, _| drop(claims.insert("exp".into(), json!(1))))),
+        ("not yet", odd(|claims, _| drop(claims.insert("nbf".into(), json!(9_999_999_999_u64))))),
+        ("critical", odd(|_, header| drop(header.insert("crit".into(), json!(["exp"]))))),
+        ("unsigned", odd(|_, header| drop(header.insert("alg".into(), json!("none"))))),
+        ("HMAC", odd(|_, header| drop(header.insert("alg".into(), json!("HS256"))))),
+        ("no claims", authgear.sign(header, payload, Signer::Current)),
+        ("a stranger's", authgear.sign(header, payload, Signer::Stranger)),
+        ("three dots", "...".to_owned()),
+        ("a dot", ".".to_owned()),
+    ];
+    for (what, token) in cases {
+        assert_eq!(scene.seen(with_token(&token)).await.identity(), refused(), "{what}");
+    }
+    assert_eq!(authgear.received(Endpoint::Resolver).count(), 0, "nothing was asked");
+}
+
+#[tokio::test]
+async fn a_machine_is_known_by_its_client_where_its_audience_is_configured() {
+    let scene = Scene::start(|configuration| {
+        mode("auto")(configuration);
+        configuration["authgear"]["audiences"] = json!([ORIGIN, "https://api.example.com"]);
+    })
+    .await;
+    wait_for_keys(&scene).await;
+    let token = scene.authgear.machine_token("https://api.example.com", &["read:orders"]);
+    let request = with_token(&token).header("x-authgear-client-id", "forged");
+    assert_eq!(
+        scene.seen(request).await.identity(),
+        [("x-authgear-client-id", "demo-machine"), ("x-authgear-client-scope", "read:orders")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn in_auto_each_credential_is_judged_by_who_knows_it() {
+    let scene = Scene::start(mode("auto")).await;
+    wait_for_keys(&scene).await;
+    let authgear = &scene.authgear;
+    let session = format!("session={}", authgear.log_in("carol"));
+    let good = authgear.jwt("alice");
+    let expired = authgear.jwt_with("alice", |claims, _| drop(claims.insert("exp".into(), json!(1))));
+    let opaque = authgear.opaque_token("alice");
+    #[rustfmt::skip]
+    let cases: [(&str, Option<&str>, bool, Option<&str>, u64); 7] = [
+        // What, token, cookie, user, calls.
+        ("a JWT", Some(&good), false, Some("alice"), 0),
+        ("a JWT and a cookie", Some(&good), true, Some("alice"), 0),
+        ("an opaque token", Some(&opaque), false, Some("alice"), 1),
+        ("a cookie", None, true, Some("carol"), 1),
+        ("a bad JWT", Some(&expired), false, None, 0),
+        ("a bad JWT and a cookie", Some(&expired), true, Some("carol"), 1),
+        ("an opaque token and a cookie", Some(&opaque), true, Some("alice"), 1),
+    ];
+    for (what, token, cookie, user, calls) in cases {
+        authgear.clear_received();
+        let mut request = Request::get("/");
+        if let Some(token) = token {
+            request = request.header("authorization", bearer(token));
+        }
+        if cookie {
+            request = request.header("cookie", &session);
+        }
+        let seen = scene.seen(request).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), user, "{what}");
+        assert_eq!(authgear.received(Endpoint::Resolver).count(), calls, "{what}");
+        if what == "a bad JWT and a cookie" {
+            let asked = authgear.received(Endpoint::Resolver).last().unwrap();
+            assert_eq!(asked.header("authorization"), None, "the bad token is not sent along");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_local_cookies_and_opaque_tokens_are_nobody() {
+    let scene = Scene::start(mode("local")).await;
+    wait_for_keys(&scene).await;
+    let session = format!("session={}", scene.authgear.log_in("alice"));
+    let cookie = scene.seen(Request::get("/").header("cookie", &session)).await;
+    assert_eq!(cookie.identity(), []);
+    let opaque = scene.authgear.opaque_token("alice");
+    assert_eq!(scene.seen(with_token(&opaque).header("cookie", &session)).await.identity(), refused());
+    assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0);
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_with_the_endpoints_host_and_scheme() {
+    let scene = Scene::start(mode("auto")).await;
+    wait_for_keys(&scene).await;
+    let asked = scene.authgear.received(Endpoint::Jwks).last().unwrap();
+    assert_eq!((asked.method.as_str(), asked.target.as_str(), asked.body_length), ("GET", "/oauth2/jwks", 0));
+    assert_eq!(asked.header("host"), Some(scene::HOST.as_bytes()));
+    assert_eq!(asked.header("x-forwarded-host"), Some(scene::HOST.as_bytes()));
+    assert_eq!(asked.header("x-forwarded-proto"), Some(b"https".as_slice()));
+    assert!(scene.envoy.stat("wasmcustom.authgear_filter.keys.fetched").await >= 1);
+}
+
+#[tokio::test]
+async fn the_keys_are_there_before_the_first_request() {
+    let scene = Scene::start(mode("auto")).await;
+    // Every VM fetches them once, the workers' among them: Envoy configures two more than there are workers.
+    scene.envoy.wait_for_stat("wasmcustom.authgear_filter.keys.fetched", 3).await;
+    scene.authgear.fail(Endpoint::Jwks, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    let seen = scene.seen(with_token(&scene.authgear.jwt("alice"))).await;
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn a_new_key_is_believed_at_once_and_the_one_before_it_still() {
+    let scene = Scene::start(mode("auto")).await;
+    wait_for_keys(&scene).await;
+    let before = scene.authgear.jwt("alice");
+    scene.authgear.rotate_key();
+    let after = scene.authgear.jwt("bob");
+    for (token, user) in [(&after, "bob"), (&before, "alice"), (&after, "bob")] {
+        let seen = scene.seen(with_token(token)).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some(user));
+    }
+}
+
+#[tokio::test]
+async fn tokens_with_invented_keys_do_not_make_a_storm_of_fetches() {
+    let scene = Scene::start(mode("auto")).await;
+    wait_for_keys(&scene).await;
+    scene.authgear.clear_received();
+    for number in 0..100 {
+        let token = scene.authgear.jwt_with("alice", |_, header| {
+            header.insert("kid".into(), json!(format!("invented-{number}")));
+        });
+        assert_eq!(scene.seen(with_token(&token)).await.identity(), refused());
+    }
+    let fetches = scene.authgear.received(Endpoint::Jwks).count();
+    // One for each of the two workers in ten seconds; on a slow machine the hundred may take longer than that.
+    assert!(fetches <= 6, "{fetches} fetches");
+}
+
+#[tokio::test]
+async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys_are_back() {
+    for (action, status) in [("deny", 503), ("allow", 200)] {
+        let authgear = Authgear::start(Options { public_origin: Some(ORIGIN.into()), ..Options::default() })
+            .await
+            .unwrap();
+        let app = Echo::start().await.unwrap();
+        authgear.fail(Endpoint::Jwks, Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
+        let mut configuration = scene::configuration();
+        mode("auto")(&mut configuration);
+        configuration["on_error"] = json!({"action": action});
+        let envoy = scene::builder(&app, authgear.main_address(), authgear.resolver_address())
+            .plugin(configuration)
+            .start()
+            .await;
+        let scene = Scene { authgear, app, envoy };
+        let token = scene.authgear.jwt("alice");
+        let answer = scene.send(with_token(&token)).await;
+        assert_eq!(answer.status, status, "{action}: {answer:?}");
+        if action == "deny" {
+            assert_eq!(answer.json()["error"], "unavailable");
+            assert!(scene.envoy.stat("wasmcustom.authgear_filter.requests.no_keys_denied").await >= 1);
+        } else {
+            assert_eq!(seen(&answer).identity(), []);
+            assert!(scene.envoy.stat("wasmcustom.authgear_filter.requests.no_keys_allowed").await >= 1);
+        }
+        scene.envoy.wait_for_log("it answered 503").await;
+        assert!(scene.envoy.stat("wasmcustom.authgear_filter.keys.failed").await >= 1);
+        scene.authgear.fail(Endpoint::Jwks, Fault::None);
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = scene.send(with_token(&token)).await;
+            if answer.status == 200 && seen(&answer).identity_header("x-authgear-user-id").is_some() {
+                break;
+            }
+            assert!(Instant::now() < end, "the keys are back, and nobody noticed: {}", scene.envoy.log());
+        }
+    }
+}
+
+/// Envoy with two workers whose keys do not come until they are let go.
+async fn cold() -> Scene {
+    let options = Options { public_origin: Some(ORIGIN.into()), ..Options::default() };
+    let authgear = Authgear::start(options).await.unwrap();
+    authgear.fail(Endpoint::Jwks, Fault::Hold);
+    let app = Echo::start().await.unwrap();
+    let mut configuration = scene::configuration();
+    mode("auto")(&mut configuration);
+    configuration["timeout"] = json!("30s");
+    let envoy = scene::builder(&app, authgear.main_address(), authgear.resolver_address())
+        .plugin(configuration)
+        .start()
+        .await;
+    Scene { authgear, app, envoy }
+}
+
+#[tokio::test]
+async fn two_hundred_cold_requests_wait_for_a_fetch_or_two_of_each_vm() {
+    let scene = cold().await;
+    let token = scene.authgear.jwt("alice");
+    let address = scene.envoy.address();
+    let requests: Vec<_> =
+        (0..200).map(|_| tokio::spawn(client::send(address, with_token(&token)))).collect();
+    scene.envoy.wait_for_stat("http.ingress.downstream_rq_active", 200).await;
+    scene.authgear.fail(Endpoint::Jwks, Fault::None);
+    for request in requests {
+        let seen = seen(&request.await.unwrap());
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    }
+    // Two workers, and the two VMs that serve nobody.
+    let fetches = scene.authgear.received(Endpoint::Jwks).count();
+    assert!(fetches <= 2 * 4, "{fetches} fetches");
+    assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0);
+}
+
+#[tokio::test]
+async fn clients_that_leave_while_keys_are_fetched_disturb_nobody() {
+    let scene = cold().await;
+    let token = scene.authgear.jwt("alice");
+    let address = scene.envoy.address();
+    let leaving: Vec<_> = (0..50)
+        .map(|_| tokio::spawn(client::try_send(address, Protocol::Http1, with_token(&token))))
+        .collect();
+    scene.envoy.wait_for_stat("http.ingress.downstream_rq_active", 50).await;
+    for request in leaving {
+        request.abort();
+    }
+    scene.envoy.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 50).await;
+    let staying = tokio::spawn(client::send(address, with_token(&token)));
+    scene.envoy.wait_for_stat("http.ingress.downstream_rq_active", 1).await;
+    scene.authgear.fail(Endpoint::Jwks, Fault::None);
+    let seen = seen(&staying.await.unwrap());
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    assert_eq!(scene.app.received().count(), 1, "none of those who left reached the app");
+}
+
+fn revalidating(configuration: &mut Value) {
+    mode("auto")(configuration);
+    configuration["authgear"]["revalidate"] = json!("1s");
+}
+
+/// Sends requests with a token until it is refused, at most so long.
+async fn until_refused(scene: &Scene, token: &str, within: Duration) {
+    let end = Instant::now() + within;
+    while scene.seen(with_token(token)).await.identity_header("x-authgear-user-id").is_some() {
+        assert!(Instant::now() < end, "still let in after {within:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_within_revalidate_and_two_seconds() {
+    type Revoke = fn(&Authgear, &str);
+    let ways: [(&str, Revoke); 2] = [
+        ("revoked", |authgear, token| assert!(authgear.revoke_token(token))),
+        ("disabled", |authgear, _| authgear.disable("alice")),
+    ];
+    for (what, revoke) in ways {
+        let scene = Scene::start_with(Options::default(), revalidating, |envoy| envoy.concurrency(1)).await;
+        wait_for_keys(&scene).await;
+        let token = scene.authgear.jwt("alice");
+        let seen = scene.seen(with_token(&token)).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"), "{what}");
+        revoke(&scene.authgear, &token);
+        until_refused(&scene, &token, Duration::from_secs(3)).await;
+        for _ in 0..20 {
+            assert_eq!(scene.seen(with_token(&token)).await.identity(), refused(), "{what}");
+        }
+        assert!(scene.envoy.stat("wasmcustom.authgear_filter.tokens.revoked").await >= 1);
+        let bob = scene.authgear.jwt("bob");
+        let seen = scene.seen(with_token(&bob)).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("bob"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn confirmations_are_few_and_no_request_waits_for_one() {
+    let scene = Scene::start_with(Options::default(), revalidating, |envoy| envoy.concurrency(1)).await;
+    wait_for_keys(&scene).await;
+    let token = scene.authgear.jwt("alice");
+    scene.authgear.clear_received();
+    scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
+    // Requests go on while the confirmation hangs, and no second one is made.
+    let end = Instant::now() + Duration::from_secs(20);
+    while scene.authgear.received(Endpoint::Resolver).count() == 0 {
+        scene.seen(with_token(&token)).await;
+        assert!(Instant::now() < end, "never confirmed");
+    }
+    for _ in 0..100 {
+        let seen = scene.seen(with_token(&token)).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    }
+    let asked = scene.authgear.received(Endpoint::Resolver).all();
+    let ours = asked.iter().filter(|call| call.header("authorization") == Some(bearer(&token).as_bytes()));
+    assert!(ours.count() <= 1, "{}", asked.len());
+    scene.authgear.fail(Endpoint::Resolver, Fault::None);
+    scene.envoy.wait_for_stat("wasmcustom.authgear_filter.tokens.confirmed", 1).await;
+}
+
+#[tokio::test]
+async fn a_resolver_that_cannot_answer_revokes_nothing_and_is_counted() {
+    let scene = Scene::start_with(Options::default(), revalidating, |envoy| envoy.concurrency(1)).await;
+    wait_for_keys(&scene).await;
+    scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    let token = scene.authgear.jwt("alice");
+    let end = Instant::now() + Duration::from_secs(20);
+    while scene.envoy.stat("wasmcustom.authgear_filter.tokens.confirm_failed").await == 0 {
+        let seen = scene.seen(with_token(&token)).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+        assert!(Instant::now() < end, "never asked");
+    }
+    let seen = scene.seen(with_token(&token)).await;
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    scene.envoy.wait_for_log("cannot be confirmed").await;
+}
+
+#[tokio::test]
+async fn envoy_checks_the_signatures_itself() {
+    let scene = Scene::start(mode("local")).await;
+    wait_for_keys(&scene).await;
+    scene.envoy.wait_for_log("signatures are checked by the proxy").await;
+}
