@@ -6,7 +6,7 @@ use authgear_filter::config::Config;
 use serde_json::{Value, json};
 use wasm_tests::envoy::workspace_dir;
 
-use crate::{document, documents, markdown};
+use crate::{document, documents};
 
 pub(crate) fn parse(configuration: &Value) -> Result<Config, String> {
     Config::parse(configuration.to_string().as_bytes()).map_err(|error| error.to_string())
@@ -17,8 +17,6 @@ pub(crate) fn smallest() -> Value {
     json!({"authgear": {
         "endpoint": "https://myapp.authgear.cloud",
         "upstream": "authgear",
-        // Not needed once `auto` is built.
-        "mode": "resolver",
     }})
 }
 
@@ -73,7 +71,7 @@ fn every_configuration_is_one_that_the_filter_takes() {
         }
     }
     for name in ["README.md", "docs/configuration.md", "docs/envoy.md"] {
-        let blocks = document(name).whole().blocks(&["yaml"]);
+        let blocks = document(name).blocks(&["yaml"]);
         let found: Vec<_> = blocks.iter().flat_map(|block| configurations(&block.yaml(), &roots)).collect();
         assert!(!found.is_empty(), "no configuration was found in {name}");
     }
@@ -86,15 +84,4 @@ fn the_shipped_envoy_yaml_is_configured_as_the_filter_takes_it() {
     let found = configurations(&yaml, &[]);
     assert_eq!(found.len(), 1);
     parse(&found[0]).unwrap();
-}
-
-#[test]
-fn nothing_waits_for_what_the_filter_can_do() {
-    let mut configuration = smallest();
-    configuration["authgear"]["mode"] = json!("auto");
-    let waits = parse(&configuration).is_err();
-    for document in documents() {
-        let marked = document.whole().text.contains(markdown::PENDING);
-        assert!(waits || !marked, "{}: remove `{}`", document.name, markdown::PENDING);
-    }
 }

@@ -1,8 +1,5 @@
 //! What README, CHANGELOG and docs say is held against what exists: each configuration is parsed, each name
 //! is looked for, each default is tried.
-//!
-//! A table or code block below the line `<!-- needs: local -->` describes local verification, which the parser
-//! does not know yet; it is left out here until it does.
 
 mod configurations;
 mod envoy;

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wasm_tests::envoy::workspace_dir;
 
-/// Above a table or code block that describes what the filter cannot do yet.
-pub(crate) const PENDING: &str = "<!-- needs: local -->";
-
-/// A document, without what is pending.
+/// A document.
 pub(crate) struct Document {
     pub(crate) path: PathBuf,
     /// From the root, for messages.
@@ -34,13 +31,7 @@ impl Document {
     pub(crate) fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.strip_prefix(workspace_dir()).unwrap_or(path).display().to_string();
-        Self { path: path.to_owned(), name, text: without_pending(&text) }
-    }
-
-    /// The same with what is pending.
-    pub(crate) fn whole(&self) -> Self {
-        let text = fs::read_to_string(&self.path).unwrap();
-        Self { path: self.path.clone(), name: self.name.clone(), text }
+        Self { path: path.to_owned(), name, text }
     }
 
     /// The fenced blocks in one of these languages.
@@ -116,27 +107,6 @@ impl Document {
     }
 }
 
-fn without_pending(text: &str) -> String {
-    let mut kept = String::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() != PENDING {
-            kept.push_str(line);
-            kept.push('\n');
-            continue;
-        }
-        let mut fenced = false;
-        for line in lines.by_ref() {
-            fenced ^= line.trim_start().starts_with("```");
-            if !fenced && (line.trim().is_empty() || line.trim() == "```") {
-                break;
-            }
-        }
-        kept.push('\n');
-    }
-    kept
-}
-
 fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     Some(inner.split(" | ").map(|cell| cell.trim().to_owned()).collect())
@@ -173,13 +143,6 @@ fn closing(text: &str, ticks: usize) -> Option<usize> {
         at = start + length;
     }
     None
-}
-
-#[test]
-fn what_is_pending_is_left_out_and_nothing_else() {
-    let text = "a\n\n<!-- needs: local -->\n```yaml\nx: 1\n\ny: 2\n```\n\nb\n\n<!-- needs: local -->\n| c |\n| d |\n\ne\n";
-    let left: Vec<_> = without_pending(text).split_whitespace().map(str::to_owned).collect();
-    assert_eq!(left, ["a", "b", "e"]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
         reference(document).into_iter().map(|[field, ..]| field).collect()
     };
     let document = document("docs/configuration.md");
-    let missing: Vec<_> = exist.difference(&documented(&document.whole())).cloned().collect();
+    let missing: Vec<_> = exist.difference(&documented(&document)).cloned().collect();
     assert_eq!(missing, [""; 0], "not in docs/configuration.md");
     let invented: Vec<_> = documented(&document).difference(&exist).cloned().collect();
     assert_eq!(invented, [""; 0], "in docs/configuration.md, unknown to the parser");
@@ -94,7 +94,9 @@ fn every_documented_default_is_what_leaving_the_field_out_means() {
         let mut with = without.clone();
         let (object, name) = place(&mut with, &field);
         object.insert(name.to_owned(), yaml_serde::from_str(&text).unwrap());
-        assert_eq!(parse(&with).unwrap(), parse(&without).unwrap(), "{field}: {text}");
+        // They cannot be compared, but they print all that they are.
+        let [with, without] = [with, without].map(|one| format!("{:?}", parse(&one).unwrap()));
+        assert_eq!(with, without, "{field}: {text}");
         tried += 1;
     }
     assert!(tried > 5, "{tried}");
