@@ -143,8 +143,8 @@ fn page(received: &Received) -> Reply {
         ),
     };
     let body = format!(
-        "<h1>What the app received</h1>\n<p>{} {}</p>\n<h2>From the filter</h2>\n{}\n<h2>All other headers</h2>\n{}\n\
-         <p><a href=\"/\">Log in or out</a></p>",
+        "<h1>What the app received</h1>\n<p>{} {}</p>\n<h2>From the filter</h2>\n{}\n\
+         <p><a href=\"/\">Log in or out</a></p>\n<h2>All other headers</h2>\n{}",
         escape(&received.method),
         escape(&received.target),
         table(rows(true), "No <code>x-authgear-*</code> header: nobody is logged in."),

@@ -17,6 +17,7 @@ dt, th { font-weight: 600; text-align: left; }
 pre { overflow-x: auto; padding: .6rem; background: #f2f2f2; }
 table { border-collapse: collapse; width: 100%; }
 td, th { padding: .2rem .6rem; border-bottom: 1px solid #ccc; vertical-align: top; overflow-wrap: anywhere; }
+th:first-child { width: 48%; }
 textarea { width: 100%; font-family: monospace; }
 .note { border-left: .3rem solid #b45309; padding-left: .8rem; }
 ";

@@ -1,0 +1,87 @@
+//! Every configuration in the documents goes through the filter's own parser.
+
+use std::fs;
+
+use authgear_filter::config::Config;
+use serde_json::{Value, json};
+use wasm_tests::envoy::workspace_dir;
+
+use crate::{document, documents};
+
+pub(crate) fn parse(configuration: &Value) -> Result<Config, String> {
+    Config::parse(configuration.to_string().as_bytes()).map_err(|error| error.to_string())
+}
+
+/// The smallest configuration.
+pub(crate) fn smallest() -> Value {
+    json!({"authgear": {
+        "endpoint": "https://myapp.authgear.cloud",
+        "upstream": "authgear",
+    }})
+}
+
+/// A configuration with one issuer, for the fields of `jwt[]`.
+pub(crate) fn smallest_jwt() -> Value {
+    json!({"jwt": [{
+        "issuer": "https://issuer.example",
+        "audiences": ["https://api.example.com"],
+        "jwks_uri": "https://issuer.example/jwks.json",
+        "upstream": "issuer",
+    }]})
+}
+
+/// What the parser says that an object may hold: it lists that when it meets a name that it does not know.
+pub(crate) fn known_fields(mut configuration: Value, pointer: &str) -> Vec<String> {
+    configuration.pointer_mut(pointer).unwrap()["no_such_field"] = json!(1);
+    let error = parse(&configuration).unwrap_err();
+    let (_, expected) = error.split_once("expected").unwrap_or_else(|| panic!("no list of fields: {error}"));
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every configuration of the filter in a YAML document: the whole of it, or what Envoy is told to hand over.
+fn configurations(yaml: &Value, roots: &[String]) -> Vec<Value> {
+    match yaml {
+        Value::Object(members) => {
+            let kind = members.get("@type").and_then(Value::as_str).unwrap_or_default();
+            if members.keys().any(|name| roots.contains(name)) {
+                vec![yaml.clone()]
+            } else if kind.ends_with("google.protobuf.Struct") {
+                vec![members["value"].clone()]
+            } else if kind.ends_with("google.protobuf.StringValue") {
+                vec![serde_json::from_str(members["value"].as_str().unwrap()).unwrap()]
+            } else {
+                members.values().flat_map(|value| configurations(value, roots)).collect()
+            }
+        }
+        Value::Array(items) => items.iter().flat_map(|item| configurations(item, roots)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_configuration_is_one_that_the_filter_takes() {
+    let roots = known_fields(smallest(), "");
+    for document in documents() {
+        for block in document.blocks(&["yaml", "json"]) {
+            for configuration in configurations(&block.yaml(), &roots) {
+                if let Err(error) = parse(&configuration) {
+                    panic!("{}: {error}\n{}", document.name, block.text);
+                }
+            }
+        }
+    }
+    for name in ["README.md", "docs/configuration.md", "docs/envoy.md"] {
+        let blocks = document(name).blocks(&["yaml"]);
+        let found: Vec<_> = blocks.iter().flat_map(|block| configurations(&block.yaml(), &roots)).collect();
+        assert!(!found.is_empty(), "no configuration was found in {name}");
+    }
+}
+
+#[test]
+fn the_shipped_envoy_yaml_is_configured_as_the_filter_takes_it() {
+    let yaml = fs::read_to_string(workspace_dir().join("envoy.yaml")).unwrap();
+    let yaml: Value = yaml_serde::from_str(&yaml).unwrap();
+    let found = configurations(&yaml, &[]);
+    assert_eq!(found.len(), 1);
+    parse(&found[0]).unwrap();
+}

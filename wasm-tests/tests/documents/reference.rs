@@ -1,0 +1,146 @@
+//! The reference of the configuration against the parser: each field, each default, each error.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::configurations::{known_fields, parse, smallest, smallest_jwt};
+use crate::document;
+use crate::markdown::{self, Document};
+
+/// Every field of the filter that the parser knows, by its path.
+fn fields() -> BTreeSet<String> {
+    let mut with_error = smallest();
+    with_error["on_error"] = json!({});
+    let mut fields = BTreeSet::new();
+    for name in known_fields(smallest(), "") {
+        let inner = match name.as_str() {
+            "authgear" | "on_error" => known_fields(with_error.clone(), &format!("/{name}")),
+            "jwt" => known_fields(smallest_jwt(), "/jwt/0"),
+            _ => Vec::new(),
+        };
+        let prefix = if name == "jwt" { "jwt[]" } else { &name };
+        if inner.is_empty() {
+            fields.insert(name.clone());
+        }
+        fields.extend(inner.into_iter().map(|field| format!("{prefix}.{field}")));
+    }
+    fields
+}
+
+/// The rows of the reference: field, type, default, meaning.
+fn reference(document: &Document) -> Vec<[String; 3]> {
+    let rows = document.rows(&["field", "type", "default", "meaning"]);
+    let cell = |row: &[String], at: usize| row[at].clone();
+    rows.iter().map(|row| [markdown::code(&row[0]).remove(0), cell(row, 1), cell(row, 2)]).collect()
+}
+
+#[test]
+fn every_field_is_documented_and_every_documented_field_exists() {
+    let exist = fields();
+    let documented = |document: &Document| -> BTreeSet<String> {
+        reference(document).into_iter().map(|[field, ..]| field).collect()
+    };
+    let document = document("docs/configuration.md");
+    let missing: Vec<_> = exist.difference(&documented(&document)).cloned().collect();
+    assert_eq!(missing, [""; 0], "not in docs/configuration.md");
+    let invented: Vec<_> = documented(&document).difference(&exist).cloned().collect();
+    assert_eq!(invented, [""; 0], "in docs/configuration.md, unknown to the parser");
+}
+
+/// The object that holds a field, and the field's own name.
+fn place<'a, 'b>(configuration: &'a mut Value, field: &'b str) -> (&'a mut Map<String, Value>, &'b str) {
+    let mut at = configuration;
+    let mut names: Vec<_> = field.split('.').collect();
+    let last = names.pop().unwrap();
+    for name in names {
+        at = match name.strip_suffix("[]") {
+            Some(list) => &mut at[list][0],
+            None => {
+                if at[name].is_null() {
+                    at[name] = json!({});
+                }
+                &mut at[name]
+            }
+        };
+    }
+    (at.as_object_mut().unwrap(), last)
+}
+
+#[test]
+fn every_documented_default_is_what_leaving_the_field_out_means() {
+    let mut tried = 0;
+    for [field, _, default] in reference(&document("docs/configuration.md")) {
+        let base = if field.starts_with("jwt[]") { smallest_jwt() } else { smallest() };
+        let mut without = base.clone();
+        let (object, name) = place(&mut without, &field);
+        object.remove(name);
+        if default == "required" {
+            let error = parse(&without).unwrap_err();
+            assert!(error.starts_with(&field.replace("[]", "[0]")), "{field}: {error}");
+            tried += 1;
+        }
+        let [text] = &markdown::code(&default)[..] else { continue };
+        // `<authgear.endpoint>` stands for what is configured there.
+        let text = match text.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?)))
+        {
+            Some((before, (other, after))) => {
+                let mut base = base.clone();
+                let (object, name) = place(&mut base, other);
+                format!("{before}{}{after}", object[name].as_str().unwrap())
+            }
+            None => text.clone(),
+        };
+        let mut with = without.clone();
+        let (object, name) = place(&mut with, &field);
+        object.insert(name.to_owned(), yaml_serde::from_str(&text).unwrap());
+        // They cannot be compared, but they print all that they are.
+        let [with, without] = [with, without].map(|one| format!("{:?}", parse(&one).unwrap()));
+        assert_eq!(with, without, "{field}: {text}");
+        tried += 1;
+    }
+    assert!(tried > 5, "{tried}");
+}
+
+/// Puts the members of `change` over those of `base`.
+fn merge(base: &mut Value, change: Value) {
+    match change {
+        Value::Object(change) if base.is_object() => {
+            for (name, value) in change {
+                merge(&mut base[name], value);
+            }
+        }
+        change => *base = change,
+    }
+}
+
+#[test]
+fn every_documented_mistake_is_refused_with_the_documented_words() {
+    let rows = document("docs/configuration.md").rows(&["written", "the log says"]);
+    assert!(rows.len() > 5);
+    for row in rows {
+        let written = markdown::code(&row[0]).remove(0);
+        let mut configuration = smallest();
+        if row[0].starts_with("without ") {
+            let (object, name) = place(&mut configuration, &written);
+            object.remove(name).expect(&written);
+        } else {
+            merge(&mut configuration, yaml_serde::from_str(&written).unwrap());
+        }
+        let error = parse(&configuration).expect_err(&written);
+        let said = markdown::code(&row[1]).remove(0);
+        assert!(has_parts(&error, &said), "{written}\n  documented: {said}\n  is:         {error}");
+    }
+}
+
+/// Whether `text` holds the parts of `pattern`, between which `…` stands, in their order.
+fn has_parts(text: &str, pattern: &str) -> bool {
+    let mut rest = text;
+    pattern.split('…').all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
