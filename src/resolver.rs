@@ -91,7 +91,7 @@ impl fmt::Display for Fault {
             Self::Call(CallError::NoAnswer) => f.write_str("no connection, or no answer in time"),
             Self::Call(CallError::TooLarge) => f.write_str("its answer is too long"),
             Self::Status(404) => f.write_str("it answered 404: is it the host of a project that it knows?"),
-            Self::Status(status @ (503 | 504)) => {
+            Self::Status(status @ (502..=504)) => {
                 write!(f, "it answered {status}, or the proxy could not reach it in time")
             }
             Self::Status(status) => write!(f, "it answered {status}"),

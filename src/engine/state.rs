@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use super::errand::Errand;
-use super::token::Remembered;
+use super::token::{Remembered, Revoked};
 use crate::cache::{Cache, Key};
 use crate::config::{Config, Keys};
 use crate::jwks::KeySource;
@@ -22,6 +22,8 @@ pub struct State {
     pub(super) keys: Vec<KeySource>,
     /// The tokens that were verified here.
     pub(super) tokens: Cache<Remembered>,
+    /// The tokens that the resolver no longer knows, as long as they would still be good.
+    pub(super) revoked: Cache<Revoked>,
     /// A key to look tokens up by, kept for its memory.
     pub(super) key: Key,
     /// Whether a request was ever served: Envoy configures more VMs than serve.
@@ -63,6 +65,7 @@ impl State {
         Self {
             keys: config.issuers.iter().map(|issuer| source(&issuer.keys)).collect(),
             tokens: Cache::new(MAX_TOKENS, MAX_TOKEN_BYTES),
+            revoked: Cache::new(MAX_TOKENS, MAX_TOKEN_BYTES),
             key: Key::new(),
             served: false,
             confirming: 0,

@@ -6,7 +6,7 @@ use super::{Engine, Outcome};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::{Identity, Issuer};
 use crate::identity;
-use crate::jwks::KeyId;
+use crate::jwks::{KeyId, KeySource};
 use crate::jwt::authgear::{self, Subject};
 use crate::jwt::{Refusal, Token, Verified};
 use crate::request::{OwnedField, UnixTime};
@@ -68,18 +68,19 @@ pub(super) struct Remembered {
     key: KeyId,
     /// Whose it is, for the resolver to confirm; machines have none.
     user: Option<String>,
-    confirmation: Confirmation,
+    expires: UnixTime,
+    /// When it is used at this time or later, the resolver is asked about it; `None` for never.
+    confirmation_due: Option<UnixTime>,
 }
 
-/// What is known of a token's revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Confirmation {
-    /// It is not asked about.
-    Never,
-    /// It is asked about when it is used at this time or later.
-    Due(UnixTime),
-    /// The resolver no longer knows it.
-    Revoked,
+/// A token that the resolver no longer knows. Remembered apart from the good ones, which could crowd it out:
+/// then it would be as good as new.
+pub(super) struct Revoked;
+
+impl Weigh for Revoked {
+    fn weight(&self) -> usize {
+        0
+    }
 }
 
 impl Weigh for Remembered {
@@ -106,35 +107,30 @@ impl Engine {
     /// Judges a token; remembers a good one until it expires or its key leaves the set.
     pub(super) fn judge(&self, state: &mut State, token: &[u8], now: UnixTime) -> Judgement {
         token_key(&mut state.key, token);
-        if let Some(known) = state.tokens.get(&state.key, now) {
-            let key_is_there = state
+        if let Some(known) = state.tokens.get(&state.key, now)
+            && state
                 .keys
                 .get(known.issuer)
-                .and_then(|source| source.keys())
-                .is_some_and(|keys| keys.contains(known.key));
-            match known.confirmation {
-                Confirmation::Revoked => return Judgement::Refused(Reason::Revoked),
-                Confirmation::Due(_) | Confirmation::Never if !key_is_there => {}
-                Confirmation::Due(due) => return Judgement::Accepted(known.accepted(now >= due)),
-                Confirmation::Never => return Judgement::Accepted(known.accepted(false)),
-            }
+                .and_then(KeySource::keys)
+                .is_some_and(|keys| keys.contains(known.key))
+        {
+            return Judgement::Accepted(known.accepted(now));
+        }
+        if state.revoked.get(&state.key, now).is_some() {
+            return Judgement::Refused(Reason::Revoked);
         }
         match self.verify(state, token, now) {
-            Ok((remembered, expires)) => {
-                let accepted = remembered.accepted(false);
-                state.tokens.insert(&state.key, remembered, Lifetime::new(expires, Duration::ZERO), now);
+            Ok(remembered) => {
+                let accepted = remembered.accepted(now);
+                let life = Lifetime::new(remembered.expires, Duration::ZERO);
+                state.tokens.insert(&state.key, remembered, life, now);
                 Judgement::Accepted(accepted)
             }
             Err(judgement) => judgement,
         }
     }
 
-    fn verify(
-        &self,
-        state: &State,
-        token: &[u8],
-        now: UnixTime,
-    ) -> Result<(Remembered, UnixTime), Judgement> {
+    fn verify(&self, state: &State, token: &[u8], now: UnixTime) -> Result<Remembered, Judgement> {
         let refused = |refusal| Judgement::Refused(Reason::Check(refusal));
         let token = Token::parse(token).map_err(refused)?;
         let issuer = token.unverified_issuer().ok_or_else(|| refused(Refusal::Issuer))?;
@@ -151,10 +147,7 @@ impl Engine {
             .and_then(|source| source.keys())
             .ok_or(Judgement::NeedsKeys(index, Lack::AllKeys))?;
         match token.verify(&issuer.policy, keys, self.signatures, now) {
-            Ok(verified) => {
-                let expires = verified.expires;
-                Ok((self.remember(index, issuer, &verified, now).map_err(refused)?, expires))
-            }
+            Ok(verified) => self.remember(index, issuer, &verified, now).map_err(refused),
             Err(Refusal::UnknownKey) => Err(Judgement::NeedsKeys(index, Lack::ThisKey)),
             Err(refusal) => Err(refused(refusal)),
         }
@@ -183,11 +176,16 @@ impl Engine {
             }
         };
         let revalidate = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate);
-        let confirmation = match (&user, revalidate) {
-            (Some(_), Some(period)) => Confirmation::Due(now.after(period)),
-            (None, _) | (_, None) => Confirmation::Never,
-        };
-        Ok(Remembered { identity, outcome, issuer: index, key: verified.key, user, confirmation })
+        let period = revalidate.filter(|_period| user.is_some());
+        Ok(Remembered {
+            identity,
+            outcome,
+            issuer: index,
+            key: verified.key,
+            user,
+            expires: verified.expires,
+            confirmation_due: period.map(|period| now.after(period)),
+        })
     }
 
     /// Notes that the resolver is being asked about a token, so that nobody else asks meanwhile.
@@ -195,7 +193,7 @@ impl Engine {
         /// How long past its timeout an answer is waited for.
         const GRACE: Duration = Duration::from_secs(1);
         let again = now.after(self.config.timeout).after(GRACE);
-        self.set_confirmation(state, token, Confirmation::Due(again), now);
+        put_off(state, token, again, now);
     }
 
     /// Notes what the resolver said of a token. Whether it is the token's user who is known decides: anybody
@@ -208,28 +206,30 @@ impl Engine {
         };
         token_key(&mut state.key, token);
         let Some(known) = state.tokens.get(&state.key, now) else { return };
-        let is_its_user =
-            |user: &[u8]| known.user.as_ref().is_some_and(|known_user| known_user.as_bytes() == user);
-        let confirmation = match word {
-            Word::Known { user } if is_its_user(user) => Confirmation::Due(now.after(period)),
-            Word::Known { .. } | Word::Unknown => Confirmation::Revoked,
-            Word::None => Confirmation::Due(now.after(period.min(RETRY))),
-        };
-        self.set_confirmation(state, token, confirmation, now);
-    }
-
-    fn set_confirmation(&self, state: &mut State, token: &[u8], confirmation: Confirmation, now: UnixTime) {
-        token_key(&mut state.key, token);
-        if let Some(known) = state.tokens.get_mut(&state.key, now)
-            && known.confirmation != Confirmation::Revoked
-        {
-            known.confirmation = confirmation;
+        let is_its_user = |user: &[u8]| known.user.as_ref().is_some_and(|its| its.as_bytes() == user);
+        match word {
+            Word::Known { user } if is_its_user(user) => put_off(state, token, now.after(period), now),
+            Word::Known { .. } | Word::Unknown => {
+                let life = Lifetime::new(known.expires, Duration::ZERO);
+                state.tokens.remove(&state.key);
+                state.revoked.insert(&state.key, Revoked, life, now);
+            }
+            Word::None => put_off(state, token, now.after(period.min(RETRY)), now),
         }
     }
 }
 
+/// Has a token asked about when it is used at `due` or later.
+fn put_off(state: &mut State, token: &[u8], due: UnixTime, now: UnixTime) {
+    token_key(&mut state.key, token);
+    if let Some(known) = state.tokens.get_mut(&state.key, now) {
+        known.confirmation_due = Some(due);
+    }
+}
+
 impl Remembered {
-    fn accepted(&self, confirmation_due: bool) -> Accepted {
+    fn accepted(&self, now: UnixTime) -> Accepted {
+        let confirmation_due = self.confirmation_due.is_some_and(|due| now >= due);
         Accepted { identity: self.identity.clone(), outcome: self.outcome, confirmation_due }
     }
 }

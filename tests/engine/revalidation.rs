@@ -78,6 +78,24 @@ fn a_token_that_the_resolver_no_longer_knows_is_refused_from_then_on() {
 }
 
 #[test]
+fn a_revoked_token_is_not_forgotten_for_the_many_that_are_good() {
+    let mut world = World::with_keys(ENVOY, &configuration("60s"));
+    let token = world.token();
+    assert_user(world.bearer(&token));
+    world.pass(minutes(1));
+    assert_user(world.bearer(&token));
+    world.finish(resolved(None));
+    assert_refused(world.bearer(&token));
+    for number in 0..10_001 {
+        let mut claims = issuer::claims();
+        claims["jti"] = json!(number);
+        let other = world.issuer.token(Algorithm::Rs256, &claims);
+        assert_user(world.bearer(&other));
+    }
+    assert_refused(world.bearer(&token));
+}
+
+#[test]
 fn a_resolver_that_cannot_answer_changes_nothing_and_is_asked_again_soon() {
     for answer in
         [Err(CallError::NoAnswer), body(500, &json!({})), body(404, &json!({})), body(431, &json!({}))]

@@ -143,8 +143,8 @@ async fn no_hostile_token_is_anybody_over_the_wire() {
     let answer = client::raw(envoy.address(), as_raw(good.as_bytes())).await;
     assert!(answer.text().contains("x-authgear-user-id"), "a good one is let in: {}", answer.text());
     for hostile in corpus::hostile_tokens(&issuer, &claims()) {
-        // A header's value has no spaces around it.
-        if hostile.name.starts_with("space ") {
+        // A header's value has no white space around it.
+        if hostile.token.trim_ascii() != hostile.token {
             continue;
         }
         let answer = client::raw(envoy.address(), as_raw(&hostile.token)).await;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, User};
 use wasm_tests::client::{self, Protocol, Request};
 use wasm_tests::echo::Echo;
-use wasm_tests::envoy::Envoy;
 use wasm_tests::scene::{self, ORIGIN, Scene, seen};
 
 fn bearer(token: &str) -> String {

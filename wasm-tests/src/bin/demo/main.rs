@@ -126,7 +126,7 @@ All is up. Open {origin}/ in a browser, log in as one of the demo users, then go
   without a session; a forged identity header does not arrive:
     curl -H 'x-authgear-user-id: forged' {origin}/app
   as alice, with an access token:
-    curl -H \"Authorization: Bearer $(curl -s -d user=alice {origin}/stand-in/token)\" {origin}/app
+    curl -H \"Authorization: Bearer $(curl -s -d 'user=alice&kind=jwt' {origin}/stand-in/token)\" {origin}/app
   what the filter counted:
     curl -s 'http://localhost:{admin}/stats?filter=wasmcustom'
 
