@@ -19,7 +19,7 @@ impl Denial {
     #[must_use]
     pub fn reply(self, status: u16) -> Reply {
         let (status, error, message) = match self {
-            Self::BadRequest(bad) => (400, "bad_request", bad.message()),
+            Self::BadRequest(bad) => (bad.status(), bad.error(), bad.message()),
             Self::Unavailable => {
                 (status, "unavailable", "the authentication service cannot be reached; try again later")
             }
@@ -48,10 +48,11 @@ mod tests {
             BadHead::Repeated,
             BadHead::Unreadable,
         ];
-        let cases = bad
-            .map(|bad| (Denial::BadRequest(bad), 400, "bad_request"))
-            .into_iter()
-            .chain([(Denial::Unavailable, 502, "unavailable"), (Denial::Broken, 503, "unavailable")]);
+        let cases = bad.map(|bad| (Denial::BadRequest(bad), 400, "bad_request")).into_iter().chain([
+            (Denial::BadRequest(BadHead::TooManyHeaders), 431, "too_large"),
+            (Denial::Unavailable, 502, "unavailable"),
+            (Denial::Broken, 503, "unavailable"),
+        ]);
         for (denial, status, error) in cases {
             let reply = denial.reply(502);
             let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::config::Config;
 use crate::engine::{Decision, Engine, State, Step, Verdict, Waiting};
 use crate::host::{self, Counters, Level};
-use crate::request::{BadHead, CallError, Head, OwnedField};
+use crate::request::{CallError, Head, OwnedField};
 
 /// What the host does with a request or a response after a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub(crate) fn on_context_create(context: u32, root: u32) {
 
 /// `false` refuses the configuration: Envoy keeps the one before or does not start, APISIX answers 503.
 pub(crate) fn on_configure(root: u32, size: usize) -> bool {
+    host::discover();
     let config = host::configuration(size)
         .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
         .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
@@ -123,8 +124,15 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
 
 pub(crate) fn on_http_call_response(token: u32, headers: u32) {
     VM.with(|vm| {
-        let Some(context) = vm.calls.take(token) else { return };
-        let Some(mut request) = vm.requests.take(context) else { return };
+        let found = vm.calls.take(token).and_then(|context| Some((context, vm.requests.take(context)?)));
+        let Some((context, mut request)) = found else {
+            // Its client is gone; or, where a host lets it through unless it is denied, it was lost by a panic.
+            if host::is_open_after_calls() {
+                let mut lost = Request { root: None, stage: Stage::New };
+                lost.finish(Engine::broken(), Paused::Yes);
+            }
+            return;
+        };
         if host::act_for(context).is_err() {
             return;
         }
@@ -161,7 +169,7 @@ impl Request {
         };
         let step = match host::RequestHeaders::read() {
             Ok(headers) => root.first_step(&headers),
-            Err(host::HostRefused) => Step::Done(root.engine.refuse(BadHead::Unreadable)),
+            Err(bad) => Step::Done(root.engine.refuse(bad)),
         };
         self.run(vm, context, &root, step, Paused::No)
     }
@@ -170,6 +178,7 @@ impl Request {
         let (Some(root), Stage::Calling { waiting, .. }) =
             (self.root.clone(), std::mem::replace(&mut self.stage, Stage::New))
         else {
+            self.finish(Engine::broken(), Paused::Yes);
             return;
         };
         let result = host::call_response(headers);
@@ -244,10 +253,7 @@ enum Paused {
 impl Root {
     fn first_step(&self, headers: &host::RequestHeaders) -> Step {
         let mut fields = Vec::new();
-        let head = headers
-            .fields()
-            .ok_or(BadHead::Unreadable)
-            .and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
+        let head = headers.fields().and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
         match head {
             Ok(head) => self.with_state(|engine, state| engine.start(state, &head, host::now())),
             Err(bad) => Step::Done(self.engine.refuse(bad)),
