@@ -97,19 +97,14 @@ async fn routes_have_their_own_configuration_in_one_module() {
         .route("/", with(|_| ()))
         .start();
     for _ in 0..3 {
-        let status = |path: &'static str| {
+        for (path, status) in [("/", 503), ("/open", 200), ("/wrong", 503)] {
             let request = Request::get(path).header("authorization", "Bearer abc");
-            async move { client::send(host_address(&host), request).await.status }
-        };
-        assert_eq!((status("/").await, status("/open").await, status("/wrong").await), (503, 200, 503));
+            assert_eq!(client::send(host.address(), request).await.status, status, "{path}");
+        }
     }
     let log = host.log();
     assert_eq!(log.matches("the configuration is refused").count(), 3, "{log}");
     assert_eq!(app.received().count(), 3);
-}
-
-fn host_address(host: &Apisix) -> std::net::SocketAddr {
-    host.address()
 }
 
 #[tokio::test]
