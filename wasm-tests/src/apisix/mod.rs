@@ -66,7 +66,7 @@ impl Builder {
         self
     }
 
-    /// Runs this module, in binary form, instead of the filter.
+    /// Runs this module, in binary form or as text, instead of the filter.
     #[must_use]
     pub fn module(mut self, bytes: Vec<u8>) -> Self {
         self.module = Some(bytes);

@@ -50,7 +50,7 @@ impl Module {
         Self { request: request.into(), ..Self::default() }
     }
 
-    /// The module in binary form.
+    /// The module as text.
     pub fn bytes(&self) -> Vec<u8> {
         let or =
             |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
@@ -108,7 +108,7 @@ impl Module {
             answer = self.answer,
             response = self.response,
         );
-        wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
+        text.into_bytes()
     }
 
     /// A host with this module on one worker, that guards everything.
