@@ -105,8 +105,8 @@ mod wasm {
     /// Sends a call. Its answer comes to `filter::on_http_call_response` with the token that is returned.
     pub(crate) fn dispatch(call: &Call) -> Result<u32, CallError> {
         let headers = pairs::encode(&call.fields).ok_or(CallError::NotSent)?;
-        // APISIX takes 0 for a default of its own.
-        let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+        // APISIX takes 0 for a default of its own, and refuses what would be negative with a sign.
+        let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).clamp(1, u32::MAX / 2);
         abi::call(&call.upstream, &headers, timeout).map_err(|_status| CallError::NotSent)
     }
 
