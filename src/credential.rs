@@ -104,7 +104,7 @@ impl CookieNames {
 }
 
 /// Those of Authgear's cookies that a request carries, in the order of their names above.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cookies<'a> {
     found: [Option<(&'a [u8], Secret<'a>)>; 3],
 }
@@ -157,11 +157,12 @@ pub struct Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads them from a request. Credentials of more than [`MAX_CREDENTIALS`] bytes are invalid.
+    /// Reads them from a request; no cookies where nobody reads any. Credentials of more than
+    /// [`MAX_CREDENTIALS`] bytes are invalid.
     #[must_use]
-    pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
+    pub fn of(head: &Head<'a>, names: Option<&CookieNames>) -> Self {
         let authorization = Authorization::of(head);
-        let cookies = Cookies::of(head, names);
+        let cookies = names.map(|names| Cookies::of(head, names)).unwrap_or_default();
         let token = match authorization {
             Authorization::Bearer(token) => token.reveal().len(),
             Authorization::NoToken | Authorization::Invalid => 0,
@@ -281,7 +282,7 @@ mod tests {
             let token = [b"Bearer ".as_slice(), &vec![b'a'; token]].concat();
             let cookie = [b"session=".as_slice(), &vec![b'a'; cookie]].concat();
             let fields = [(b"authorization".as_slice(), token.as_slice()), (b"cookie", &cookie)];
-            let found = Credentials::of(&head(&fields), &CookieNames::new("")).authorization;
+            let found = Credentials::of(&head(&fields), Some(&CookieNames::new(""))).authorization;
             assert_eq!(found != Authorization::Invalid, valid);
         }
     }
@@ -290,7 +291,7 @@ mod tests {
     fn a_secret_does_not_print() {
         let fields =
             [(b"authorization".as_slice(), b"Bearer hunter2".as_slice()), (b"cookie", b"session=hunter2")];
-        let printed = format!("{:?}", Credentials::of(&head(&fields), &CookieNames::new("")));
+        let printed = format!("{:?}", Credentials::of(&head(&fields), Some(&CookieNames::new(""))));
         assert!(printed.contains("[secret]") && !printed.contains("hunter2"), "{printed}");
     }
 }

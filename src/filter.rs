@@ -6,18 +6,29 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::config::Config;
-use crate::engine::{Decision, Engine, State, Step, Verdict, Waiting};
+use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
 use crate::host::{self, Counters, Level};
-use crate::request::{CallError, Head, OwnedField};
+use crate::jwt::Backend;
+use crate::request::{Call, Head, OwnedField};
+
+/// How soon after a configuration the first tick comes, which fetches what requests will need.
+const FIRST_TICK: Duration = Duration::from_millis(20);
+
+/// The time between ticks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How many requests of one configuration may be parked at once; more would not help whoever comes.
+const MAX_PARKED: usize = 10_000;
 
 /// What the host does with a request or a response after a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Goes on with it.
     Continue,
-    /// Keeps it. Only with a call under way or a reply sent: APISIX crashes otherwise.
+    /// Keeps it. On APISIX only with a call under way or a reply sent: it crashes otherwise.
     Pause,
 }
 
@@ -26,6 +37,10 @@ struct Root {
     engine: Engine,
     state: Cell<Option<State>>,
     counters: Counters,
+    /// Who waits for what.
+    parked: Cell<BTreeMap<Topic, Vec<u32>>>,
+    /// What has come, or will not, and was not told to those who wait for it.
+    settled: Cell<Vec<Topic>>,
 }
 
 /// A request, as far as it has come.
@@ -39,10 +54,25 @@ enum Stage {
     New,
     /// Paused, with a call under way.
     Calling { token: u32, waiting: Waiting },
+    /// Paused, until what it waits for is settled.
+    Parked { waiting: Waiting },
     /// Let through; these go to the client with the response.
     Forwarded { respond: Vec<OwnedField> },
     /// Answered here.
     Replied,
+}
+
+/// A call under way.
+struct Asked {
+    for_whom: Asker,
+    body_limit: usize,
+}
+
+enum Asker {
+    /// An HTTP context.
+    Request(u32),
+    /// All requests of a configuration.
+    Errand(Rc<Root>, Errand),
 }
 
 /// Things by a number that the host gave them. Never lends, so never stays borrowed.
@@ -65,6 +95,16 @@ impl<T> Shelf<T> {
         self.0.set(things);
         thing
     }
+
+    fn copy(&self, id: u32) -> Option<T>
+    where
+        T: Clone,
+    {
+        let things = self.0.take();
+        let thing = things.get(&id).cloned();
+        self.0.set(things);
+        thing
+    }
 }
 
 struct Vm {
@@ -72,8 +112,8 @@ struct Vm {
     roots: Shelf<Option<Rc<Root>>>,
     /// HTTP contexts.
     requests: Shelf<Request>,
-    /// The tokens of calls under way → their HTTP contexts.
-    calls: Shelf<u32>,
+    /// Calls under way, by their tokens.
+    calls: Shelf<Asked>,
 }
 
 thread_local! {
@@ -85,9 +125,8 @@ pub(crate) fn on_context_create(context: u32, root: u32) {
         if root == 0 {
             vm.roots.put(context, None);
         } else {
-            let found = vm.roots.take(root).flatten();
-            vm.roots.put(root, found.clone());
-            vm.requests.put(context, Request { root: found, stage: Stage::New });
+            let root = vm.roots.copy(root).flatten();
+            vm.requests.put(context, Request { root, stage: Stage::New });
         }
     });
 }
@@ -100,9 +139,18 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
         .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
     match config {
         Ok(config) => {
-            host::log(Level::Info, &format!("version {} serves {}", env!("CARGO_PKG_VERSION"), config));
-            let configured =
-                Root { engine: Engine::new(config), state: Cell::new(None), counters: Counters::define() };
+            let host = Capabilities {
+                background: host::set_tick_period(FIRST_TICK).is_ok(),
+                signatures: Backend::choose(Some(host::verify_signature)),
+            };
+            host::log(Level::Info, &format!("version {} serves {config}; {host}", env!("CARGO_PKG_VERSION")));
+            let configured = Root {
+                engine: Engine::new(config, host),
+                state: Cell::new(None),
+                counters: Counters::define(),
+                parked: Cell::default(),
+                settled: Cell::default(),
+            };
             VM.with(|vm| vm.roots.put(root, Some(Rc::new(configured))));
             true
         }
@@ -113,32 +161,68 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
     }
 }
 
+pub(crate) fn on_tick(root: u32) {
+    VM.with(|vm| {
+        if let Some(root) = vm.roots.copy(root).flatten() {
+            // After the first one, which comes sooner, they come once a second.
+            if host::set_tick_period(TICK).is_err() {
+                host::log(Level::Warn, "the proxy did not change the period of its ticks");
+            }
+            root.with_state(|engine, state| engine.tick(state, host::now()));
+            root.carry_out(vm);
+            root.wake(vm);
+        }
+    });
+}
+
 pub(crate) fn on_request_headers(context: u32) -> Action {
     VM.with(|vm| {
         let mut request = vm.requests.take(context).unwrap_or(Request { root: None, stage: Stage::New });
+        let root = request.root.clone();
         let action = request.start(vm, context);
         vm.requests.put(context, request);
+        if let Some(root) = root {
+            root.wake(vm);
+        }
         action
     })
 }
 
-pub(crate) fn on_http_call_response(token: u32, headers: u32) {
+pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
     VM.with(|vm| {
-        let found = vm.calls.take(token).and_then(|context| Some((context, vm.requests.take(context)?)));
-        let Some((context, mut request)) = found else {
-            // Its client is gone; or, where a host lets it through unless it is denied, it was lost by a panic.
-            if host::is_open_after_calls() {
-                let mut lost = Request { root: None, stage: Stage::New };
-                lost.finish(Engine::broken(), Paused::Yes);
+        let Some(Asked { for_whom, body_limit }) = vm.calls.take(token) else { return lost() };
+        match for_whom {
+            Asker::Request(context) => {
+                let Some(mut request) = vm.requests.take(context) else { return lost() };
+                if host::act_for(context).is_err() {
+                    return;
+                }
+                let root = request.root.clone();
+                request.resume(vm, context, headers, body, body_limit);
+                vm.requests.put(context, request);
+                if let Some(root) = root {
+                    root.wake(vm);
+                }
             }
-            return;
-        };
-        if host::act_for(context).is_err() {
-            return;
+            Asker::Errand(root, errand) => {
+                let result = host::call_response(headers, body, body_limit);
+                let topic =
+                    root.with_state(|engine, state| engine.finish(state, errand, result, host::now()));
+                root.settle(topic);
+                root.carry_out(vm);
+                root.wake(vm);
+            }
         }
-        request.resume(vm, context, headers);
-        vm.requests.put(context, request);
     });
+}
+
+/// Nobody waits for an answer whose request is gone. Where a host lets the request of a call go on unless it is
+/// denied, it was not gone but lost, by a panic.
+fn lost() {
+    if host::is_open_after_calls() {
+        let mut request = Request { root: None, stage: Stage::New };
+        request.finish(Engine::broken(), Paused::Yes);
+    }
 }
 
 pub(crate) fn on_response_headers(context: u32) -> Action {
@@ -155,8 +239,12 @@ pub(crate) fn on_response_headers(context: u32) -> Action {
 
 pub(crate) fn on_delete(context: u32) {
     VM.with(|vm| match vm.requests.take(context) {
-        // The host has cancelled the call with its stream.
-        Some(Request { stage: Stage::Calling { token, .. }, .. }) => drop(vm.calls.take(token)),
+        Some(Request { root, stage: Stage::Calling { token, waiting } }) => {
+            vm.calls.take(token);
+            if let Some(root) = root {
+                root.with_state(|engine, state| engine.abandon(state, waiting, host::now()));
+            }
+        }
         Some(_) => {}
         None => drop(vm.roots.take(context)),
     });
@@ -169,49 +257,63 @@ impl Request {
         };
         let step = match host::RequestHeaders::read() {
             Ok(headers) => root.first_step(&headers),
-            Err(bad) => Step::Done(root.engine.refuse(bad)),
+            Err(bad) => Step::Done(root.engine.bad_request(bad)),
         };
         self.run(vm, context, &root, step, Paused::No)
     }
 
-    fn resume(&mut self, vm: &Vm, context: u32, headers: u32) {
+    fn resume(&mut self, vm: &Vm, context: u32, headers: u32, body: usize, body_limit: usize) {
         let (Some(root), Stage::Calling { waiting, .. }) =
             (self.root.clone(), std::mem::replace(&mut self.stage, Stage::New))
         else {
             self.finish(Engine::broken(), Paused::Yes);
             return;
         };
-        let result = host::call_response(headers);
+        let result = host::call_response(headers, body, body_limit);
         let step = root.with_state(|engine, state| engine.resume(state, waiting, result, host::now()));
         self.run(vm, context, &root, step, Paused::Yes);
     }
 
+    fn wake(&mut self, vm: &Vm, context: u32) {
+        match (self.root.clone(), std::mem::replace(&mut self.stage, Stage::New)) {
+            (Some(root), Stage::Parked { waiting }) => {
+                let step = root.with_state(|engine, state| engine.wake(state, waiting, host::now()));
+                self.run(vm, context, &root, step, Paused::Yes);
+            }
+            // It went on meanwhile.
+            (_, stage) => self.stage = stage,
+        }
+    }
+
     /// Carries out steps until one has to wait, or none is left.
-    fn run(&mut self, vm: &Vm, context: u32, root: &Root, mut step: Step, paused: Paused) -> Action {
+    fn run(&mut self, vm: &Vm, context: u32, root: &Rc<Root>, mut step: Step, paused: Paused) -> Action {
         loop {
-            match step {
+            root.carry_out(vm);
+            step = match step {
                 Step::Call(call, waiting) => match host::dispatch(&call) {
                     Ok(token) => {
-                        vm.calls.put(token, context);
+                        vm.calls.put(token, Asked::new(&call, Asker::Request(context)));
                         self.stage = Stage::Calling { token, waiting };
                         return Action::Pause;
                     }
-                    Err(error @ (CallError::NotSent | CallError::NoAnswer)) => {
-                        step = root.with_state(|engine, state| {
-                            engine.resume(state, waiting, Err(error), host::now())
-                        });
-                    }
+                    Err(error) => root
+                        .with_state(|engine, state| engine.resume(state, waiting, Err(error), host::now())),
                 },
+                // Its errand may have failed already, in `carry_out`.
+                Step::Park(topic, waiting) => {
+                    if !root.is_settled(topic) && root.park(topic, context) {
+                        self.stage = Stage::Parked { waiting };
+                        return Action::Pause;
+                    }
+                    root.with_state(|engine, state| engine.wake(state, waiting, host::now()))
+                }
                 Step::Done(decision) => return self.finish(decision, paused),
-            }
+            };
         }
     }
 
     fn finish(&mut self, decision: Decision, paused: Paused) -> Action {
-        let Decision { verdict, outcome, warning } = decision;
-        if let Some(warning) = warning {
-            host::log(Level::Warn, &warning);
-        }
+        let Decision { verdict, outcome } = decision;
         let reply = match verdict {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
                 Ok(()) => {
@@ -236,9 +338,9 @@ impl Request {
         Action::Pause
     }
 
-    fn count(&self, outcome: crate::engine::Outcome) {
+    fn count(&self, outcome: Outcome) {
         if let Some(root) = &self.root {
-            root.counters.count(outcome);
+            root.counters.count(outcome.metric());
         }
     }
 }
@@ -250,20 +352,102 @@ enum Paused {
     No,
 }
 
+impl Asked {
+    const fn new(call: &Call, for_whom: Asker) -> Self {
+        Self { for_whom, body_limit: call.body_limit }
+    }
+}
+
 impl Root {
     fn first_step(&self, headers: &host::RequestHeaders) -> Step {
         let mut fields = Vec::new();
         let head = headers.fields().and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
         match head {
             Ok(head) => self.with_state(|engine, state| engine.start(state, &head, host::now())),
-            Err(bad) => Step::Done(self.engine.refuse(bad)),
+            Err(bad) => Step::Done(self.engine.bad_request(bad)),
         }
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&Engine, &mut State) -> T) -> T {
-        let mut state = self.state.take().unwrap_or_default();
+        let mut state = self.state.take().unwrap_or_else(|| self.engine.state(host::random()));
         let result = work(&self.engine, &mut state);
         self.state.set(Some(state));
         result
+    }
+
+    /// Does what steps want done besides: log, count, send errands. What comes of an errand that cannot be sent
+    /// is settled.
+    fn carry_out(self: &Rc<Self>, vm: &Vm) {
+        loop {
+            let effects = self.with_state(|_engine, state| state.effects());
+            for warning in &effects.warnings {
+                host::log(Level::Warn, warning);
+            }
+            for metric in effects.metrics {
+                self.counters.count(metric);
+            }
+            if effects.errands.is_empty() {
+                return;
+            }
+            for (call, errand) in effects.errands {
+                match host::dispatch(&call) {
+                    Ok(token) => {
+                        vm.calls.put(token, Asked::new(&call, Asker::Errand(Rc::clone(self), errand)))
+                    }
+                    Err(error) => {
+                        let topic = self.with_state(|engine, state| {
+                            engine.finish(state, errand, Err(error), host::now())
+                        });
+                        self.settle(topic);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps a request until a topic is settled, if there is room.
+    fn park(&self, topic: Topic, context: u32) -> bool {
+        let mut parked = self.parked.take();
+        let there_is_room = parked.values().map(Vec::len).fold(0, usize::saturating_add) < MAX_PARKED;
+        if there_is_room {
+            parked.entry(topic).or_default().push(context);
+        }
+        self.parked.set(parked);
+        there_is_room
+    }
+
+    fn settle(&self, topic: Option<Topic>) {
+        let mut settled = self.settled.take();
+        settled.extend(topic);
+        self.settled.set(settled);
+    }
+
+    fn is_settled(&self, topic: Topic) -> bool {
+        let settled = self.settled.take();
+        let is_settled = settled.contains(&topic);
+        self.settled.set(settled);
+        is_settled
+    }
+
+    /// Tells those who wait for what is settled. At the end of a callback, because it may concern any request.
+    fn wake(&self, vm: &Vm) {
+        loop {
+            let settled = self.settled.take();
+            if settled.is_empty() {
+                return;
+            }
+            let mut parked = self.parked.take();
+            let waiting: Vec<u32> =
+                settled.iter().filter_map(|topic| parked.remove(topic)).flatten().collect();
+            self.parked.set(parked);
+            for context in waiting {
+                // Those whose client has left are gone from the shelf.
+                let Some(mut request) = vm.requests.take(context) else { continue };
+                if host::act_for(context).is_ok() {
+                    request.wake(vm, context);
+                    vm.requests.put(context, request);
+                }
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! [`engine`] decides; everything that it needs comes as plain data ([`request`]) and everything that it wants
 //! leaves as plain data. Only `host` calls the proxy, and only `filter` connects the two.
 
+pub mod cache;
 pub mod config;
 pub mod credential;
 pub mod denial;
@@ -13,6 +14,7 @@ pub mod host;
 pub mod identity;
 pub mod jwks;
 pub mod jwt;
+pub mod metric;
 pub mod request;
 pub mod resolver;
 pub mod warning;

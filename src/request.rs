@@ -3,6 +3,7 @@
 //! Names and values of headers are bytes, because that is what hosts and clients send; nothing here
 //! assumes UTF-8. Nothing here calls the host.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -177,8 +178,9 @@ impl BadHead {
     }
 }
 
-/// A request of the filter's own to the auth server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request of the filter's own to the auth server. Prints without the values of its headers, some of which
+/// let their bearer in.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// Where to: an Envoy cluster, or `host:port` on APISIX.
     pub upstream: String,
@@ -186,6 +188,18 @@ pub struct Call {
     pub fields: Vec<OwnedField>,
     /// How long to wait for the whole answer, in whole milliseconds.
     pub timeout: Duration,
+    /// The longest body, in bytes, that is taken of the answer; 0 for an answer whose body does not matter.
+    pub body_limit: usize,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.fields.iter().map(|(name, _)| String::from_utf8_lossy(name));
+        f.debug_struct("Call")
+            .field("upstream", &self.upstream)
+            .field("fields", &names.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the auth server answered.
@@ -195,6 +209,8 @@ pub struct Response {
     pub status: u16,
     /// All headers but the pseudo headers.
     pub fields: Vec<OwnedField>,
+    /// The body, where the call wanted one.
+    pub body: Vec<u8>,
 }
 
 /// Why a call has no answer.
@@ -204,6 +220,8 @@ pub enum CallError {
     NotSent,
     /// No connection, no answer in time, or one that is not HTTP.
     NoAnswer,
+    /// The body of the answer is longer than the call takes.
+    TooLarge,
 }
 
 /// What becomes of a request that is let through.

@@ -3,9 +3,11 @@
 
 use std::fmt;
 
-use crate::config::{Authgear, Config};
-use crate::credential::{Authorization, Credentials};
-use crate::identity::{SESSION_VALID, USER_ID, is_identity, is_value};
+use std::time::Duration;
+
+use crate::config::Resolver;
+use crate::credential::{Authorization, Cookies};
+use crate::identity::{self, SESSION_VALID, USER_ID, is_value};
 use crate::request::{Call, CallError, Head, OwnedField, Response};
 
 /// The most bytes of a header that only informs the resolver (tracing, the user agent, the chain of proxies).
@@ -15,13 +17,19 @@ const MAX_INFORMATIVE: usize = 4 * 1024;
 /// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
 /// along but what stands here.
 #[must_use]
-pub fn call(config: &Config, head: &Head<'_>, credentials: &Credentials<'_>) -> Call {
-    let Authgear { endpoint, resolver, .. } = &config.authgear;
+pub fn call(
+    resolver: &Resolver,
+    timeout: Duration,
+    head: &Head<'_>,
+    authorization: Authorization<'_>,
+    cookies: Cookies<'_>,
+) -> Call {
+    let Resolver { endpoint, server, .. } = resolver;
     let mut fields = Fields(Vec::with_capacity(14));
     fields.push(b":method", "GET");
-    fields.push(b":scheme", resolver.url.scheme().as_str());
+    fields.push(b":scheme", server.url.scheme().as_str());
     fields.push(b":authority", endpoint.authority());
-    fields.push(b":path", resolver.url.path());
+    fields.push(b":path", server.url.path());
     // The project is chosen by these; a client's own host there would be another tenant, or none.
     fields.push(b"x-forwarded-host", endpoint.authority());
     fields.push(b"x-forwarded-proto", endpoint.scheme().as_str());
@@ -29,15 +37,15 @@ pub fn call(config: &Config, head: &Head<'_>, credentials: &Credentials<'_>) -> 
     for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
         fields.inform(name, head.values(name).next().map(<[u8]>::to_vec));
     }
-    if let Authorization::Bearer(token) = credentials.authorization {
+    if let Authorization::Bearer(token) = authorization {
         fields.push(b"authorization", [b"Bearer ".as_slice(), token.reveal()].concat());
     }
-    if !credentials.cookies.is_empty() {
+    if !cookies.is_empty() {
         let pairs: Vec<_> =
-            credentials.cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
+            cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
         fields.push(b"cookie", pairs.join(b"; ".as_slice()));
     }
-    Call { upstream: resolver.upstream.clone(), fields: fields.0, timeout: config.timeout }
+    Call { upstream: server.upstream.clone(), fields: fields.0, timeout, body_limit: 0 }
 }
 
 /// What the resolver says of a request.
@@ -52,10 +60,13 @@ pub struct Answer {
 }
 
 /// Whether there is a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Session {
     /// A valid one.
-    Valid,
+    Valid {
+        /// Whose; never empty.
+        user: Vec<u8>,
+    },
     /// None, or one that is valid no more.
     None,
 }
@@ -78,6 +89,7 @@ impl fmt::Display for Fault {
                 f.write_str("the proxy refused to send the call: is the upstream's name right?")
             }
             Self::Call(CallError::NoAnswer) => f.write_str("no connection, or no answer in time"),
+            Self::Call(CallError::TooLarge) => f.write_str("its answer is too long"),
             Self::Status(404) => f.write_str("it answered 404: is it the host of a project that it knows?"),
             Self::Status(status @ (503 | 504)) => {
                 write!(f, "it answered {status}, or the proxy could not reach it in time")
@@ -93,8 +105,8 @@ impl fmt::Display for Fault {
 pub enum Result {
     /// The resolver said who it is.
     Answered(Answer),
-    /// The resolver refused the request as such (too large, malformed): the client's doing.
-    Refused,
+    /// The resolver refused the request as such, with this status (too large, malformed): the client's doing.
+    Refused(u16),
     /// Nothing that could be used.
     Failed(Fault),
 }
@@ -111,7 +123,7 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
             Ok(answer) => Result::Answered(answer),
             Err(problem) => Result::Failed(Fault::Answer(problem)),
         },
-        400 | 413 | 414 | 431 => Result::Refused,
+        status @ (400 | 413 | 414 | 431) => Result::Refused(status),
         status => Result::Failed(Fault::Status(status)),
     }
 }
@@ -119,7 +131,7 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
 fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str> {
     let (mut identity, mut cookies) = (Vec::<OwnedField>::new(), Vec::new());
     for (name, value) in fields {
-        let ours = is_identity(&name);
+        let ours = identity::is_authgears(&name);
         if !ours && name != b"set-cookie" {
             continue;
         }
@@ -136,7 +148,7 @@ fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str>
     }
     let value = |name| identity.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
     let session = match (value(SESSION_VALID), value(USER_ID)) {
-        (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid,
+        (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid { user: user.to_vec() },
         (Some(b"true"), _) => return Err("it has a valid session of no user"),
         (Some(b"false") | None, None) => Session::None,
         (Some(b"false") | None, Some(_)) => return Err("it has a user without a valid session"),
@@ -185,6 +197,8 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::credential::Credentials;
     use crate::request::Field;
 
     fn config() -> Config {
@@ -207,8 +221,10 @@ mod tests {
             fields,
             client_address: &|| address,
         };
-        let call = call(&config, &head, &Credentials::of(&head, &config.authgear.cookies));
-        assert_eq!((call.upstream.as_str(), call.timeout), ("resolver", config.timeout));
+        let resolver = config.resolver.unwrap();
+        let Credentials { authorization, cookies } = Credentials::of(&head, Some(&resolver.cookies));
+        let call = call(&resolver, config.timeout, &head, authorization, cookies);
+        assert_eq!((call.upstream.as_str(), call.timeout, call.body_limit), ("resolver", config.timeout, 0));
         let text = |bytes| String::from_utf8(bytes).unwrap();
         call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
@@ -296,7 +312,7 @@ mod tests {
     fn answer(status: u16, fields: &[(&str, &str)]) -> Result {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
-        read(Ok(Response { status, fields }))
+        read(Ok(Response { status, fields, body: vec![] }))
     }
 
     #[test]
@@ -304,9 +320,10 @@ mod tests {
         const VALID: (&str, &str) = ("x-authgear-session-valid", "true");
         const INVALID: (&str, &str) = ("x-authgear-session-valid", "false");
         const USER: (&str, &str) = ("x-authgear-user-id", "u");
+        let valid = || Some(Session::Valid { user: b"u".to_vec() });
         let cases: &[(&[(&str, &str)], Option<Session>)] = &[
-            (&[VALID, USER], Some(Session::Valid)),
-            (&[USER, ("x-authgear-of-tomorrow", "x"), VALID], Some(Session::Valid)),
+            (&[VALID, USER], valid()),
+            (&[USER, ("x-authgear-of-tomorrow", "x"), VALID], valid()),
             (&[INVALID], Some(Session::None)),
             (&[], Some(Session::None)),
             (&[("content-type", "text/html")], Some(Session::None)),
@@ -326,7 +343,7 @@ mod tests {
             let found = match answer(200, fields) {
                 Result::Answered(answer) => Some(answer.session),
                 Result::Failed(Fault::Answer(_)) => None,
-                other @ (Result::Refused | Result::Failed(_)) => panic!("{fields:?}: {other:?}"),
+                other @ (Result::Refused(_) | Result::Failed(_)) => panic!("{fields:?}: {other:?}"),
             };
             assert_eq!(found, *expected, "{fields:?}");
         }
@@ -361,13 +378,13 @@ mod tests {
     #[test]
     fn what_the_request_caused_is_told_from_what_the_auth_server_did() {
         for status in [400, 413, 414, 431] {
-            assert_eq!(answer(status, &[]), Result::Refused, "{status}");
+            assert_eq!(answer(status, &[]), Result::Refused(status), "{status}");
         }
         for status in [0, 100, 201, 204, 301, 307, 401, 403, 404, 405, 429, 500, 502, 503, 504, 999] {
             let with_session = [("x-authgear-session-valid", "true"), ("x-authgear-user-id", "u")];
             assert_eq!(answer(status, &with_session), Result::Failed(Fault::Status(status)));
         }
-        for error in [CallError::NotSent, CallError::NoAnswer] {
+        for error in [CallError::NotSent, CallError::NoAnswer, CallError::TooLarge] {
             assert_eq!(read(Err(error)), Result::Failed(Fault::Call(error)));
         }
     }

@@ -2,7 +2,9 @@
 //! be wrong; nothing else checks it again.
 
 pub mod document;
+mod jwt;
 mod raw;
+mod typed;
 pub mod url;
 
 use std::fmt;
@@ -11,6 +13,9 @@ use std::time::Duration;
 use self::raw::RawConfig;
 use self::url::Url;
 use crate::credential::CookieNames;
+use crate::identity::Managed;
+use crate::jwks::KeySet;
+use crate::jwt::{ClaimPath, Policy};
 
 /// How long a call to the auth server may take where the configuration does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,27 +26,97 @@ pub const DEFAULT_ERROR_STATUS: u16 = 503;
 /// Where Authgear answers who a request is from, on its public origin.
 pub const RESOLVER_PATH: &str = "/_resolver/resolve";
 
-/// A configuration that can serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How long a token that was verified here goes unconfirmed, where the configuration does not say.
+pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
+
+/// Where Authgear publishes its keys, on its public origin.
+pub const AUTHGEAR_KEYS_PATH: &str = "/oauth2/jwks";
+
+/// How far the clocks of an issuer and this machine may differ, where the configuration does not say.
+pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+
+/// The `typ` of an access token (RFC 9068 section 2.1), which tells it from an ID token.
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// A configuration that can serve. A token that could be of one of the issuers is judged here; what is left
+/// is asked about, where there is somebody to ask.
+#[derive(Debug, Clone)]
 pub struct Config {
-    /// The Authgear project.
-    pub authgear: Authgear,
+    /// Whose tokens are verified here. Empty where everything is asked about.
+    pub issuers: Vec<Issuer>,
+    /// Who is asked.
+    pub resolver: Option<Resolver>,
+    /// The headers that only the filter may set.
+    pub managed: Managed,
+    /// What becomes of a request that nobody vouches for.
+    pub access: Access,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.
     pub timeout: Duration,
     /// What becomes of requests while the auth server cannot answer.
     pub on_error: OnError,
 }
 
-/// An Authgear project, and where to ask about its sessions.
+/// What becomes of a request that nobody vouches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It goes on as nobody's, and the app decides.
+    Optional,
+    /// It is denied.
+    Required,
+}
+
+/// One whose tokens are verified here.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// What a token has to be.
+    pub policy: Policy,
+    /// The keys that sign its tokens.
+    pub keys: Keys,
+    /// What the app is told of a token.
+    pub identity: Identity,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    /// Out of the configuration.
+    Inline(KeySet),
+    /// Asked for.
+    Fetched {
+        /// The key set, as it is reached.
+        server: Server,
+        /// Whose it is: its authority is the `Host` of the call, its scheme the `X-Forwarded-Proto`. Authgear
+        /// answers anything else with a redirect.
+        public: Url,
+    },
+}
+
+/// What the app is told of a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authgear {
-    /// Its public origin. Its authority is the `Host` of every call, because Authgear tells projects apart by
-    /// it; its scheme is the `X-Forwarded-Proto`.
+pub enum Identity {
+    /// What Authgear's resolver says of it.
+    Authgear,
+    /// These claims.
+    Claims {
+        /// Name in lower case → claim.
+        headers: Vec<(Vec<u8>, ClaimPath)>,
+        /// The claim that holds the roles.
+        roles: Option<ClaimPath>,
+    },
+}
+
+/// Authgear's resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolver {
+    /// The project's public origin. Its authority is the `Host` of every call, because Authgear tells projects
+    /// apart by it; its scheme is the `X-Forwarded-Proto`.
     pub endpoint: Url,
     /// The resolver, as it is reached.
-    pub resolver: Server,
-    /// The cookies that the resolver reads.
+    pub server: Server,
+    /// The cookies that it reads.
     pub cookies: CookieNames,
+    /// How long a token that was verified here goes unconfirmed; `None` for ever.
+    pub revalidate: Option<Duration>,
 }
 
 /// A URL, and the host's name for the server that it is asked from.
@@ -96,11 +171,28 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// One line for the log: what is served, and how.
+/// One line for the log: who is believed, and who is asked.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Authgear { endpoint, resolver, .. } = &self.authgear;
-        write!(f, "{} by asking {} (upstream `{}`)", endpoint.origin(), resolver.url, resolver.upstream)
+        for (number, issuer) in self.issuers.iter().enumerate() {
+            f.write_str(if number == 0 { "tokens of " } else { ", " })?;
+            f.write_str(&issuer.policy.issuer)?;
+            match &issuer.keys {
+                Keys::Inline(_) => f.write_str(" verified with inline keys")?,
+                Keys::Fetched { server, .. } => write!(f, " verified with the keys at {server}")?,
+            }
+        }
+        if let Some(Resolver { endpoint, server, .. }) = &self.resolver {
+            let rest = if self.issuers.is_empty() { "sessions of " } else { "; other sessions of " };
+            write!(f, "{rest}{} by asking {server}", endpoint.origin())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (upstream `{}`)", self.url, self.upstream)
     }
 }
 
@@ -118,136 +210,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn parse(value: &Value) -> Result<Config, ConfigError> {
-        Config::parse(value.to_string().as_bytes())
-    }
-
-    #[test]
-    fn the_smallest_configuration_has_every_default() {
-        let config = parse(&json!({"authgear": {
-            "endpoint": "https://myapp.authgear.cloud", "upstream": "authgear", "mode": "resolver"
-        }}))
-        .unwrap();
-        assert_eq!(config.authgear.endpoint.origin(), "https://myapp.authgear.cloud");
-        assert_eq!(
-            config.authgear.resolver.url.to_string(),
-            "https://myapp.authgear.cloud/_resolver/resolve"
-        );
-        assert_eq!(config.authgear.resolver.upstream, "authgear");
-        assert_eq!(config.authgear.cookies, CookieNames::new(""));
-        assert_eq!(config.timeout, Duration::from_secs(3));
-        assert_eq!(config.on_error, OnError { action: OnErrorAction::Deny, status: 503 });
-    }
-
-    #[test]
-    fn every_field_is_read() {
-        let config = parse(&json!({
-            "authgear": {
-                "endpoint": "https://accounts.example.com/",
-                "upstream": "authgear",
-                "mode": "resolver",
-                "resolver_url": "http://authgear-resolver:3001/resolve",
-                "resolver_upstream": "authgear-resolver",
-                "cookie_prefix": "myapp_",
-            },
-            "timeout": "500ms",
-            "on_error": {"action": "allow", "status": 500.0},
-        }))
-        .unwrap();
-        assert_eq!(config.authgear.endpoint.authority(), "accounts.example.com");
-        assert_eq!(config.authgear.resolver.url.to_string(), "http://authgear-resolver:3001/resolve");
-        assert_eq!(config.authgear.resolver.upstream, "authgear-resolver");
-        assert_eq!(config.authgear.cookies, CookieNames::new("myapp_"));
-        assert_eq!(config.timeout, Duration::from_millis(500));
-        assert_eq!(config.on_error, OnError { action: OnErrorAction::Allow, status: 500 });
-    }
-
-    /// The smallest configuration with one field, given by its path, set to something else.
-    fn with(path: &str, value: Value) -> Value {
-        let mut config =
-            json!({"authgear": {"endpoint": "https://a.example", "upstream": "a", "mode": "resolver"}});
-        let mut at = &mut config;
-        for name in path.split('.') {
-            at = &mut at[name];
-        }
-        *at = value;
-        config
-    }
-
-    #[test]
-    fn each_error_names_the_field_and_says_what_would_be_right() {
-        #[rustfmt::skip]
-        let cases = [
-            ("authgear", Value::Null, "null"),
-            ("authgear", json!("x"), "expected an object"),
-            ("authgear", json!(["https://a.example", "a", "resolver"]), "expected an object"),
-            ("authgear.endpoint", Value::Null, "null"),
-            ("authgear.endpoint", json!("myapp.authgear.cloud"), "http"),
-            ("authgear.endpoint", json!("https://a.example/path"), "path"),
-            ("authgear.upstream", json!(""), "empty"),
-            ("authgear.upstream", json!("a\nb"), "control"),
-            ("authgear.upstream", json!(1), "expected a string"),
-            ("authgear.mode", json!("resolve"), "`resolver`"),
-            ("authgear.resolver_url", json!("/resolve"), "http"),
-            ("authgear.resolver_upstream", json!(" "), "empty"),
-            ("authgear.cookie_prefix", json!("a=b"), "cookie"),
-            ("authgear.cookie_prefix", json!("a b"), "cookie"),
-            ("authgear.endpont", json!("https://a.example"), "unknown field"),
-            ("rules", json!([]), "unknown field"),
-            ("timeout", json!("0s"), "1ms"),
-            ("timeout", json!(3), "\"500ms\""),
-            ("timeout", json!("3"), "\"500ms\""),
-            ("timeout", json!("-3s"), "\"500ms\""),
-            ("timeout", json!("99999999999999999999s"), "\"500ms\""),
-            ("timeout", json!("5000h"), "24h"),
-            ("timeout", Value::Null, "null"),
-            ("on_error", json!("deny"), "expected an object"),
-            ("on_error", json!([]), "expected an object"),
-            ("on_error", Value::Null, "expected an object"),
-            ("on_error.action", json!("open"), "`allow`"),
-            ("on_error.status", json!(200), "400 to 599"),
-            ("on_error.status", json!(600), "400 to 599"),
-            ("on_error.status", json!(503.5), "whole"),
-            ("on_error.status", json!("503"), "number"),
-        ];
-        for (path, value, expected) in cases {
-            let error = parse(&with(path, value.clone())).unwrap_err();
-            assert_eq!(error.path, path, "{value}: {error}");
-            assert!(error.problem.contains(expected), "{value}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_required_field_that_is_missing_is_named() {
-        for (config, path) in [
-            (json!({}), "authgear"),
-            (json!({"authgear": {"upstream": "a", "mode": "resolver"}}), "authgear.endpoint"),
-            (json!({"authgear": {"endpoint": "https://a.example", "mode": "resolver"}}), "authgear.upstream"),
-        ] {
-            let error = parse(&config).unwrap_err();
-            assert_eq!(error.path, path, "{error}");
-            assert!(error.problem.starts_with("missing"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_mode_that_cannot_be_had_yet_is_refused_and_not_replaced() {
-        for mode in [json!("auto"), json!("local")] {
-            let error = parse(&with("authgear.mode", mode)).unwrap_err();
-            assert_eq!(error.path, "authgear.mode");
-            assert!(error.problem.contains("`resolver`"), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_object_is_refused() {
-        for bytes in [b"".as_slice(), b"null", b"[]", b"1", b"\"authgear\"", b"{", b"\xff"] {
-            let error = Config::parse(bytes).unwrap_err();
-            assert_eq!(error.path, "", "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,30 +1,26 @@
-//! What was typed. Each field's type, bounds and default stand here; [`RawConfig::check`] makes of it what
-//! cannot be wrong.
-
-use std::fmt;
-use std::marker::PhantomData;
-use std::time::Duration;
+//! What was typed at the top and under `authgear`, and what becomes of it.
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::jwt::RawIssuer;
+use super::typed::{CookiePrefix, NonEmpty, Object, Span, Status, Text, Typed, Upstream, present};
 use super::url::Url;
 use super::{
-    Authgear, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_TIMEOUT, OnError, OnErrorAction,
-    RESOLVER_PATH, Server,
+    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, Access, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE,
+    DEFAULT_TIMEOUT, Identity, Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
 use crate::credential::CookieNames;
-
-/// The longest duration that is accepted; a longer one is a slip of the pen.
-pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::identity::Managed;
+use crate::jwt::{Algorithm, MediaType, Policy};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "present")]
     authgear: Option<Object<RawAuthgear>>,
+    #[serde(default, deserialize_with = "present")]
+    jwt: Option<NonEmpty<Object<RawIssuer>>>,
     #[serde(default, deserialize_with = "present")]
     timeout: Option<Span>,
     #[serde(default)]
@@ -39,18 +35,24 @@ struct RawAuthgear {
     #[serde(default, deserialize_with = "present")]
     upstream: Option<Upstream>,
     #[serde(default)]
-    mode: RawMode,
+    mode: Mode,
     #[serde(default, deserialize_with = "present")]
     resolver_url: Option<Typed<Url>>,
     #[serde(default, deserialize_with = "present")]
     resolver_upstream: Option<Upstream>,
-    #[serde(default)]
-    cookie_prefix: CookiePrefix,
+    #[serde(default, deserialize_with = "present")]
+    cookie_prefix: Option<CookiePrefix>,
+    #[serde(default, deserialize_with = "present")]
+    audiences: Option<NonEmpty<Text>>,
+    #[serde(default, deserialize_with = "present")]
+    client_ids: Option<Vec<Text>>,
+    #[serde(default, deserialize_with = "present")]
+    revalidate: Option<Span>,
 }
 
-#[derive(Deserialize, Default, PartialEq, Eq)]
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-enum RawMode {
+enum Mode {
     #[default]
     Auto,
     Resolver,
@@ -61,17 +63,25 @@ enum RawMode {
 #[serde(deny_unknown_fields)]
 struct RawOnError {
     #[serde(default)]
-    action: RawAction,
+    action: Action,
     #[serde(default)]
     status: Status,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
-enum RawAction {
+enum Action {
     #[default]
     Deny,
     Allow,
+}
+
+/// What `authgear` or `jwt` come to.
+struct Believed {
+    issuers: Vec<Issuer>,
+    resolver: Option<Resolver>,
+    managed: Managed,
+    access: Access,
 }
 
 impl RawConfig {
@@ -86,199 +96,128 @@ impl RawConfig {
     }
 
     pub(super) fn check(self) -> Result<Config, ConfigError> {
-        let authgear = self
-            .authgear
-            .ok_or_else(|| missing("authgear", "give `authgear: {endpoint: https://…, upstream: …}`"))?
-            .0
-            .check()?;
+        let Believed { issuers, resolver, managed, access } = match (self.authgear, self.jwt) {
+            (Some(authgear), None) => authgear.0.check()?,
+            (None, Some(issuers)) => {
+                let (issuers, managed) = RawIssuer::check_all(issuers.0)?;
+                Believed { issuers, resolver: None, managed, access: Access::Required }
+            }
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new(
+                    "jwt",
+                    "cannot stand beside `authgear`, which has its own issuer",
+                ));
+            }
+            (None, None) => {
+                return Err(missing(
+                    "authgear",
+                    "give `authgear: {endpoint: https://…, upstream: …}`, or `jwt`",
+                ));
+            }
+        };
         let timeout = self.timeout.map_or(DEFAULT_TIMEOUT, |span| span.0);
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
         }
         let on_error = self.on_error.0;
         let action = match on_error.action {
-            RawAction::Deny => OnErrorAction::Deny,
-            RawAction::Allow => OnErrorAction::Allow,
+            Action::Deny => OnErrorAction::Deny,
+            Action::Allow => OnErrorAction::Allow,
         };
-        Ok(Config { authgear, timeout, on_error: OnError { action, status: on_error.status.0 } })
+        let on_error = OnError { action, status: on_error.status.0 };
+        Ok(Config { issuers, resolver, managed, access, timeout, on_error })
     }
 }
 
 impl RawAuthgear {
-    fn check(self) -> Result<Authgear, ConfigError> {
-        let endpoint = self.endpoint.ok_or_else(|| {
+    fn check(self) -> Result<Believed, ConfigError> {
+        let endpoint = self.endpoint.as_ref().ok_or_else(|| {
             missing("authgear.endpoint", "give the project's public origin, as https://myapp.authgear.cloud")
         })?;
-        let endpoint = endpoint.0;
+        let endpoint = endpoint.0.clone();
         if endpoint.path() != "/" {
             return Err(ConfigError::new(
                 "authgear.endpoint",
                 format!("an origin has no path: `{}` would be right", endpoint.origin()),
             ));
         }
-        let upstream = self.upstream.ok_or_else(|| {
+        let upstream = self.upstream.as_ref().ok_or_else(|| {
             missing(
                 "authgear.upstream",
                 "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
             )
         })?;
-        if self.mode != RawMode::Resolver {
-            return Err(ConfigError::new(
-                "authgear.mode",
-                "`auto` (the default) and `local` are not built yet; say `resolver`",
-            ));
-        }
-        let resolver = Server {
-            url: self.resolver_url.map_or_else(|| endpoint.with_path(RESOLVER_PATH), |url| url.0),
-            upstream: self.resolver_upstream.unwrap_or(upstream).0,
+        let upstream = upstream.0.clone();
+        self.refuse_idle_fields()?;
+        let mode = self.mode;
+        let issuer = Issuer {
+            policy: Policy {
+                issuer: endpoint.origin(),
+                audiences: match self.audiences {
+                    Some(audiences) => audiences.0.into_iter().map(|audience| audience.0).collect(),
+                    None => vec![endpoint.origin()],
+                },
+                algorithms: vec![Algorithm::Rs256],
+                types: vec![MediaType::new(ACCESS_TOKEN_TYPE)],
+                client_ids: self.client_ids.into_iter().flatten().map(|id| id.0).collect(),
+                leeway: DEFAULT_LEEWAY,
+            },
+            keys: Keys::Fetched {
+                server: Server { url: endpoint.with_path(AUTHGEAR_KEYS_PATH), upstream: upstream.clone() },
+                public: endpoint.clone(),
+            },
+            identity: Identity::Authgear,
         };
-        Ok(Authgear { endpoint, resolver, cookies: CookieNames::new(&self.cookie_prefix.0) })
+        let revalidate = self.revalidate.map_or(DEFAULT_REVALIDATE, |span| span.0);
+        let resolver = Resolver {
+            server: Server {
+                url: self.resolver_url.map_or_else(|| endpoint.with_path(RESOLVER_PATH), |url| url.0),
+                upstream: self.resolver_upstream.map_or(upstream, |upstream| upstream.0),
+            },
+            cookies: CookieNames::new(&self.cookie_prefix.map(|prefix| prefix.0).unwrap_or_default()),
+            revalidate: (mode == Mode::Auto && !revalidate.is_zero()).then_some(revalidate),
+            endpoint,
+        };
+        let (issuers, resolver) = match mode {
+            Mode::Auto => (vec![issuer], Some(resolver)),
+            Mode::Resolver => (vec![], Some(resolver)),
+            Mode::Local => (vec![issuer], None),
+        };
+        Ok(Believed { issuers, resolver, managed: Managed::Authgear, access: Access::Optional })
+    }
+
+    /// A field that cannot do anything would be believed to do something.
+    fn refuse_idle_fields(&self) -> Result<(), ConfigError> {
+        let (mode, idle): (_, &[(&str, bool)]) = match self.mode {
+            Mode::Auto => return Ok(()),
+            Mode::Resolver => (
+                "`resolver`, which asks about every token",
+                &[
+                    ("audiences", self.audiences.is_some()),
+                    ("client_ids", self.client_ids.is_some()),
+                    ("revalidate", self.revalidate.is_some()),
+                ],
+            ),
+            Mode::Local => (
+                "`local`, which never asks the resolver",
+                &[
+                    ("resolver_url", self.resolver_url.is_some()),
+                    ("resolver_upstream", self.resolver_upstream.is_some()),
+                    ("cookie_prefix", self.cookie_prefix.is_some()),
+                    ("revalidate", self.revalidate.is_some()),
+                ],
+            ),
+        };
+        match idle.iter().find(|(_, is_there)| *is_there) {
+            Some((name, _)) => Err(ConfigError::new(
+                format!("authgear.{name}"),
+                format!("does nothing with `mode` {mode}; remove it, or choose another mode"),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
-fn missing(path: &str, right: &str) -> ConfigError {
+pub(super) fn missing(path: impl Into<String>, right: &str) -> ConfigError {
     ConfigError::new(path, format!("missing; {right}"))
-}
-
-/// For a field that may be left out, but not be `null`.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// A struct that is typed as an object; by itself serde takes a list of its values too.
-#[derive(Default)]
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        deserializer.deserialize_map(Members(PhantomData)).map(Object)
-    }
-}
-
-/// What is typed as a string, and read by a parser of its own.
-struct Typed<T>(T);
-
-impl<'de> Deserialize<'de> for Typed<Url> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Url::parse(&String::deserialize(deserializer)?).map(Typed).map_err(de::Error::custom)
-    }
-}
-
-/// A cluster or `host:port`.
-struct Upstream(String);
-
-impl<'de> Deserialize<'de> for Upstream {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        if name.trim().is_empty() {
-            return Err(de::Error::custom("is empty; give an Envoy cluster, or host:port on APISIX"));
-        }
-        if name.chars().any(char::is_control) {
-            return Err(de::Error::custom("has a control character"));
-        }
-        Ok(Self(name))
-    }
-}
-
-/// The beginning of a cookie's name: characters of a token (RFC 6265 section 4.1.1).
-#[derive(Default)]
-struct CookiePrefix(String);
-
-impl<'de> Deserialize<'de> for CookiePrefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let prefix = String::deserialize(deserializer)?;
-        match prefix.chars().find(|c| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(*c))) {
-            Some(odd) => Err(de::Error::custom(format_args!("no cookie's name can have a {odd:?}"))),
-            None => Ok(Self(prefix)),
-        }
-    }
-}
-
-/// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`.
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const RIGHT: &str = "a duration such as \"500ms\", \"10s\", \"10m\" or \"1h\"";
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Span;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(RIGHT)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                let span = span(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
-                if span > MAX_SPAN {
-                    return Err(E::custom(format_args!("{text} is too long: at most 24h")));
-                }
-                Ok(Span(span))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-fn span(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(digits)?;
-    let number: u64 = number.parse().ok()?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number.checked_mul(milliseconds).map(Duration::from_millis)
-}
-
-/// The status of a denial. A Struct has only doubles, so a whole one is a number too.
-struct Status(u16);
-
-impl Default for Status {
-    fn default() -> Self {
-        Self(DEFAULT_ERROR_STATUS)
-    }
-}
-
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match whole(deserializer)?.try_into() {
-            Ok(status @ 400..=599) => Ok(Self(status)),
-            _ => Err(de::Error::custom("a status of a denial is 400 to 599")),
-        }
-    }
-}
-
-/// A whole number that is not negative; `600.0` is one.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Whole;
-    impl Visitor<'_> for Whole {
-        type Value = u64;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a whole number")
-        }
-        fn visit_u64<E>(self, value: u64) -> Result<u64, E> {
-            Ok(value)
-        }
-        fn visit_f64<E: de::Error>(self, value: f64) -> Result<u64, E> {
-            // Beyond 2^53 a double no longer tells neighbours apart.
-            if value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value) {
-                // Exact: a whole number in the range above. The text is the one conversion that cannot cut.
-                return format!("{value:.0}").parse().map_err(E::custom);
-            }
-            Err(E::invalid_value(de::Unexpected::Float(value), &self))
-        }
-    }
-    deserializer.deserialize_any(Whole)
 }

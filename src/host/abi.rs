@@ -37,6 +37,7 @@ pub(super) enum Map {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Buffer {
+    CallResponseBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -106,7 +107,15 @@ mod import {
             timeout_milliseconds: u32,
             token: *mut u32,
         ) -> Status;
-        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> Status;
+        pub(super) fn proxy_set_tick_period_milliseconds(milliseconds: u32) -> Status;
+        pub(super) fn proxy_call_foreign_function(
+            name: *const u8,
+            name_size: usize,
+            argument: *const u8,
+            argument_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> Status;
         pub(super) fn proxy_define_metric(
             kind: u32,
             name: *const u8,
@@ -242,9 +251,23 @@ pub(super) fn call(upstream: &str, headers: &[u8], timeout_milliseconds: u32) ->
 }
 
 /// 0 is never.
-pub(super) fn tick_every(milliseconds: u32) -> Result<(), Status> {
+pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+pub(super) fn foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
+    // SAFETY: as in `log` for both slices, as in `buffer` for the rest.
+    bytes(|data, length| unsafe {
+        import::proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            argument.as_ptr(),
+            argument.len(),
+            data,
+            length,
+        )
+    })
 }
 
 pub(super) fn define_counter(name: &str) -> Result<u32, Status> {
@@ -311,10 +334,15 @@ extern "C" fn proxy_on_http_call_response(
     _context: u32,
     token: u32,
     headers: u32,
-    _body: u32,
+    body: usize,
     _trailers: u32,
 ) {
-    filter::on_http_call_response(token, headers);
+    filter::on_http_call_response(token, headers, body);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(root: u32) {
+    filter::on_tick(root);
 }
 
 /// APISIX logs an error for each request where this is missing.

@@ -24,7 +24,7 @@ thread_local! {
 /// for, so it comes before anything that a configuration sets up.
 pub(crate) fn discover() {
     if FOUND.get().is_none() {
-        let ticks = abi::tick_every(0);
+        let ticks = abi::set_tick_period(0);
         FOUND.set(Some(if ticks.is_ok() { Background::Runs } else { Background::Missing }));
     }
 }

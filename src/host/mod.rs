@@ -14,13 +14,16 @@ pub(crate) use wasm::*;
 
 #[cfg(target_arch = "wasm32")]
 mod wasm {
+    use std::hash::{BuildHasher as _, RandomState};
     use std::net::{IpAddr, SocketAddr};
-    use std::time::{SystemTime, UNIX_EPOCH};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use super::abi::{self, Buffer, Map};
     use super::background::{Background, background};
     use super::pairs;
     use crate::engine::Outcome;
+    use crate::jwt;
+    use crate::metric::Metric;
     use crate::request::{
         BadHead, Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime,
     };
@@ -59,6 +62,27 @@ mod wasm {
     #[allow(clippy::disallowed_methods, reason = "this is where the clock is read")]
     pub(crate) fn now() -> UnixTime {
         UnixTime::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+
+    /// Any number, another one each time.
+    pub(crate) fn random() -> u64 {
+        RandomState::new().hash_one(())
+    }
+
+    /// Has the root context of this callback ticked each period. Fails where the host has no ticks.
+    pub(crate) fn set_tick_period(period: Duration) -> Result<(), HostRefused> {
+        Ok(abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))?)
+    }
+
+    /// Has the host check a signature, as [`jwt::HostVerify`] says. `None` where it has no such function.
+    pub(crate) fn verify_signature(
+        hash: &str,
+        spki_der: &[u8],
+        signature: &[u8],
+        message: &[u8],
+    ) -> Option<bool> {
+        let argument = jwt::host::argument(hash, spki_der, signature, message);
+        abi::foreign_function(jwt::host::FUNCTION, &argument).ok().map(|answer| jwt::host::accepts(&answer))
     }
 
     /// The plugin's configuration.
@@ -111,8 +135,9 @@ mod wasm {
     }
 
     /// The answer to the call whose callback this is. `headers` is their number; 0 where there was no answer,
-    /// and then the host has no list that could be read.
-    pub(crate) fn call_response(headers: u32) -> Result<Response, CallError> {
+    /// and then the host has no list that could be read. `body` is its length, of which the call takes at most
+    /// `body_limit` bytes.
+    pub(crate) fn call_response(headers: u32, body: usize, body_limit: usize) -> Result<Response, CallError> {
         if headers == 0 {
             return Err(CallError::NoAnswer);
         }
@@ -127,7 +152,17 @@ mod wasm {
             }
         }
         // A list without a status is what APISIX gives for a call that failed.
-        if response.status == 0 { Err(CallError::NoAnswer) } else { Ok(response) }
+        if response.status == 0 {
+            return Err(CallError::NoAnswer);
+        }
+        if body_limit > 0 && body > 0 {
+            if body > body_limit {
+                return Err(CallError::TooLarge);
+            }
+            response.body =
+                abi::buffer(Buffer::CallResponseBody, body).map_err(|_status| CallError::NoAnswer)?;
+        }
+        Ok(response)
     }
 
     /// Edits the headers of the request. After an error some may be edited and some not.
@@ -168,7 +203,7 @@ mod wasm {
     /// Answers the client instead of the app.
     pub(crate) fn reply(reply: &Reply, outcome: Outcome) {
         let headers = pairs::encode(&reply.fields).unwrap_or_default();
-        if abi::reply(reply.status, &headers, &reply.body, outcome.metric()).is_err() {
+        if abi::reply(reply.status, &headers, &reply.body, outcome.metric().name()).is_err() {
             log(Level::Error, "the proxy did not send a denial");
         }
     }
@@ -191,18 +226,17 @@ mod wasm {
         "user-verified",
     ];
 
-    /// A counter for each outcome. Hosts without metrics take the calls and do nothing.
+    /// The counters. Hosts without metrics take the calls and do nothing.
     #[derive(Debug, Clone, Copy)]
-    pub(crate) struct Counters([Option<u32>; Outcome::ALL.len()]);
+    pub(crate) struct Counters([Option<u32>; Metric::ALL.len()]);
 
     impl Counters {
         pub(crate) fn define() -> Self {
-            Self(Outcome::ALL.map(|outcome| abi::define_counter(outcome.metric()).ok()))
+            Self(Metric::ALL.map(|metric| abi::define_counter(metric.name()).ok()))
         }
 
-        pub(crate) fn count(&self, outcome: Outcome) {
-            let ids = Outcome::ALL.iter().zip(&self.0);
-            if let Some((_, Some(id))) = ids.into_iter().find(|(known, _)| **known == outcome) {
+        pub(crate) fn count(&self, metric: Metric) {
+            if let Some(Some(id)) = self.0.get(metric.index()) {
                 // A request is not worth failing for a counter.
                 let _ = abi::increment(*id);
             }

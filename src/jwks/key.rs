@@ -115,15 +115,15 @@ impl Key {
         if !is_for_signatures || !may_verify {
             return Err(Unusable::NotForSignatures);
         }
-        let algorithm: Option<Algorithm> = match optional(jwk, "alg")? {
-            Some(name) => Some(name.parse().map_err(|_| Unusable::Algorithm)?),
-            None => None,
-        };
         let (public, spki_der) = match kty.as_str() {
             "RSA" => rsa(&number(jwk, "n")?, &number(jwk, "e")?)?,
             "EC" => ec(&required(jwk, "crv")?, &number(jwk, "x")?, &number(jwk, "y")?)?,
             "OKP" => okp(&required(jwk, "crv")?, &number(jwk, "x")?)?,
             _ => return Err(Unusable::UnknownType),
+        };
+        let algorithm: Option<Algorithm> = match optional(jwk, "alg")? {
+            Some(name) => Some(name.parse().map_err(|_| Unusable::Algorithm)?),
+            None => None,
         };
         if algorithm.is_some_and(|algorithm| !public.fits(algorithm)) {
             return Err(Unusable::Algorithm);

@@ -128,3 +128,150 @@ impl fmt::Display for KeySetError {
 }
 
 impl std::error::Error for KeySetError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::Algorithm;
+
+    const N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+    const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
+    const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    fn parse_one(jwk: &str) -> Result<Key, Unusable> {
+        match KeySet::parse(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()) {
+            Ok(set) => Ok(set.keys[0].clone()),
+            Err(KeySetError::NoUsableKey(skipped)) => Err(skipped[0].reason),
+            Err(other) => panic!("{other}: {jwk}"),
+        }
+    }
+
+    fn base64url(bytes: &[u8]) -> String {
+        base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes)
+    }
+
+    #[test]
+    fn each_key_is_usable_or_skipped_for_a_reason() {
+        let rsa = |n: &[u8], e: &str| format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, base64url(n));
+        let modulus = |bytes: usize| {
+            let mut n = vec![0xff; bytes];
+            n[0] = 0x80;
+            n
+        };
+        let even = [&[0x80][..], &[0; 255]].concat();
+        let with = |key: &str, more: &str| format!("{{{key},{more}}}");
+        for (jwk, expected) in [
+            // RSA
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":"AQAB"}}"#), None),
+            (rsa(&[&[0], &modulus(256)[..]].concat(), "AAEAAQ"), None),
+            (rsa(&modulus(256), "Aw"), None),
+            (rsa(&modulus(1024), "AQAB"), None),
+            (rsa(&modulus(1025), "AQAB"), Some(Unusable::RsaTooLarge)),
+            (rsa(&modulus(255), "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&[&[0x7f][..], &[0xff; 255]].concat(), "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&[], "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&[0; 256], "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&even, "AQAB"), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), "AQ"), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), "AQAA"), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), ""), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), &base64url(&[0xff; 9])), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), "AQAB="), Some(Unusable::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"{N}="}}"#), Some(Unusable::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"{N}"}}"#), Some(Unusable::Member("e"))),
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":65537}}"#), Some(Unusable::Member("e"))),
+            // Curves
+            (format!("{{{P256}}}"), None),
+            (format!("{{{}}}", P256.replace("x_FE", "x_FF")), Some(Unusable::Point)),
+            (format!("{{{}}}", P256.replace("P-256", "P-384")), Some(Unusable::Point)),
+            (format!("{{{}}}", P256.replace("P-256", "P-521")), Some(Unusable::UnknownType)),
+            (format!("{{{}}}", P256.replace("P-256", "secp256k1")), Some(Unusable::UnknownType)),
+            (r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#.into(), Some(Unusable::Point)),
+            (format!("{{{ED25519}}}"), None),
+            (format!("{{{}}}", ED25519.replace("Ed25519", "X25519")), Some(Unusable::UnknownType)),
+            // Small order: the neutral point.
+            (format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AQ{}"}}"#, "A".repeat(41)), Some(Unusable::Point)),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#.into(), Some(Unusable::Point)),
+            // What it is for
+            (with(P256, r#""use":"sig","key_ops":["verify"],"alg":"ES256","kid":"k","x5c":1"#), None),
+            (with(P256, r#""use":"enc""#), Some(Unusable::NotForSignatures)),
+            (with(P256, r#""use":1"#), Some(Unusable::Member("use"))),
+            (with(P256, r#""key_ops":["sign","encrypt"]"#), Some(Unusable::NotForSignatures)),
+            (with(P256, r#""key_ops":[]"#), Some(Unusable::NotForSignatures)),
+            (with(P256, r#""key_ops":"verify""#), Some(Unusable::Member("key_ops"))),
+            (with(P256, r#""alg":"ES384""#), Some(Unusable::Algorithm)),
+            (with(P256, r#""alg":"RS256""#), Some(Unusable::Algorithm)),
+            (with(P256, r#""alg":"ECDH-ES""#), Some(Unusable::Algorithm)),
+            (with(P256, r#""kid":7"#), Some(Unusable::Member("kid"))),
+            // Not a public key
+            (with(P256, r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#), Some(Unusable::Private)),
+            (with(ED25519, r#""d":null"#), Some(Unusable::Private)),
+            (r#"{"kty":"oct","k":"c2VjcmV0"}"#.into(), Some(Unusable::Symmetric)),
+            (r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#.into(), Some(Unusable::UnknownType)),
+            (r#"{"kty":"rsa"}"#.into(), Some(Unusable::UnknownType)),
+            ("{}".into(), Some(Unusable::Member("kty"))),
+            ("[]".into(), Some(Unusable::NotAnObject)),
+            ("null".into(), Some(Unusable::NotAnObject)),
+            (with(P256, P256), Some(Unusable::NotAnObject)),
+        ] {
+            assert_eq!(parse_one(&jwk).err(), expected, "{jwk:.120}");
+        }
+    }
+
+    #[test]
+    fn one_bad_key_costs_only_itself_and_is_told_by_name() {
+        let set = format!(
+            r#"{{"keys":[{{"kty":"oct","kid":"a\nb\u001b[31m{}"}},{{{P256},"kid":"p"}},7,{{{ED25519}}}],"x":1}}"#,
+            "c".repeat(100)
+        );
+        let set = KeySet::parse(set.as_bytes()).unwrap();
+        let kids: Vec<_> = set.keys().iter().map(Key::kid).collect();
+        assert_eq!(kids, [Some("p"), None]);
+        let told: Vec<_> = set.skipped().iter().map(ToString::to_string).collect();
+        let shown = format!("a\\nb\\u{{1b}}[31m{}", "c".repeat(64 - 8));
+        assert_eq!(
+            told,
+            [
+                format!("key \"{shown}\": symmetric keys are not accepted"),
+                "key without kid: not an object with distinct members".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_set_without_a_usable_key_is_no_set() {
+        let keys = |n: usize| format!(r#"{{"keys":[{}]}}"#, vec![format!("{{{ED25519}}}"); n].join(","));
+        let padded = |bytes: usize| {
+            let keys = keys(1);
+            keys.clone() + &" ".repeat(bytes - keys.len())
+        };
+        for (json, expected) in [
+            (keys(MAX_KEYS), None),
+            (keys(MAX_KEYS + 1), Some(KeySetError::TooManyKeys)),
+            (padded(MAX_KEY_SET_BYTES), None),
+            (padded(MAX_KEY_SET_BYTES + 1), Some(KeySetError::TooLarge)),
+            (keys(0), Some(KeySetError::NoUsableKey(Vec::new()))),
+            ("{}".into(), Some(KeySetError::NotAKeySet)),
+            (r#"{"keys":{}}"#.into(), Some(KeySetError::NotAKeySet)),
+            (r#"{"keys":[],"keys":[]}"#.into(), Some(KeySetError::NotAKeySet)),
+            (format!("{{{P256}}}"), Some(KeySetError::NotAKeySet)),
+            ("<html>".into(), Some(KeySetError::NotAKeySet)),
+            ("".into(), Some(KeySetError::NotAKeySet)),
+        ] {
+            assert_eq!(KeySet::parse(json.as_bytes()).err(), expected, "{json:.80}");
+        }
+        assert_eq!(KeySet::parse(b"{\"keys\":[\"\xff\"]}").err(), Some(KeySetError::NotAKeySet));
+    }
+
+    #[test]
+    fn a_key_is_the_same_under_another_kid_and_serves_only_its_algorithms() {
+        let named = parse_one(&format!(r#"{{{P256},"kid":"a"}}"#)).unwrap();
+        let renamed = parse_one(&format!(r#"{{{P256},"kid":"b","use":"sig"}}"#)).unwrap();
+        let other = parse_one(&format!("{{{ED25519}}}")).unwrap();
+        assert_eq!(named.id(), renamed.id());
+        assert_ne!(named.id(), other.id());
+        let served: Vec<_> =
+            Algorithm::ALL.into_iter().filter(|algorithm| named.serves(*algorithm)).collect();
+        assert_eq!(served, [Algorithm::Es256]);
+    }
+}

@@ -102,3 +102,69 @@ fn words(values: Vec<String>, claim: &'static str, separator: char) -> Result<Ve
     }
     values.into_iter().map(text_for_header).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+
+    use super::*;
+
+    fn read(json: &str) -> Result<Subject, Refusal> {
+        let segment = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json);
+        subject(&Claims::parse(segment.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_user_is_what_the_user_claims_say() {
+        let json = format!(
+            r#"{{"sub":"u","client_id":"app","scope":"openid x","amr":["pwd","otp"],"auth_time":1800000000,
+                "{ANONYMOUS}":false,"{VERIFIED}":true,"{CAN_REAUTHENTICATE}":true,"{ROLES}":["a","b"]}}"#
+        );
+        let user = User {
+            id: "u".into(),
+            anonymous: Some(false),
+            verified: Some(true),
+            can_reauthenticate: Some(true),
+            roles: vec!["a".into(), "b".into()],
+            amr: vec!["pwd".into(), "otp".into()],
+            authenticated_at: Some(UnixTime::from_secs(1_800_000_000)),
+            scopes: vec!["openid".into(), "x".into()],
+        };
+        assert_eq!(read(&json), Ok(Subject::User(user)));
+    }
+
+    #[test]
+    fn a_machine_is_no_user_whatever_its_token_says() {
+        let machine = Subject::Machine(Machine { client_id: "m1".into(), scopes: vec!["read".into()] });
+        for (json, expected) in [
+            (r#"{"sub":"client_id_m1","client_id":"m1","scope":"read"}"#, Ok(machine.clone())),
+            (r#"{"sub":"client_id_m1","scope":"read"}"#, Ok(machine)),
+            (r#"{"sub":"client_id_m1","client_id":"m2"}"#, Err(Refusal::Subject)),
+            (r#"{"sub":"client_id_"}"#, Err(Refusal::Subject)),
+            (r#"{"sub":"client_id_m\n1"}"#, Err(Refusal::ControlCharacter)),
+            (&format!(r#"{{"sub":"client_id_m1","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+            // Neither: an ID token's claims, or none.
+            (r#"{"sub":"u","client_id":"app"}"#, Err(Refusal::Subject)),
+            (&format!(r#"{{"sub":"","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+            (&format!(r#"{{"{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+        ] {
+            assert_eq!(read(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn user_claims_of_the_wrong_type_refuse_the_token() {
+        for (claim, expected) in [
+            (format!(r#""{ANONYMOUS}":"false""#), Refusal::Claim(ANONYMOUS)),
+            (format!(r#""{VERIFIED}":1"#), Refusal::Claim(VERIFIED)),
+            (format!(r#""{CAN_REAUTHENTICATE}":null"#), Refusal::Claim(CAN_REAUTHENTICATE)),
+            (format!(r#""{ROLES}":"admin""#), Refusal::Claim(ROLES)),
+            (format!(r#""{ROLES}":["a,b"]"#), Refusal::Claim(ROLES)),
+            (format!(r#""{ROLES}":["a\n"]"#), Refusal::ControlCharacter),
+            (format!(r#""{ROLES}":[],"amr":"pwd""#), Refusal::Claim("amr")),
+            (format!(r#""{ROLES}":[],"amr":["a b"]"#), Refusal::Claim("amr")),
+        ] {
+            assert_eq!(read(&format!(r#"{{"sub":"u",{claim}}}"#)), Err(expected), "{claim}");
+        }
+    }
+}

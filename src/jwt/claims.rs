@@ -229,3 +229,111 @@ fn numeric_date(json: &str) -> Option<i64> {
     let seconds = seconds.parse().ok().filter(|_| digits_only)?;
     (seconds <= LATEST_DATE).then_some(seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+
+    use super::*;
+
+    fn claims(json: &str) -> Claims {
+        Claims::parse(base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json).as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_claim_becomes_a_header_as_it_stands_in_the_token_or_not_at_all() {
+        for (json, expected) in [
+            // Scalars
+            (r#""Zoë""#, Ok(Some("Zoë"))),
+            (r#""""#, Ok(Some(""))),
+            (r#""a,b""#, Ok(Some("a,b"))),
+            (r#""\u0041\/\"""#, Ok(Some("A/\""))),
+            ("0", Ok(Some("0"))),
+            ("-0", Ok(Some("-0"))),
+            ("1e3", Ok(Some("1e3"))),
+            ("1.50", Ok(Some("1.50"))),
+            ("123456789012345678901234567890", Ok(Some("123456789012345678901234567890"))),
+            ("1e999", Ok(Some("1e999"))),
+            ("true", Ok(Some("true"))),
+            ("false", Ok(Some("false"))),
+            ("null", Ok(None)),
+            // Arrays
+            (r#"["a"]"#, Ok(Some("a"))),
+            (r#"[ "a" , 1.0, true , "" ]"#, Ok(Some("a,1.0,true,"))),
+            ("[]", Ok(None)),
+            (r#"["a","b,c"]"#, Ok(None)),
+            (r#"["a",null]"#, Ok(None)),
+            (r#"["a",["b"]]"#, Ok(None)),
+            (r#"["a",{}]"#, Ok(None)),
+            // Objects
+            ("{}", Ok(None)),
+            (r#"{"a":1}"#, Ok(None)),
+            // Control characters, and what is no text
+            (r#""a\r\nb""#, Err(Refusal::ControlCharacter)),
+            (r#""\u0000""#, Err(Refusal::ControlCharacter)),
+            (r#""a\tb""#, Err(Refusal::ControlCharacter)),
+            (r#""\u007f""#, Err(Refusal::ControlCharacter)),
+            (r#""\u0085""#, Err(Refusal::ControlCharacter)),
+            (r#"["a","\n"]"#, Err(Refusal::ControlCharacter)),
+            (r#""\ud800""#, Err(Refusal::Claims)),
+            (r#"["\ud800"]"#, Err(Refusal::Claims)),
+            // Becomes no header anyway
+            (r#"[null,"\n"]"#, Ok(None)),
+            (r#"{"a":"\n"}"#, Ok(None)),
+        ] {
+            let claims = claims(&format!(r#"{{"x":{json}}}"#));
+            let value = claims.header_value(&ClaimPath::top("x"));
+            assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_an_exact_name_or_a_list_of_names() {
+        let claims = claims(
+            r#"{"a.b":"dotted","a":{"b":"nested","c":{"d":1}},"https://x.example/r":"url","s":"{\"b\":1}",
+                "twice":{"b":1,"b":2}}"#,
+        );
+        let nested = |names: &[&str]| ClaimPath::nested(names.iter().map(|name| (*name).to_owned())).unwrap();
+        for (path, expected) in [
+            (ClaimPath::top("a.b"), Ok(Some("dotted"))),
+            (nested(&["a.b"]), Ok(Some("dotted"))),
+            (nested(&["a", "b"]), Ok(Some("nested"))),
+            (nested(&["a", "c", "d"]), Ok(Some("1"))),
+            (ClaimPath::top("https://x.example/r"), Ok(Some("url"))),
+            (ClaimPath::top("a"), Ok(None)),
+            (ClaimPath::top("A"), Ok(None)),
+            (nested(&["a", "x"]), Ok(None)),
+            (nested(&["a", "b", "c"]), Ok(None)),
+            (nested(&["s", "b"]), Ok(None)),
+            (nested(&["twice", "b"]), Err(Refusal::Claims)),
+        ] {
+            let value = claims.header_value(&path);
+            assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{path:?}");
+        }
+        assert_eq!(ClaimPath::nested([]), None);
+    }
+
+    #[test]
+    fn what_a_token_does_not_state_plainly_is_not_stated() {
+        let of =
+            |json: &str| claims(&format!(r#"{{"x":{json},"scope":{json},"amr":{json},"auth_time":{json}}}"#));
+        for (json, words, scopes, time) in [
+            (r#""a b""#, &["a b"][..], &["a", "b"][..], None),
+            (r#"["a","b c"]"#, &["a", "b c"], &["a", "b", "c"], None),
+            (r#"["a",1]"#, &[], &[], None),
+            ("1800000000", &[], &[], Some(1_800_000_000)),
+            ("1800000000.9", &[], &[], Some(1_800_000_000)),
+            ("-62135596800", &[], &[], None),
+            ("1e9", &[], &[], None),
+            ("1800000000000", &[], &[], None),
+            ("null", &[], &[], None),
+            ("{}", &[], &[], None),
+        ] {
+            let claims = of(json);
+            assert_eq!(claims.roles(&ClaimPath::top("x")).unwrap(), words, "{json}");
+            assert_eq!(claims.amr(), words, "{json}");
+            assert_eq!(claims.scopes(), scopes, "{json}");
+            assert_eq!(claims.auth_time(), time.map(UnixTime::from_secs), "{json}");
+        }
+    }
+}

@@ -463,7 +463,12 @@ async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_fiel
             json!({"authgear": {"endpoint": "nonsense", "upstream": "a", "mode": "resolver"}}),
             "authgear.endpoint",
         ),
-        (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a"}}), "authgear.mode"),
+        (json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "both"}}), "authgear.mode"),
+        (
+            json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "local", "cookie_prefix": "p"}}),
+            "authgear.cookie_prefix",
+        ),
+        (json!({"jwt": []}), "jwt"),
         (
             json!({"authgear": {"endpoint": ORIGIN, "upstream": "a", "mode": "resolver"}, "timeout": "0s"}),
             "timeout",
@@ -498,6 +503,6 @@ async fn the_log_tells_what_is_served_and_never_a_credential() {
     assert_eq!(scene.send(request).await.status, 503);
     scene.host.wait_for_log("it answered 500").await;
     let log = scene.host.log();
-    assert!(log.contains(&format!("serves {ORIGIN} by asking http://resolver.internal:3001")), "{log}");
+    assert!(log.contains(&format!("sessions of {ORIGIN} by asking http://resolver.internal:3001")), "{log}");
     assert!(!log.contains(&token) && !log.contains(&session), "{log}");
 }

@@ -178,7 +178,10 @@ async fn the_log_has_one_line_for_each_thing_and_never_a_credential() {
     assert_eq!(scene.send(request).await.status, 503);
     scene.host.wait_for_log("it answered 500").await;
     let log = scene.host.log();
-    assert!(log.contains(&format!("serves {} by asking", scene::ORIGIN)) && !log.contains(&token), "{log}");
+    assert!(
+        log.contains(&format!("sessions of {} by asking", scene::ORIGIN)) && !log.contains(&token),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,248 @@
+//! What an answer was given for. Owns the encoding by which no two lists of inputs share a key.
+
+use std::fmt;
+
+/// What an input of the auth server is, and its name where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The bearer token.
+    Bearer,
+    /// A header's value; the name in lower case.
+    Header(&'a [u8]),
+    /// A cookie's value.
+    Cookie(&'a [u8]),
+    /// The request's method.
+    Method,
+    /// The host that the request names.
+    Host,
+    /// The request's path and query.
+    Path,
+}
+
+/// Every input that could have changed an answer, in one string of bytes. Lists of inputs that differ in a
+/// kind, a name, a value or the order have different keys; an absent input is not an empty one.
+///
+/// Holds secrets, so it prints as `[secret]`. Meant to be used again: after [`Key::clear`] the next request's
+/// key needs no new memory.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// The key of no input.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The key of a list of inputs.
+    #[must_use]
+    pub fn of(parts: &[(Part<'_>, &[u8])]) -> Self {
+        let mut key = Self::new();
+        for &(part, value) in parts {
+            key.push(part, value);
+        }
+        key
+    }
+
+    /// Adds an input behind the others.
+    pub fn push(&mut self, part: Part<'_>, value: &[u8]) {
+        // Whoever reads from the front knows from the kind whether a name follows, and from each length where
+        // the next thing begins: no other list gives the same bytes.
+        let (kind, name) = match part {
+            Part::Bearer => (0, None),
+            Part::Header(name) => (1, Some(name)),
+            Part::Cookie(name) => (2, Some(name)),
+            Part::Method => (3, None),
+            Part::Host => (4, None),
+            Part::Path => (5, None),
+        };
+        self.0.push(kind);
+        for bytes in name.into_iter().chain([value]) {
+            self.0.extend_from_slice(&bytes.len().to_le_bytes());
+            self.0.extend_from_slice(bytes);
+        }
+    }
+
+    /// Forgets all inputs, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The bytes, to be compared and hashed. As secret as the inputs.
+    pub(super) fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::cache::random::Random;
+    use crate::credential::{Authorization, CookieNames, Credentials};
+    use crate::request::{Field, Head};
+
+    type Parts<'a> = &'a [(Part<'a>, &'a [u8])];
+
+    #[test]
+    fn inputs_that_nearly_meet_have_different_keys() {
+        use Part::{Bearer, Cookie, Header, Host, Method, Path};
+        let cases: &[Parts<'_>] = &[
+            &[],
+            &[(Bearer, b"")],
+            &[(Bearer, b"a")],
+            &[(Cookie(b"session"), b"a")],
+            &[(Cookie(b"app_session"), b"a")],
+            &[(Cookie(b"app_access_token"), b"a")],
+            &[(Header(b"session"), b"a")],
+            &[(Header(b"authorization"), b"a")],
+            &[(Cookie(b"session"), b"")],
+            &[(Bearer, b"a"), (Cookie(b"session"), b"")],
+            &[(Bearer, b""), (Cookie(b"session"), b"a")],
+            &[(Bearer, b"a"), (Cookie(b"session"), b"a")],
+            &[(Cookie(b"session"), b"a"), (Bearer, b"a")],
+            &[(Bearer, b"a"), (Bearer, b"a")],
+            &[(Bearer, b"aa")],
+            // Where one ends and the next begins.
+            &[(Cookie(b"a"), b"bc")],
+            &[(Cookie(b"ab"), b"c")],
+            &[(Cookie(b"abc"), b"")],
+            &[(Cookie(b""), b"abc")],
+            &[(Method, b"GET"), (Host, b"a"), (Path, b"/b")],
+            &[(Method, b"GET"), (Host, b"a/"), (Path, b"b")],
+            &[(Method, b"GETa"), (Host, b""), (Path, b"/b")],
+            // Separators of those who join strings.
+            &[(Cookie(b"session=a; app_session"), b"b")],
+            &[(Cookie(b"session"), b"a; app_session=b")],
+            &[(Cookie(b"session"), b"a"), (Cookie(b"app_session"), b"b")],
+            &[(Cookie(b"app_session"), b"b"), (Cookie(b"session"), b"a")],
+            &[(Cookie(b"session"), b"b"), (Cookie(b"app_session"), b"a")],
+            &[(Cookie(b"session|a"), b"")],
+            &[(Cookie(b"session"), b"|a")],
+        ];
+        for (i, one) in cases.iter().enumerate() {
+            for (j, other) in cases.iter().enumerate() {
+                assert_eq!(Key::of(one) == Key::of(other), i == j, "{one:?} and {other:?}");
+            }
+            // What the encoding itself looks like, sent as a token.
+            let token = Key::of(&[(Bearer, Key::of(one).reveal())]);
+            assert!(one.is_empty() || cases.iter().all(|other| Key::of(other) != token), "{one:?}");
+        }
+    }
+
+    /// A short string over few bytes, among them the encoding's own, so that near-collisions are common.
+    fn bytes(random: &mut Random) -> Vec<u8> {
+        let alphabet = [b'a', b'b', b'=', b';', b'|', 0, 1, 2];
+        (0..random.below(4)).map(|_| alphabet[random.below(alphabet.len())]).collect()
+    }
+
+    #[test]
+    fn no_two_lists_of_inputs_share_a_key() {
+        let mut random = Random::seeded(1);
+        let mut seen: HashMap<Vec<u8>, Vec<(usize, Vec<u8>, Vec<u8>)>> = HashMap::new();
+        for _ in 0..50_000 {
+            let list: Vec<_> = (0..random.below(4))
+                .map(|_| match random.below(6) {
+                    kind @ (1 | 2) => (kind, bytes(&mut random), bytes(&mut random)),
+                    kind => (kind, Vec::new(), bytes(&mut random)),
+                })
+                .collect();
+            let mut key = Key::new();
+            for (kind, name, value) in &list {
+                let part = match kind {
+                    0 => Part::Bearer,
+                    1 => Part::Header(name),
+                    2 => Part::Cookie(name),
+                    3 => Part::Method,
+                    4 => Part::Host,
+                    _ => Part::Path,
+                };
+                key.push(part, value);
+            }
+            let before = seen.entry(key.reveal().to_vec()).or_insert_with(|| list.clone());
+            assert_eq!(*before, list);
+        }
+        assert!(seen.len() > 10_000, "{} lists only", seen.len());
+    }
+
+    /// The key of what Authgear's resolver is sent.
+    fn key_of(credentials: &Credentials<'_>) -> Key {
+        let mut key = Key::new();
+        match credentials.authorization {
+            Authorization::Bearer(token) => key.push(Part::Bearer, token.reveal()),
+            Authorization::NoToken | Authorization::Invalid => {}
+        }
+        for (name, value) in credentials.cookies.iter() {
+            key.push(Part::Cookie(name), value.reveal());
+        }
+        key
+    }
+
+    #[test]
+    fn two_requests_share_a_key_only_if_their_credentials_are_the_same() {
+        let mut random = Random::seeded(2);
+        let cookies = ["session", "app_session", "app_access_token"];
+        let mut seen: HashMap<Vec<u8>, (Option<String>, Vec<(String, String)>)> = HashMap::new();
+        let mut shared = 0;
+        for _ in 0..50_000 {
+            let prefix = ["", "app_", "p"][random.below(3)];
+            let value =
+                |random: &mut Random| ["a", "b", "ab", "", "session=a", "a|b"][random.below(6)].to_owned();
+            // The order of the cookies is the client's affair; other cookies lie between them.
+            let mut sent: Vec<_> =
+                cookies.iter().map(|name| (format!("{prefix}{name}"), value(&mut random))).collect();
+            sent.retain(|_| random.below(3) > 0);
+            sent.push(("theme".to_owned(), value(&mut random)));
+            for i in 0..sent.len() {
+                sent.swap(i, random.below(i + 1));
+            }
+            let token = Some(value(&mut random)).filter(|token| !token.is_empty() && random.below(2) > 0);
+
+            let cookie =
+                sent.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let authorization = token.as_ref().map(|token| format!("Bearer {token}"));
+            let mut fields: Vec<Field<'_>> = vec![(b"cookie", cookie.as_bytes())];
+            fields
+                .extend(authorization.as_ref().map(|value| (b"authorization".as_slice(), value.as_bytes())));
+            let head = Head {
+                method: b"GET",
+                scheme: b"https",
+                authority: b"app.example",
+                path: b"/",
+                fields: &fields,
+                client_address: &|| None,
+            };
+            let key = key_of(&Credentials::of(&head, Some(&CookieNames::new(prefix))));
+
+            let known = cookies.map(|name| format!("{prefix}{name}"));
+            let held = known.iter().filter_map(|name| sent.iter().find(|cookie| cookie.0 == *name));
+            let credentials = (token, held.cloned().collect::<Vec<_>>());
+            shared += usize::from(seen.contains_key(key.reveal()));
+            let before = seen.entry(key.reveal().to_vec()).or_insert_with(|| credentials.clone());
+            assert_eq!(*before, credentials);
+        }
+        assert!(seen.len() > 1_000 && shared > 1_000, "{} keys, {shared} shared", seen.len());
+    }
+
+    #[test]
+    fn a_key_that_is_used_again_holds_nothing_of_the_request_before() {
+        let mut key = Key::of(&[(Part::Bearer, b"first"), (Part::Cookie(b"session"), b"first")]);
+        key.clear();
+        assert_eq!(key, Key::new());
+        key.push(Part::Bearer, b"second");
+        assert_eq!(key, Key::of(&[(Part::Bearer, b"second")]));
+    }
+
+    #[test]
+    fn a_key_does_not_print() {
+        let key = Key::of(&[(Part::Bearer, b"hunter2"), (Part::Cookie(b"session"), b"hunter3")]);
+        assert_eq!(format!("{key:?} {key:#?}"), "[secret] [secret]");
+    }
+}

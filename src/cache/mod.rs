@@ -1,0 +1,496 @@
+//! Answers that are used again: a map, bounded in entries and in bytes, whose entries end at a time. Owns who
+//! is kept and for how long; what an answer is, and whether it may be kept, is decided elsewhere.
+//!
+//! One worker's, so nothing here is shared or locked. Reads no clock.
+
+mod key;
+#[cfg(test)]
+mod random;
+mod recent;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+pub use key::{Key, Part};
+use recent::{Place, RecentMap};
+
+use crate::request::UnixTime;
+
+/// What a cache has to know of its values.
+pub trait Weigh {
+    /// The memory that the value owns elsewhere, in bytes: what its vectors and strings hold.
+    fn weight(&self) -> usize;
+}
+
+/// Until when an entry may serve. Stale never ends before fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    fresh_until: UnixTime,
+    stale_until: UnixTime,
+}
+
+impl Lifetime {
+    /// Fresh before `fresh_until`, and stale for `stale_for` from then on; zero for an entry that may never
+    /// serve stale.
+    #[must_use]
+    pub const fn new(fresh_until: UnixTime, stale_for: Duration) -> Self {
+        Self { fresh_until, stale_until: fresh_until.after(stale_for) }
+    }
+
+    /// The same, but over at `end` at the latest, stale or not: a token's own expiry.
+    #[must_use]
+    pub fn ending_by(self, end: UnixTime) -> Self {
+        Self { fresh_until: self.fresh_until.min(end), stale_until: self.stale_until.min(end) }
+    }
+}
+
+/// A map from [`Key`] to answers that forgets: an entry whose life is over, and, where there are too many or
+/// they are too heavy, the one that was least recently looked up.
+///
+/// Every operation but [`Cache::clear`] takes constant time, amortised. Nothing sweeps: an entry whose life is
+/// over is removed when it is looked up or when its turn comes.
+///
+/// If the clock is set back, nobody can tell how old the entries are, and a life would grow by as much as the
+/// clock went back. So none that is older than a set-back serves again.
+pub struct Cache<V> {
+    max_entries: NonZeroUsize,
+    max_bytes: usize,
+    map: RecentMap<Kept<V>>,
+    bytes: usize,
+    latest: UnixTime,
+    // How often the clock was set back.
+    era: u64,
+}
+
+struct Kept<V> {
+    value: V,
+    life: Lifetime,
+    era: u64,
+    // Of the whole entry, as counted when it was inserted.
+    bytes: usize,
+}
+
+impl<V: Weigh> Cache<V> {
+    /// An empty cache of at most `max_entries` entries and `max_bytes` bytes. The bytes of an entry are its
+    /// key's, what its value weighs, and a fixed part for itself. Takes memory as it fills.
+    #[must_use]
+    pub fn new(max_entries: NonZeroUsize, max_bytes: usize) -> Self {
+        Self { max_entries, max_bytes, map: RecentMap::new(), bytes: 0, latest: UnixTime::default(), era: 0 }
+    }
+
+    /// The value of a key, if it is fresh.
+    pub fn get(&mut self, key: &Key, now: UnixTime) -> Option<&V> {
+        let at = self.living(key, now)?;
+        self.map.value(at).filter(|kept| now < kept.life.fresh_until).map(|kept| &kept.value)
+    }
+
+    /// The value of a key, if it is fresh, to be changed. Its weight must stay what it was.
+    pub fn get_mut(&mut self, key: &Key, now: UnixTime) -> Option<&mut V> {
+        let at = self.living(key, now)?;
+        self.map.value_mut(at).filter(|kept| now < kept.life.fresh_until).map(|kept| &mut kept.value)
+    }
+
+    /// The value of a key, even if it is stale: only for when the auth server cannot answer.
+    pub fn get_stale(&mut self, key: &Key, now: UnixTime) -> Option<&V> {
+        let at = self.living(key, now)?;
+        self.map.value(at).map(|kept| &kept.value)
+    }
+
+    /// Keeps a value, in the place of the one that the key had. Where it cannot be kept, because its life is
+    /// over already or because it weighs more than the whole cache may, the key has none afterwards.
+    pub fn insert(&mut self, key: &Key, value: V, life: Lifetime, now: UnixTime) {
+        self.look_at(now);
+        self.remove(key);
+        let bytes = RecentMap::<Kept<V>>::ENTRY_BYTES
+            .saturating_add(key.reveal().len())
+            .saturating_add(value.weight());
+        if now >= life.stale_until || bytes > self.max_bytes {
+            return;
+        }
+        while self.map.len() >= self.max_entries.get() || self.bytes.saturating_add(bytes) > self.max_bytes {
+            let Some(oldest) = self.map.oldest() else { break };
+            self.remove_at(oldest);
+        }
+        self.map.push(key.reveal(), Kept { value, life, era: self.era, bytes });
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Forgets a key, and gives back the value that it had, fresh or not.
+    pub fn remove(&mut self, key: &Key) -> Option<V> {
+        let at = self.map.find(key.reveal())?;
+        self.remove_at(at)
+    }
+
+    /// Forgets every key. Takes as long as there are entries.
+    pub fn clear(&mut self) {
+        self.map.clear();
+        self.bytes = 0;
+    }
+
+    /// How many entries are kept, those included whose life is over and was not noticed yet.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.map.len() == 0
+    }
+
+    /// What the entries weigh together, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Where a key's entry stands, now the most recently used one. An entry whose life is over is removed.
+    fn living(&mut self, key: &Key, now: UnixTime) -> Option<Place> {
+        self.look_at(now);
+        let at = self.map.find(key.reveal())?;
+        let kept = self.map.value(at)?;
+        if kept.era != self.era || now >= kept.life.stale_until {
+            self.remove_at(at);
+            return None;
+        }
+        self.map.touch(at);
+        Some(at)
+    }
+
+    /// Notices that the clock was set back.
+    fn look_at(&mut self, now: UnixTime) {
+        if now < self.latest {
+            self.era = self.era.wrapping_add(1);
+        }
+        self.latest = now;
+    }
+
+    fn remove_at(&mut self, at: Place) -> Option<V> {
+        let kept = self.map.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(kept.bytes);
+        Some(kept.value)
+    }
+}
+
+/// Prints how full it is, never what it holds.
+impl<V> fmt::Debug for Cache<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("entries", &self.map.len())
+            .field("max_entries", &self.max_entries)
+            .field("bytes", &self.bytes)
+            .field("max_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::random::Random;
+    use super::*;
+
+    /// Knows whose it is.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Answer {
+        of: &'static str,
+        weight: usize,
+    }
+
+    impl Weigh for Answer {
+        fn weight(&self) -> usize {
+            self.weight
+        }
+    }
+
+    const ENTRY: usize = RecentMap::<Kept<Answer>>::ENTRY_BYTES;
+
+    fn cache(max_entries: usize, max_bytes: usize) -> Cache<Answer> {
+        Cache::new(NonZeroUsize::new(max_entries).unwrap(), max_bytes)
+    }
+
+    fn key(name: &str) -> Key {
+        Key::of(&[(Part::Bearer, name.as_bytes())])
+    }
+
+    fn at(second: u64) -> UnixTime {
+        UnixTime::from_secs(second)
+    }
+
+    fn life(fresh_until: u64, stale_for: u64) -> Lifetime {
+        Lifetime::new(at(fresh_until), Duration::from_secs(stale_for))
+    }
+
+    const fn answer(of: &'static str) -> Answer {
+        Answer { of, weight: 0 }
+    }
+
+    #[test]
+    fn an_entry_is_fresh_then_stale_then_gone() {
+        // Looked up when; fresh, served stale.
+        let cases: &[(u64, bool, bool)] = &[
+            (100, true, true),
+            (109, true, true),
+            (110, false, true),
+            (114, false, true),
+            (115, false, false),
+            (u64::MAX, false, false),
+        ];
+        for &(now, fresh, stale) in cases {
+            let mut cache = cache(10, usize::MAX);
+            cache.insert(&key("a"), answer("a"), life(110, 5), at(100));
+            assert_eq!(cache.get(&key("a"), at(now)), fresh.then_some(&answer("a")), "{now}");
+            assert_eq!(cache.get_stale(&key("a"), at(now)), stale.then_some(&answer("a")), "{now}");
+            assert_eq!(cache.get(&key("b"), at(now)), None);
+        }
+    }
+
+    #[test]
+    fn no_life_outlasts_the_end_that_it_was_given() {
+        // fresh_until, stale_for, end; when fresh ends, when stale ends.
+        let cases = [
+            ((110, 5, 200), (110, 115)),
+            ((110, 5, 112), (110, 112)),
+            ((110, 5, 105), (105, 105)),
+            ((110, u64::MAX, 120), (110, 120)),
+            ((u64::MAX, u64::MAX, 120), (120, 120)),
+        ];
+        for ((fresh_until, stale_for, end), (fresh, stale)) in cases {
+            let expected = Lifetime { fresh_until: at(fresh), stale_until: at(stale) };
+            assert_eq!(life(fresh_until, stale_for).ending_by(at(end)), expected);
+        }
+    }
+
+    #[test]
+    fn an_entry_whose_life_is_over_is_removed_by_the_look_up_that_finds_it() {
+        for look_up in [Cache::get, Cache::get_stale] {
+            let mut cache = cache(10, usize::MAX);
+            cache.insert(&key("a"), answer("a"), life(110, 5), at(100));
+            assert_eq!(look_up(&mut cache, &key("a"), at(115)), None);
+            assert!(cache.is_empty());
+            assert_eq!(cache.bytes(), 0);
+        }
+        let mut cache = cache(10, usize::MAX);
+        cache.insert(&key("a"), answer("a"), life(110, 5), at(100));
+        assert_eq!(cache.get(&key("a"), at(112)), None);
+        assert_eq!(cache.len(), 1, "it may yet be needed stale");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_lets_nothing_live_longer() {
+        for back_to in [107, 100, 99, 0] {
+            let mut cache = cache(10, usize::MAX);
+            cache.insert(&key("a"), answer("a"), life(110, 100), at(100));
+            cache.insert(&key("b"), answer("b"), life(110, 100), at(108));
+            assert_eq!(cache.get(&key("a"), at(back_to)), None, "{back_to}");
+            assert_eq!(cache.get_stale(&key("b"), at(109)), None, "{back_to}, and the old time comes again");
+            assert_eq!(cache.len(), 0, "{back_to}");
+            cache.insert(&key("a"), answer("a"), life(110, 0), at(109));
+            assert_eq!(cache.get(&key("a"), at(109)), Some(&answer("a")), "{back_to}: stored since");
+        }
+    }
+
+    #[test]
+    fn a_set_back_that_an_insertion_sees_counts_too() {
+        let mut cache = cache(10, usize::MAX);
+        cache.insert(&key("a"), answer("a"), life(110, 0), at(105));
+        cache.insert(&key("b"), answer("b"), life(110, 0), at(104));
+        assert_eq!(cache.get(&key("a"), at(106)), None);
+        assert_eq!(cache.get(&key("b"), at(106)), Some(&answer("b")));
+    }
+
+    #[test]
+    fn the_later_answer_replaces_the_earlier_even_where_it_cannot_be_kept() {
+        let heavy = Answer { of: "heavy", weight: 10_000 };
+        let cases = [
+            (answer("new"), life(120, 0), Some(answer("new"))),
+            (answer("over"), life(100, 0), None),
+            (heavy, life(120, 0), None),
+            (Answer { of: "beyond counting", weight: usize::MAX }, life(120, 0), None),
+        ];
+        for (later, life_of_later, expected) in cases {
+            let mut cache = cache(10, 5_000);
+            cache.insert(&key("other"), answer("other"), life(120, 0), at(100));
+            cache.insert(&key("a"), answer("a"), life(110, 0), at(100));
+            cache.insert(&key("a"), later, life_of_later, at(100));
+            assert_eq!(cache.get(&key("a"), at(100)), expected.as_ref());
+            assert_eq!(cache.len(), 1 + usize::from(expected.is_some()), "nobody else is driven out");
+        }
+    }
+
+    #[test]
+    fn the_least_recently_used_makes_room() {
+        let each = ENTRY + key("a").reveal().len();
+        // By the number of entries, then by bytes.
+        for (max_entries, max_bytes) in [(3, usize::MAX), (100, 3 * each + 2)] {
+            let mut cache = cache(max_entries, max_bytes);
+            for name in ["a", "b", "c"] {
+                cache.insert(&key(name), answer(name), life(110, 10), at(100));
+            }
+            assert_eq!((cache.len(), cache.bytes()), (3, 3 * each));
+            assert!(cache.get(&key("a"), at(100)).is_some());
+            assert!(cache.get_stale(&key("b"), at(100)).is_some());
+            cache.insert(&key("d"), answer("d"), life(110, 10), at(100));
+            let kept = ["a", "b", "c", "d"].map(|name| cache.get(&key(name), at(100)).is_some());
+            assert_eq!(kept, [true, true, false, true]);
+        }
+        let mut cache = cache(100, 3 * each);
+        for name in ["a", "b", "c"] {
+            cache.insert(&key(name), answer(name), life(110, 0), at(100));
+        }
+        let whole = Answer { of: "d", weight: 2 * each };
+        cache.insert(&key("d"), whole.clone(), life(110, 0), at(100));
+        assert_eq!(cache.get(&key("d"), at(100)), Some(&whole), "as much room is made as it takes");
+        assert_eq!((cache.len(), cache.bytes()), (1, 3 * each));
+    }
+
+    #[test]
+    fn what_is_removed_or_cleared_is_gone() {
+        let mut cache = cache(10, usize::MAX);
+        for name in ["a", "b", "c"] {
+            cache.insert(&key(name), answer(name), life(110, 0), at(100));
+        }
+        assert_eq!(cache.remove(&key("a")), Some(answer("a")));
+        assert_eq!(cache.remove(&key("a")), None);
+        assert_eq!((cache.len(), cache.get(&key("a"), at(100))), (2, None));
+        cache.clear();
+        assert_eq!((cache.len(), cache.bytes(), cache.get(&key("b"), at(100))), (0, 0, None));
+    }
+
+    #[test]
+    fn nothing_that_a_cache_holds_is_printed() {
+        let mut cache = cache(10, 5_000);
+        cache.insert(&key("hunter2"), answer("hunter3"), life(110, 0), at(100));
+        let printed = format!("{cache:?} {:?} {:?}", key("hunter2"), life(110, 0));
+        assert!(printed.contains("entries: 1") && !printed.contains("hunter"), "{printed}");
+    }
+
+    /// The same rules over a list, the least recently used first.
+    struct Model {
+        max_entries: usize,
+        max_bytes: usize,
+        entries: Vec<Known>,
+        latest: UnixTime,
+        evicted: usize,
+    }
+
+    struct Known {
+        key: Key,
+        answer: Answer,
+        bytes: usize,
+        /// None where the clock was set back since.
+        life: Option<Lifetime>,
+    }
+
+    impl Model {
+        fn look_at(&mut self, now: UnixTime) {
+            if now < self.latest {
+                self.entries.iter_mut().for_each(|known| known.life = None);
+            }
+            self.latest = now;
+        }
+
+        fn get(&mut self, key: &Key, now: UnixTime, stale: bool) -> Option<Answer> {
+            self.look_at(now);
+            let known = self.remove(key)?;
+            let life = known.life.filter(|life| now < life.stale_until)?;
+            let answer = known.answer.clone();
+            self.entries.push(known);
+            (stale || now < life.fresh_until).then_some(answer)
+        }
+
+        fn insert(&mut self, key: &Key, answer: Answer, life: Lifetime, now: UnixTime) {
+            self.look_at(now);
+            self.remove(key);
+            let bytes = [key.reveal().len(), answer.weight, ENTRY].iter().sum();
+            if now < life.stale_until && bytes <= self.max_bytes {
+                self.entries.push(Known { key: key.clone(), answer, bytes, life: Some(life) });
+            }
+            while self.entries.len() > self.max_entries || self.bytes() > self.max_bytes {
+                self.entries.remove(0);
+                self.evicted = self.evicted.saturating_add(1);
+            }
+        }
+
+        fn remove(&mut self, key: &Key) -> Option<Known> {
+            let at = self.entries.iter().position(|known| known.key == *key)?;
+            Some(self.entries.remove(at))
+        }
+
+        fn bytes(&self) -> usize {
+            self.entries.iter().map(|known| known.bytes).sum()
+        }
+    }
+
+    #[test]
+    fn a_cache_does_what_a_plain_list_would() {
+        const NAMES: [&str; 8] = ["a", "ab", "abc", "b", "bc", "c", "", "a long name"];
+        // max_entries, max_bytes; whether anything is kept, and whether anything has to make room.
+        let bounds = [
+            (1, usize::MAX, true, true),
+            (3, usize::MAX, true, true),
+            (100, 6 * ENTRY, true, true),
+            (5, 4 * ENTRY, true, true),
+            (100, usize::MAX, true, false),
+            (2, 0, false, false),
+        ];
+        for (seed, (max_entries, max_bytes, kept, crowded)) in (0..).zip(bounds) {
+            let mut random = Random::seeded(seed);
+            let mut cache = cache(max_entries, max_bytes);
+            let mut model = Model { max_entries, max_bytes, entries: Vec::new(), latest: at(0), evicted: 0 };
+            let (mut now, mut hits) = (at(1_000), 0);
+            for step in 0..10_000 {
+                let context = format!("seed {seed}, step {step}");
+                now = match random.below(100) {
+                    0 => UnixTime::new(now.since(at(u64::try_from(random.below(10)).unwrap()))),
+                    1..60 => now,
+                    _ => now.after(Duration::from_millis(u64::try_from(random.below(1_000)).unwrap())),
+                };
+                let name = NAMES[random.below(NAMES.len())];
+                let key = match random.below(3) {
+                    0 => Key::of(&[(Part::Cookie(name.as_bytes()), b"")]),
+                    1 => Key::of(&[(Part::Cookie(b""), name.as_bytes())]),
+                    _ => self::key(name),
+                };
+                match random.below(10) {
+                    0..4 => {
+                        let answer = Answer { of: name, weight: random.below(2 * ENTRY) };
+                        let seconds = |random: &mut Random| {
+                            Duration::from_secs(u64::try_from(random.below(8)).unwrap())
+                        };
+                        let life = Lifetime::new(now.after(seconds(&mut random)), seconds(&mut random))
+                            .ending_by(now.after(seconds(&mut random)));
+                        cache.insert(&key, answer.clone(), life, now);
+                        model.insert(&key, answer, life, now);
+                    }
+                    4 => {
+                        let expected = model.remove(&key).map(|known| known.answer);
+                        assert_eq!(cache.remove(&key), expected, "{context}");
+                    }
+                    5 => {
+                        let expected = model.get(&key, now, true);
+                        assert_eq!(cache.get_stale(&key, now), expected.as_ref(), "{context}");
+                    }
+                    _ => {
+                        let expected = model.get(&key, now, false);
+                        assert_eq!(cache.get(&key, now), expected.as_ref(), "{context}");
+                        assert!(expected.as_ref().is_none_or(|answer| answer.of == name), "{context}");
+                        hits += usize::from(expected.is_some());
+                    }
+                }
+                let listed = cache.map.listed();
+                let listed: Vec<_> = listed.into_iter().map(|(key, kept)| (key, &kept.value)).collect();
+                let known: Vec<_> = model.entries.iter().map(|k| (k.key.reveal(), &k.answer)).collect();
+                assert_eq!(listed, known, "{context}");
+                assert_eq!((cache.len(), cache.bytes()), (known.len(), model.bytes()), "{context}");
+                assert!(cache.len() <= max_entries && cache.bytes() <= max_bytes, "{context}");
+            }
+            assert_eq!(
+                (hits > 100, model.evicted > 100),
+                (kept, crowded),
+                "seed {seed}: the test misses its point"
+            );
+        }
+    }
+}

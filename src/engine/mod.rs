@@ -1,0 +1,506 @@
+//! Decides: what a request's head and an auth server's answer make of the request. Pure: whoever calls it
+//! carries out the steps that it returns.
+
+mod errand;
+mod state;
+mod token;
+
+use std::fmt;
+
+use self::token::{Accepted, Judgement, Lack};
+use crate::config::{Access, Config, OnErrorAction, Resolver};
+use crate::credential::{Authorization, Cookies, Credentials, Secret};
+use crate::denial::Denial;
+use crate::identity::{self, Managed};
+use crate::jwks::{FetchTicket, Need};
+use crate::jwt::{self, Backend};
+use crate::metric::Metric;
+use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime};
+use crate::resolver::{self, Answer, Fault, Session};
+
+pub use self::errand::Errand;
+pub use self::state::{Effects, State};
+pub use self::token::Reason;
+
+/// What to do next. Whatever it is, [`State::effects`] may hold more to be done.
+#[must_use]
+#[derive(Debug)]
+pub enum Step {
+    /// Send the call, and [`Engine::resume`] with what comes of it.
+    Call(Call, Waiting),
+    /// Keep the request until [`Engine::finish`] names this topic, then [`Engine::wake`] it. Only where the host
+    /// can.
+    Park(Topic, Waiting),
+    /// Carry out the decision; nothing follows.
+    Done(Decision),
+}
+
+/// What several requests may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// The keys of an issuer, by its place in the configuration.
+    Keys(usize),
+}
+
+/// What a request that waits needs to go on: never the whole head. Exists only beside what it waits for, and is
+/// used up by that.
+#[derive(Debug)]
+pub struct Waiting(Wait);
+
+#[derive(Debug)]
+enum Wait {
+    /// For the resolver to say whose request it is.
+    Resolver { forged: Vec<Vec<u8>> },
+    /// For an issuer's keys.
+    Keys { issuer: usize, ticket: Option<FetchTicket>, kept: Box<Kept> },
+    /// For the resolver to confirm the token.
+    Confirmation { kept: Box<Kept> },
+}
+
+/// A request that is kept while its token cannot be judged.
+struct Kept {
+    forged: Vec<Vec<u8>>,
+    token: Vec<u8>,
+    /// The call that has the token confirmed, where there is someone to ask.
+    confirm: Option<Call>,
+    /// The call that asks about the cookies alone, where the request has some.
+    cookies: Option<Call>,
+}
+
+/// Prints without the token.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
+}
+
+/// What becomes of a request, and why.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Why; counted.
+    pub outcome: Outcome,
+}
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on to the app, with other headers.
+    Forward(HeaderEdits),
+    /// It is answered here.
+    Reply(Reply),
+}
+
+/// Why a request was decided as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has no credential.
+    Anonymous,
+    /// Its credential belongs to a valid session.
+    Session,
+    /// Its token is a machine's own.
+    Machine,
+    /// The auth server knows no session for its credential.
+    NoSession,
+    /// Its credential was refused, or is of a kind that is refused without asking.
+    Refused,
+    /// It cannot be understood.
+    BadRequest,
+    /// The auth server could not answer.
+    AuthServerFailed(OnErrorAction),
+    /// There are no keys that could verify its token.
+    NoKeys(OnErrorAction),
+    /// The host refused what the filter asked of it.
+    Broken,
+}
+
+impl Outcome {
+    /// The counter of requests that ended so.
+    #[must_use]
+    pub const fn metric(self) -> Metric {
+        match self {
+            Self::Anonymous => Metric::Anonymous,
+            Self::Session => Metric::Session,
+            Self::Machine => Metric::Machine,
+            Self::NoSession => Metric::NoSession,
+            Self::Refused => Metric::Refused,
+            Self::BadRequest => Metric::BadRequest,
+            Self::AuthServerFailed(OnErrorAction::Deny) => Metric::ErrorDenied,
+            Self::AuthServerFailed(OnErrorAction::Allow) => Metric::ErrorAllowed,
+            Self::NoKeys(OnErrorAction::Deny) => Metric::NoKeysDenied,
+            Self::NoKeys(OnErrorAction::Allow) => Metric::NoKeysAllowed,
+            Self::Broken => Metric::Broken,
+        }
+    }
+}
+
+/// What a host can do beyond what all of them can.
+#[derive(Debug, Clone, Copy)]
+pub struct Capabilities {
+    /// Whether it makes calls for no request in particular, keeps requests until such a call has come to
+    /// something, and ticks.
+    pub background: bool,
+    /// Who checks signatures.
+    pub signatures: Backend,
+}
+
+/// For the log.
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.signatures {
+            Backend::Host(_) => "signatures are checked by the proxy",
+            Backend::Portable => "signatures are checked in the filter",
+        })?;
+        f.write_str(if self.background {
+            ", keys are kept fresh in the background"
+        } else {
+            ", keys are fetched by requests"
+        })
+    }
+}
+
+/// Decides about the requests of one configuration.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    background: bool,
+    signatures: Backend,
+}
+
+/// A request whose token is being judged.
+enum Claim<'a> {
+    /// In the callback of its head.
+    Fresh { head: &'a Head<'a>, forged: Vec<Vec<u8>>, token: Secret<'a>, cookies: Cookies<'a> },
+    /// After it has waited; it does not wait for the same again.
+    Kept(Box<Kept>),
+}
+
+impl Engine {
+    /// An engine for a configuration, on a host.
+    #[must_use]
+    pub const fn new(config: Config, host: Capabilities) -> Self {
+        Self { config, background: host.background, signatures: host.signatures }
+    }
+
+    /// The memory that it begins with. `seed` is any random number.
+    #[must_use]
+    pub fn state(&self, seed: u64) -> State {
+        State::new(&self.config, seed)
+    }
+
+    /// The first step for a request.
+    pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
+        state.served = true;
+        let forged = self.config.managed.forged(head.fields);
+        let names = self.config.resolver.as_ref().map(|resolver| &resolver.cookies);
+        let Credentials { authorization, cookies } = Credentials::of(head, names);
+        match (authorization, &self.config.resolver) {
+            (Authorization::Invalid, _) => {
+                Step::Done(self.refuse(forged, "there is more than one, or it is malformed"))
+            }
+            (Authorization::Bearer(token), resolver) if self.is_judged_here(token, resolver.as_ref()) => {
+                self.claim(state, Claim::Fresh { head, forged, token, cookies }, now)
+            }
+            (Authorization::Bearer(_), Some(resolver)) => {
+                self.ask(resolver, head, forged, authorization, cookies)
+            }
+            (Authorization::NoToken, Some(resolver)) if !cookies.is_empty() => {
+                self.ask(resolver, head, forged, authorization, cookies)
+            }
+            (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(self.anonymous(forged)),
+        }
+    }
+
+    /// The next step, once the call of the step before has come to something.
+    pub fn resume(
+        &self,
+        state: &mut State,
+        waiting: Waiting,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Step {
+        match waiting.0 {
+            Wait::Resolver { forged } => Step::Done(self.answered(state, forged, result, now)),
+            Wait::Keys { issuer, ticket, kept } => {
+                self.keys_arrived(state, issuer, ticket, result, now);
+                self.claim(state, Claim::Kept(kept), now)
+            }
+            Wait::Confirmation { kept } => {
+                let word = self.word(state, result, now);
+                self.confirmation_answered(state, &kept.token, &word, now);
+                self.claim(state, Claim::Kept(kept), now)
+            }
+        }
+    }
+
+    /// The next step, once what a parked request waits for has come, or will not come.
+    pub fn wake(&self, state: &mut State, waiting: Waiting, now: UnixTime) -> Step {
+        match waiting.0 {
+            Wait::Keys { kept, .. } | Wait::Confirmation { kept } => {
+                self.claim(state, Claim::Kept(kept), now)
+            }
+            // Nobody parks for the resolver; if somebody did, nothing is known of them.
+            Wait::Resolver { .. } => Step::Done(Self::broken()),
+        }
+    }
+
+    /// Nothing will come of what a request waited for: it is gone. Another one may fetch what it was fetching.
+    pub fn abandon(&self, state: &mut State, waiting: Waiting, now: UnixTime) {
+        if let Wait::Keys { issuer, ticket: Some(ticket), .. } = waiting.0
+            && let Some(source) = state.keys.get_mut(issuer)
+        {
+            source.abandon(ticket, now);
+        }
+    }
+
+    /// The decision about a request that cannot be understood.
+    pub fn bad_request(&self, bad: BadHead) -> Decision {
+        reply(Denial::BadRequest(bad), Outcome::BadRequest)
+    }
+
+    /// The decision where the host refused what an earlier decision needed: a request whose headers could not
+    /// be edited must not go on.
+    pub fn broken() -> Decision {
+        reply(Denial::Broken, Outcome::Broken)
+    }
+
+    /// Whether a token is judged by an issuer's keys. Where the resolver can be asked, only what claims to be a
+    /// JWT is: opaque tokens mean something to the resolver alone.
+    fn is_judged_here(&self, token: Secret<'_>, resolver: Option<&Resolver>) -> bool {
+        !self.config.issuers.is_empty() && (resolver.is_none() || jwt::looks_like_jwt(token.reveal()))
+    }
+
+    fn ask(
+        &self,
+        resolver: &Resolver,
+        head: &Head<'_>,
+        forged: Vec<Vec<u8>>,
+        authorization: Authorization<'_>,
+        cookies: Cookies<'_>,
+    ) -> Step {
+        let call = resolver::call(resolver, self.config.timeout, head, authorization, cookies);
+        Step::Call(call, Waiting(Wait::Resolver { forged }))
+    }
+
+    /// Judges a request's token.
+    fn claim(&self, state: &mut State, claim: Claim<'_>, now: UnixTime) -> Step {
+        // Where nothing refreshes them in the background, the first request to find keys old does.
+        if !self.background
+            && let Claim::Fresh { .. } = claim
+            && let Some(issuer) =
+                state.keys.iter().position(|source| source.keys().is_some() && source.is_due(now))
+        {
+            return self
+                .wait_for_keys(state, issuer, Need::Fresh, claim, now)
+                .unwrap_or_else(|claim| self.judged(state, claim, now));
+        }
+        self.judged(state, claim, now)
+    }
+
+    fn judged(&self, state: &mut State, claim: Claim<'_>, now: UnixTime) -> Step {
+        let judgement = self.judge(state, claim.token(), now);
+        match judgement {
+            Judgement::Accepted(Accepted { identity, outcome, confirmation_due }) => {
+                if confirmation_due && let Some(call) = self.confirm_call(&claim) {
+                    if !self.background {
+                        self.confirmation_asked(state, claim.token(), now);
+                        return Step::Call(call, Waiting(Wait::Confirmation { kept: self.keep(claim) }));
+                    }
+                    self.send_for_confirmation(state, call, claim.token(), now);
+                }
+                Step::Done(forward(claim.forged(), identity, outcome))
+            }
+            Judgement::Refused(reason) => self.refused(claim, reason),
+            Judgement::NeedsKeys(issuer, lack) => {
+                let need = match lack {
+                    Lack::AllKeys => Need::Fresh,
+                    Lack::ThisKey => Need::UnknownKey,
+                };
+                match (self.wait_for_keys(state, issuer, need, claim, now), lack) {
+                    (Ok(step), _) => step,
+                    (Err(claim), Lack::AllKeys) => Step::Done(self.fail(claim.forged(), Outcome::NoKeys)),
+                    (Err(claim), Lack::ThisKey) => {
+                        self.refused(claim, Reason::Check(jwt::Refusal::UnknownKey))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come; else gives it back.
+    #[allow(clippy::result_large_err, reason = "not an error, but the claim itself, which moves on")]
+    fn wait_for_keys<'a>(
+        &self,
+        state: &mut State,
+        issuer: usize,
+        need: Need,
+        claim: Claim<'a>,
+        now: UnixTime,
+    ) -> Result<Step, Claim<'a>> {
+        if let Claim::Kept(_) = claim {
+            return Err(claim);
+        }
+        if self.background {
+            self.send_for_keys(state, issuer, need, now);
+            if !state.keys.get(issuer).is_some_and(|source| source.is_fetching(now)) {
+                return Err(claim);
+            }
+            let wait = Wait::Keys { issuer, ticket: None, kept: self.keep(claim) };
+            return Ok(Step::Park(Topic::Keys(issuer), Waiting(wait)));
+        }
+        let (Some(source), Some(call)) = (state.keys.get_mut(issuer), self.keys_call(issuer)) else {
+            return Err(claim);
+        };
+        // Nobody can wait for somebody else's fetch here, so without keys each fetches for itself.
+        let ticket = source.start(need, now);
+        if ticket.is_none() && !(source.keys().is_none() && source.is_fetching(now)) {
+            return Err(claim);
+        }
+        Ok(Step::Call(call, Waiting(Wait::Keys { issuer, ticket, kept: self.keep(claim) })))
+    }
+
+    /// A refused token says nothing about the cookies beside it: the resolver is asked about those alone, as it
+    /// falls through itself.
+    fn refused(&self, claim: Claim<'_>, reason: Reason) -> Step {
+        let call = self.cookies_call(&claim);
+        let forged = claim.forged();
+        match call {
+            Some(call) => Step::Call(call, Waiting(Wait::Resolver { forged })),
+            None => Step::Done(self.refuse(forged, &reason.to_string())),
+        }
+    }
+
+    fn confirm_call(&self, claim: &Claim<'_>) -> Option<Call> {
+        match claim {
+            Claim::Fresh { head, token, .. } => {
+                let resolver = self.config.resolver.as_ref()?;
+                let token = Authorization::Bearer(*token);
+                Some(resolver::call(resolver, self.config.timeout, head, token, Cookies::default()))
+            }
+            Claim::Kept(kept) => kept.confirm.clone(),
+        }
+    }
+
+    fn cookies_call(&self, claim: &Claim<'_>) -> Option<Call> {
+        match claim {
+            Claim::Fresh { head, cookies, .. } => {
+                let resolver = self.config.resolver.as_ref().filter(|_resolver| !cookies.is_empty())?;
+                Some(resolver::call(resolver, self.config.timeout, head, Authorization::NoToken, *cookies))
+            }
+            Claim::Kept(kept) => kept.cookies.clone(),
+        }
+    }
+
+    fn keep(&self, claim: Claim<'_>) -> Box<Kept> {
+        let (confirm, cookies) = (self.confirm_call(&claim), self.cookies_call(&claim));
+        match claim {
+            Claim::Fresh { forged, token, .. } => {
+                Box::new(Kept { forged, token: token.reveal().to_vec(), confirm, cookies })
+            }
+            Claim::Kept(kept) => kept,
+        }
+    }
+
+    fn answered(
+        &self,
+        state: &mut State,
+        forged: Vec<Vec<u8>>,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Decision {
+        match resolver::read(result) {
+            resolver::Result::Answered(Answer { session, identity, cookies }) => {
+                let outcome = match session {
+                    Session::Valid { .. } => Outcome::Session,
+                    Session::None => Outcome::NoSession,
+                };
+                let respond = cookies.into_iter().map(|cookie| (b"set-cookie".to_vec(), cookie)).collect();
+                let edits = HeaderEdits { remove: forged, set: identity, respond };
+                Decision { verdict: Verdict::Forward(edits), outcome }
+            }
+            resolver::Result::Refused(_) => self.refuse(forged, "it is too large or malformed"),
+            resolver::Result::Failed(fault) => {
+                self.warn_of_resolver(state, fault, now);
+                self.fail(forged, Outcome::AuthServerFailed)
+            }
+        }
+    }
+
+    fn warn_of_resolver(&self, state: &mut State, fault: Fault, now: UnixTime) {
+        let from = self.resolver_name();
+        let then = match self.config.on_error.action {
+            OnErrorAction::Deny => format!("denied with {}", self.config.on_error.status),
+            OnErrorAction::Allow => {
+                "let through without identity headers (on_error.action is allow)".to_owned()
+            }
+        };
+        state.warn(
+            |kinds| &mut kinds.resolver,
+            now,
+            || format!("no help from {from}: {fault}. Requests are {then}"),
+        );
+    }
+
+    fn resolver_name(&self) -> String {
+        match &self.config.resolver {
+            Some(resolver) => format!("the resolver {}", resolver.server),
+            None => "the resolver".to_owned(),
+        }
+    }
+
+    /// A request without a credential.
+    fn anonymous(&self, forged: Vec<Vec<u8>>) -> Decision {
+        match self.config.access {
+            Access::Optional => forward(forged, Vec::new(), Outcome::Anonymous),
+            Access::Required => reply(Denial::Unauthenticated, Outcome::Anonymous),
+        }
+    }
+
+    /// A request whose credential is no good.
+    fn refuse(&self, forged: Vec<Vec<u8>>, reason: &str) -> Decision {
+        match (self.config.access, &self.config.managed) {
+            (Access::Optional, Managed::Authgear) => forward(forged, identity::refused(), Outcome::Refused),
+            (Access::Optional, Managed::Named(_)) => forward(forged, Vec::new(), Outcome::Refused),
+            (Access::Required, _) => reply(Denial::InvalidToken(reason), Outcome::Refused),
+        }
+    }
+
+    /// A request that nobody can decide about. `outcome` says what was lacking.
+    fn fail(&self, forged: Vec<Vec<u8>>, outcome: fn(OnErrorAction) -> Outcome) -> Decision {
+        let on_error = self.config.on_error;
+        match on_error.action {
+            OnErrorAction::Deny => reply(Denial::Unavailable(on_error.status), outcome(on_error.action)),
+            OnErrorAction::Allow => forward(forged, Vec::new(), outcome(on_error.action)),
+        }
+    }
+}
+
+impl Claim<'_> {
+    fn token(&self) -> &[u8] {
+        match self {
+            Self::Fresh { token, .. } => token.reveal(),
+            Self::Kept(kept) => &kept.token,
+        }
+    }
+
+    fn forged(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Fresh { forged, .. } => forged,
+            Self::Kept(kept) => kept.forged,
+        }
+    }
+}
+
+fn forward(remove: Vec<Vec<u8>>, set: Vec<OwnedField>, outcome: Outcome) -> Decision {
+    let edits = HeaderEdits { remove, set, respond: Vec::new() };
+    Decision { verdict: Verdict::Forward(edits), outcome }
+}
+
+fn reply(denial: Denial<'_>, outcome: Outcome) -> Decision {
+    Decision { verdict: Verdict::Reply(denial.reply()), outcome }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! One worker: its engine, its memory, and a clock that a test moves.
+
+use std::time::Duration;
+
+use authgear_filter::config::Config;
+use authgear_filter::engine::{
+    Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting,
+};
+use authgear_filter::jwt::{Algorithm, Backend};
+use authgear_filter::request::{Call, CallError, Field, Head, Reply, Response, UnixTime};
+use serde_json::{Value, json};
+
+use crate::issuer::{self, ISSUER, Issuer};
+
+/// A host that keeps requests and calls for itself, as Envoy does.
+pub(crate) const ENVOY: bool = true;
+
+/// A host whose calls are each a request's own, as APISIX does.
+pub(crate) const APISIX: bool = false;
+
+pub(crate) type Answer = Result<Response, CallError>;
+
+pub(crate) struct World {
+    pub(crate) issuer: Issuer,
+    engine: Engine,
+    state: State,
+    pub(crate) now: UnixTime,
+    /// Sent and not answered.
+    pub(crate) errands: Vec<(Call, Errand)>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl World {
+    /// With `authgear`, and what else is configured.
+    pub(crate) fn new(background: bool, configuration: &Value) -> Self {
+        let config = Config::parse(configuration.to_string().as_bytes()).unwrap();
+        let engine = Engine::new(config, Capabilities { background, signatures: Backend::Portable });
+        let state = engine.state(7);
+        Self { issuer: Issuer::new(), engine, state, now: issuer::now(), errands: vec![], warnings: vec![] }
+    }
+
+    /// The same, with its keys fetched.
+    pub(crate) fn with_keys(background: bool, configuration: &Value) -> Self {
+        let mut world = Self::new(background, configuration);
+        if background {
+            world.tick();
+            world.finish_all(|world| world.jwks());
+        } else {
+            let token = world.token();
+            let (_, waiting) = called(world.bearer(&token));
+            let jwks = world.jwks();
+            let _accepted = done(world.resume(waiting, jwks));
+        }
+        world
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+    }
+
+    /// A user's good token.
+    pub(crate) fn token(&self) -> String {
+        self.issuer.token(Algorithm::Rs256, &issuer::claims())
+    }
+
+    pub(crate) fn jwks(&self) -> Answer {
+        body(200, &self.issuer.jwks())
+    }
+
+    pub(crate) fn start(&mut self, fields: &[Field<'_>]) -> Step {
+        let head = Head {
+            method: b"GET",
+            scheme: b"https",
+            authority: b"app.example",
+            path: b"/",
+            fields,
+            client_address: &|| None,
+        };
+        let step = self.engine.start(&mut self.state, &head, self.now);
+        self.collect();
+        step
+    }
+
+    pub(crate) fn bearer(&mut self, token: &str) -> Step {
+        self.start(&[(b"authorization", format!("Bearer {token}").as_bytes())])
+    }
+
+    pub(crate) fn bearer_and_cookie(&mut self, token: &str) -> Step {
+        let authorization = format!("Bearer {token}");
+        self.start(&[(b"authorization", authorization.as_bytes()), (b"cookie", b"session=s")])
+    }
+
+    pub(crate) fn resume(&mut self, waiting: Waiting, answer: Answer) -> Step {
+        let step = self.engine.resume(&mut self.state, waiting, answer, self.now);
+        self.collect();
+        step
+    }
+
+    pub(crate) fn wake(&mut self, waiting: Waiting) -> Step {
+        let step = self.engine.wake(&mut self.state, waiting, self.now);
+        self.collect();
+        step
+    }
+
+    pub(crate) fn abandon(&mut self, waiting: Waiting) {
+        self.engine.abandon(&mut self.state, waiting, self.now);
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.engine.tick(&mut self.state, self.now);
+        self.collect();
+    }
+
+    /// Answers the one errand that is under way.
+    pub(crate) fn finish(&mut self, answer: Answer) -> Option<Topic> {
+        let (_, errand) = self.errands.pop().expect("an errand under way");
+        assert!(self.errands.is_empty(), "more than one: {:?}", self.errands);
+        let topic = self.engine.finish(&mut self.state, errand, answer, self.now);
+        self.collect();
+        topic
+    }
+
+    pub(crate) fn finish_all(&mut self, answer: impl Fn(&Self) -> Answer) {
+        for (_, errand) in std::mem::take(&mut self.errands) {
+            let answer = answer(self);
+            self.engine.finish(&mut self.state, errand, answer, self.now);
+        }
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        let effects = self.state.effects();
+        self.errands.extend(effects.errands);
+        self.warnings.extend(effects.warnings);
+    }
+}
+
+/// The configuration of a project in a mode.
+pub(crate) fn authgear(mode: &str) -> Value {
+    json!({"authgear": {"endpoint": ISSUER, "upstream": "authgear", "mode": mode}})
+}
+
+pub(crate) fn body(status: u16, body: &Value) -> Answer {
+    Ok(Response { status, fields: vec![], body: body.to_string().into_bytes() })
+}
+
+/// What the resolver answers of a user, or of nobody.
+pub(crate) fn resolved(user: Option<&str>) -> Answer {
+    let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let fields = match user {
+        Some(user) => vec![field("x-authgear-session-valid", "true"), field("x-authgear-user-id", user)],
+        None => vec![],
+    };
+    Ok(Response { status: 200, fields, body: vec![] })
+}
+
+pub(crate) fn done(step: Step) -> Decision {
+    match step {
+        Step::Done(decision) => decision,
+        step @ (Step::Call(..) | Step::Park(..)) => panic!("no decision: {step:?}"),
+    }
+}
+
+pub(crate) fn called(step: Step) -> (Call, Waiting) {
+    match step {
+        Step::Call(call, waiting) => (call, waiting),
+        step @ (Step::Done(_) | Step::Park(..)) => panic!("no call: {step:?}"),
+    }
+}
+
+pub(crate) fn parked(step: Step) -> (Topic, Waiting) {
+    match step {
+        Step::Park(topic, waiting) => (topic, waiting),
+        step @ (Step::Done(_) | Step::Call(..)) => panic!("not parked: {step:?}"),
+    }
+}
+
+/// The headers that the app receives, as text.
+pub(crate) fn set(decision: &Decision) -> Vec<(String, String)> {
+    match &decision.verdict {
+        Verdict::Forward(edits) => {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            edits.set.iter().map(|(name, value)| (text(name), text(value))).collect()
+        }
+        Verdict::Reply(reply) => panic!("a reply: {reply:?}"),
+    }
+}
+
+pub(crate) fn replied(decision: &Decision) -> &Reply {
+    match &decision.verdict {
+        Verdict::Reply(reply) => reply,
+        Verdict::Forward(edits) => panic!("forwarded: {edits:?}"),
+    }
+}
+
+/// Refused in a way that the app decides about.
+pub(crate) fn assert_refused(step: Step) {
+    let decision = done(step);
+    assert_eq!(decision.outcome, Outcome::Refused);
+    assert_eq!(set(&decision), [("x-authgear-session-valid".to_owned(), "false".to_owned())]);
+}
+
+pub(crate) fn assert_user(step: Step) {
+    let decision = done(step);
+    assert_eq!(decision.outcome, Outcome::Session);
+    assert!(set(&decision).contains(&("x-authgear-user-id".to_owned(), "8b1f7c0e-user".to_owned())));
+}
+
+pub(crate) fn value<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
+    let field = call.fields.iter().find(|(known, _)| known == name.as_bytes());
+    field.map(|(_, value)| std::str::from_utf8(value).unwrap())
+}
