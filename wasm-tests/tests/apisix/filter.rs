@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use wasm_tests::apisix::{Apisix, Builder};
-use wasm_tests::authgear::{Endpoint, Fault, Options};
+use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
 use wasm_tests::client::{self, Connection, Protocol, Request, Response};
 use wasm_tests::echo::Echo;
 use wasm_tests::faulty::{Answer, Failure, Faulty, INTRUDER};
@@ -182,6 +182,33 @@ async fn the_log_has_one_line_for_each_thing_and_never_a_credential() {
         log.contains(&format!("sessions of {} by asking", scene::ORIGIN)) && !log.contains(&token),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn keys_are_fetched_by_the_requests_that_need_them() {
+    let authgear = Authgear::start(Options { resolver_on_main: true, ..Options::default() }).await.unwrap();
+    let app = Echo::start().await.unwrap();
+    for mode in ["local", "auto"] {
+        let host = Apisix::builder()
+            .upstream(app.address())
+            .plugin(json!({"authgear": {
+                "endpoint": authgear.public_origin(),
+                "upstream": authgear.main_address().to_string(),
+                "mode": mode,
+            }}))
+            .start();
+        // All at once: none can wait for the keys that another one fetches.
+        let requests = (0..20).map(|_| {
+            let token = format!("Bearer {}", authgear.jwt("alice"));
+            let request =
+                Request::get("/").header("authorization", token).header("x-authgear-user-id", "forged");
+            tokio::spawn(client::send(host.address(), request))
+        });
+        for answer in requests.collect::<Vec<_>>() {
+            let seen = seen(&answer.await.unwrap());
+            assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"), "{mode}");
+        }
+    }
 }
 
 #[tokio::test]
