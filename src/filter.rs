@@ -448,6 +448,9 @@ impl Root {
                     vm.requests.put(context, request);
                 }
             }
+            for topic in settled {
+                self.with_state(|engine, state| engine.told(state, topic));
+            }
         }
     }
 }

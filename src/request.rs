@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A moment, as the time since the Unix epoch. The core never reads a clock: every function that needs
@@ -229,8 +230,8 @@ pub enum CallError {
 pub struct HeaderEdits {
     /// Headers of the client to remove, by the very names that it sent.
     pub remove: Vec<Vec<u8>>,
-    /// Headers to set after that, one value a name.
-    pub set: Vec<OwnedField>,
+    /// Headers to set after that, one value a name. Shared with whoever remembers them.
+    pub set: Rc<[OwnedField]>,
     /// Headers to add to the response to the client, repeated ones apart.
     pub respond: Vec<OwnedField>,
 }

@@ -170,15 +170,7 @@ mod wasm {
         for name in &edits.remove {
             abi::remove_header(Map::Request, name)?;
         }
-        if background() == Background::Missing {
-            // A list that may be cut is not all that stands between a forged header and the app.
-            for name in KNOWN_IDENTITY {
-                let name = format!("x-authgear-{name}");
-                abi::remove_header(Map::Request, name.as_bytes())?;
-                abi::remove_header(Map::Request, name.replace('-', "_").as_bytes())?;
-            }
-        }
-        for (name, value) in &edits.set {
+        for (name, value) in edits.set.iter() {
             abi::replace_header(Map::Request, name, value)?;
         }
         Ok(())
@@ -210,21 +202,6 @@ mod wasm {
 
     /// How many headers of a client a host without background lists.
     const LISTED: usize = 100;
-
-    /// What begins with `x-authgear-` today.
-    const KNOWN_IDENTITY: [&str; 11] = [
-        "client-id",
-        "client-scope",
-        "session-acr",
-        "session-amr",
-        "session-authenticated-at",
-        "session-valid",
-        "user-anonymous",
-        "user-can-reauthenticate",
-        "user-id",
-        "user-roles",
-        "user-verified",
-    ];
 
     /// The counters. Hosts without metrics take the calls and do nothing.
     #[derive(Debug, Clone, Copy)]
