@@ -3,6 +3,7 @@
 
 pub mod document;
 mod raw;
+pub mod rules;
 pub mod url;
 
 use std::fmt;

@@ -141,13 +141,15 @@ fn missing(path: &str, right: &str) -> ConfigError {
 }
 
 /// For a field that may be left out, but not be `null`.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// A struct that is typed as an object; by itself serde takes a list of its values too.
 #[derive(Default)]
-struct Object<T>(T);
+pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -228,7 +230,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-fn span(text: &str) -> Option<Duration> {
+pub(super) fn span(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;
@@ -243,7 +245,7 @@ fn span(text: &str) -> Option<Duration> {
 }
 
 /// The status of a denial. A Struct has only doubles, so a whole one is a number too.
-struct Status(u16);
+pub(super) struct Status(pub(super) u16);
 
 impl Default for Status {
     fn default() -> Self {
