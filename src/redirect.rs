@@ -91,11 +91,7 @@ impl Redirect {
         let readings = Readings::of(head.path);
         // What follows two slashes is a host to browsers.
         let is_elsewhere = readings.any(|path| path.starts_with(b"//"));
-        if !is_navigation(head)
-            || is_elsewhere
-            || !is_sound(head.path)
-            || self.target.is_at(authority, &readings)
-        {
+        if !is_navigation(head) || is_elsewhere || self.target.is_at(authority, &readings) {
             return None;
         }
         let mut location = String::new();
@@ -133,12 +129,6 @@ impl Target {
 fn same_page(path: &[u8], own: &[u8], goes_on: bool) -> bool {
     let bare = |path: &'_ [u8]| path.strip_suffix(b"/").map_or(path.len(), <[u8]>::len);
     if goes_on { path.starts_with(own) } else { path.get(..bare(path)) == own.get(..bare(own)) }
-}
-
-/// Whether a path and query have only the bytes that a URL may have; some clients and servers drop or
-/// translate others, and what remains may be another address.
-fn is_sound(path: &[u8]) -> bool {
-    path.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#')
 }
 
 /// Takes a template apart; its errors follow the template in a sentence.

@@ -128,17 +128,11 @@ mod tests {
 
     #[test]
     fn what_could_never_be_a_requests_method_is_refused() {
-        for (text, expected) in [
-            ("", "no method"),
-            ("GET POST", "no method"),
-            ("GET,POST", "no method"),
-            ("get", "GET"),
-            ("*", "no method"),
-        ] {
-            match Method::parse(text) {
-                Err(problem) => assert!(problem.contains(expected), "{text}: {problem}"),
-                Ok(method) => assert_eq!(text, "*", "{method:?}"),
-            }
+        for (text, expected) in
+            [("", "no method"), ("GET POST", "no method"), ("GET,POST", "no method"), ("get", "GET")]
+        {
+            let problem = Method::parse(text).unwrap_err();
+            assert!(problem.contains(expected), "{text}: {problem}");
         }
     }
 }

@@ -51,13 +51,16 @@ impl PathPattern {
     /// Whether a reading of a request's path meets it.
     #[must_use]
     pub fn is_met_by(&self, reading: &[u8]) -> bool {
-        let rest =
-            if self.is_literal { reading.strip_prefix(self.path.as_slice()) } else { self.strip(reading) };
-        match (self.kind, rest) {
-            (_, None) => false,
-            (Kind::Exact, Some(rest)) => rest.is_empty(),
-            (Kind::Prefix, Some(rest)) => matches!(rest, [] | [b'/', ..]),
+        let ends_here = |rest: &[u8]| match self.kind {
+            Kind::Exact => rest.is_empty(),
+            Kind::Prefix => matches!(rest, [] | [b'/', ..]),
+        };
+        if !self.is_literal {
+            return self.strip(reading).is_some_and(ends_here);
         }
+        // The end first: of many rules with a common beginning it tells most apart, without looking at it.
+        let split = reading.split_at_checked(self.path.len());
+        split.is_some_and(|(start, rest)| ends_here(rest) && start == self.path)
     }
 
     /// Whether every path meets it.

@@ -8,8 +8,8 @@
 /// The most readings of one path that are matched one by one.
 pub const MAX_READINGS: usize = 64;
 
-/// The most bytes that the readings of one path have together; a longer path may still be read as it is.
-pub const MAX_BYTES: usize = 64 * 1024;
+/// The most bytes that the readings of one path have together. A plain path may be of any length.
+pub const MAX_BYTES: usize = 32 * 1024;
 
 /// What a path may mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
