@@ -82,6 +82,9 @@ impl Redirect {
     /// for the login page itself, its own address is not clear to every program, or the result is too long.
     #[must_use]
     pub fn location(&self, head: &Head<'_>) -> Option<String> {
+        if !is_navigation(head) {
+            return None;
+        }
         let scheme = match head.scheme {
             b"http" => Scheme::Http,
             b"https" => Scheme::Https,
@@ -91,7 +94,7 @@ impl Redirect {
         let readings = Readings::of(head.path);
         // What follows two slashes is a host to browsers.
         let is_elsewhere = readings.any(|path| path.starts_with(b"//"));
-        if !is_navigation(head) || is_elsewhere || self.target.is_at(authority, &readings) {
+        if is_elsewhere || self.target.is_at(authority, &readings) {
             return None;
         }
         let mut location = String::new();

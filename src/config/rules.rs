@@ -1,5 +1,5 @@
-//! `rules`, `access`, `require`, `on_unauthenticated`, `on_forbidden` and `allow_cors_preflight` as they are
-//! typed, and the [`Rules`] that they make.
+//! `rules`, `access`, `require`, `on_unauthenticated` and `on_forbidden` as they are typed, and the [`Rules`]
+//! that they make.
 
 mod text;
 
