@@ -101,6 +101,26 @@ impl CookieNames {
             ["session", "app_session", "app_access_token"].map(|name| format!("{prefix}{name}").into_bytes()),
         )
     }
+
+    /// Whether a request has a cookie of such a name, valid or not.
+    #[must_use]
+    pub fn any_named(&self, head: &Head<'_>) -> bool {
+        pairs(head).any(|pair| self.is_name_of(pair))
+    }
+
+    /// The cookies of a request by other names, as sent.
+    #[must_use]
+    pub fn others<'a>(&self, head: &Head<'a>) -> Vec<&'a [u8]> {
+        pairs(head)
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| !pair.is_empty() && !self.is_name_of(pair))
+            .collect()
+    }
+
+    fn is_name_of(&self, pair: &[u8]) -> bool {
+        let name = split_once(pair, b'=').map_or(pair, |(name, _)| name).trim_ascii();
+        self.0.iter().any(|known| known == name)
+    }
 }
 
 /// Those of Authgear's cookies that a request carries, in the order of their names above.
@@ -115,7 +135,7 @@ impl<'a> Cookies<'a> {
     #[must_use]
     pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
         let mut found = [None; 3];
-        for pair in head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';')) {
+        for pair in pairs(head) {
             let Some((name, value)) = split_once(pair, b'=') else {
                 continue;
             };
@@ -175,6 +195,11 @@ impl<'a> Credentials<'a> {
         }
         Self { authorization, cookies }
     }
+}
+
+/// What stands between the semicolons of all `Cookie` headers.
+fn pairs<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';'))
 }
 
 fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {

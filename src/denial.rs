@@ -2,6 +2,7 @@
 //! cache.
 
 use crate::request::{BadHead, Reply};
+use crate::rules::{Answer, Unmet};
 
 /// Why a request is denied, as the client is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Denial<'a> {
     Unauthenticated,
     /// Its credential is no good, for this reason, which holds nothing of it.
     InvalidToken(&'a str),
+    /// Its session is valid, and does not meet what a rule requires.
+    Forbidden(Unmet),
     /// The auth server cannot answer; with this status.
     Unavailable(u16),
     /// The filter has no configuration that could decide, or the host refused what the filter asked of it.
@@ -19,38 +22,80 @@ pub enum Denial<'a> {
 }
 
 impl Denial<'_> {
-    /// The answer. Its challenge is as RFC 6750 section 3 has it.
+    /// The filter's own answer.
     #[must_use]
     pub fn reply(self) -> Reply {
-        const BEARER: Option<&str> = Some("Bearer");
-        const INVALID_TOKEN: Option<&str> = Some("Bearer error=\"invalid_token\"");
-        let (status, error, message, challenge) = match self {
-            Self::BadRequest(bad) => (bad.status(), bad.error(), bad.message().to_owned(), None),
-            Self::Unauthenticated => (401, "unauthorized", "an access token is needed".to_owned(), BEARER),
-            Self::InvalidToken(reason) => {
-                (401, "unauthorized", format!("the access token is refused: {reason}"), INVALID_TOKEN)
-            }
-            Self::Unavailable(status) => (
-                status,
-                "unavailable",
-                "the authentication service cannot be reached; try again later".to_owned(),
-                None,
-            ),
-            Self::Broken => (
-                503,
-                "unavailable",
-                "the authentication filter cannot decide; see the proxy's log".to_owned(),
-                None,
-            ),
-        };
-        let body = serde_json::json!({"error": error, "message": message}).to_string();
-        let fields = [("content-type", "application/json"), ("cache-control", "no-store")]
+        self.reply_with(self.status(), JSON, self.json())
+    }
+
+    /// The answer that the operator wrote.
+    #[must_use]
+    pub fn reply_as(self, answer: &Answer) -> Reply {
+        match &answer.body {
+            Some(body) => self.reply_with(answer.status, &body.content_type, body.text.clone()),
+            None => self.reply_with(answer.status, JSON, self.json()),
+        }
+    }
+
+    /// Sends a person to log in.
+    #[must_use]
+    pub fn redirect(self, location: &str) -> Reply {
+        let mut reply = self.reply_with(302, JSON, self.json());
+        reply.fields.push((b"location".to_vec(), location.as_bytes().to_vec()));
+        reply
+    }
+
+    fn reply_with(self, status: u16, content_type: &str, body: String) -> Reply {
+        // A challenge belongs to these two (RFC 6750 section 3); an operator may have chosen another one.
+        let challenge = self.challenge().filter(|_challenge| matches!(status, 401 | 403));
+        let fields = [("content-type", content_type), ("cache-control", "no-store")]
             .into_iter()
             .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
             .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         Reply { status, fields: fields.collect(), body: body.into_bytes() }
     }
+
+    const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest(bad) => bad.status(),
+            Self::Unauthenticated | Self::InvalidToken(_) => 401,
+            Self::Forbidden(_) => 403,
+            Self::Unavailable(status) => status,
+            Self::Broken => 503,
+        }
+    }
+
+    const fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some("Bearer"),
+            Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
+            Self::Forbidden(unmet) if unmet.is_insufficient_scope() => {
+                Some("Bearer error=\"insufficient_scope\"")
+            }
+            Self::BadRequest(_) | Self::Forbidden(_) | Self::Unavailable(_) | Self::Broken => None,
+        }
+    }
+
+    fn json(self) -> String {
+        let (error, message) = match self {
+            Self::BadRequest(bad) => (bad.error(), bad.message().to_owned()),
+            Self::Unauthenticated => {
+                ("unauthorized", "a valid session or an access token is needed".to_owned())
+            }
+            Self::InvalidToken(reason) => ("unauthorized", format!("the access token is refused: {reason}")),
+            Self::Forbidden(unmet) => ("forbidden", unmet.message().to_owned()),
+            Self::Unavailable(_) => {
+                ("unavailable", "the authentication service cannot be reached; try again later".to_owned())
+            }
+            Self::Broken => {
+                ("unavailable", "the authentication filter cannot decide; see the proxy's log".to_owned())
+            }
+        };
+        serde_json::json!({"error": error, "message": message}).to_string()
+    }
 }
+
+const JSON: &str = "application/json";
 
 #[cfg(test)]
 mod tests {
@@ -71,6 +116,8 @@ mod tests {
             (Denial::BadRequest(BadHead::TooManyHeaders), 431, "too_large", None),
             (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
             (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
+            (Denial::Forbidden(Unmet::Roles), 403, "forbidden", Some("Bearer error=\"insufficient_scope\"")),
+            (Denial::Forbidden(Unmet::AuthAge), 403, "forbidden", None),
             (Denial::Unavailable(502), 502, "unavailable", None),
             (Denial::Broken, 503, "unavailable", None),
         ];

@@ -1,7 +1,11 @@
 //! The headers that tell an app who asks: which names are ours alone, and which values they may have.
 
+use std::rc::Rc;
+
+use crate::jwt::Claims;
 use crate::jwt::authgear::{Machine, User};
-use crate::request::{Field, OwnedField};
+use crate::request::{Field, OwnedField, UnixTime};
+use crate::rules::Facts;
 
 /// What every identity header of Authgear begins with. The set grows with the server's versions, so it is
 /// known by its prefix, never by a list.
@@ -27,6 +31,12 @@ const KNOWN: [&str; 11] = [
     "x-authgear-user-roles",
     "x-authgear-user-verified",
 ];
+
+const ANONYMOUS: &[u8] = b"x-authgear-user-anonymous";
+const VERIFIED: &[u8] = b"x-authgear-user-verified";
+const ROLES: &[u8] = b"x-authgear-user-roles";
+const AMR: &[u8] = b"x-authgear-session-amr";
+const AUTHENTICATED_AT: &[u8] = b"x-authgear-session-authenticated-at";
 
 /// Which client a machine's token is of. Not a user's id: what reads one must not find the other.
 const CLIENT_ID: &[u8] = b"x-authgear-client-id";
@@ -100,12 +110,12 @@ pub fn of_user(user: &User) -> Vec<OwnedField> {
     let table: [(&[u8], Option<String>); 8] = [
         (SESSION_VALID, Some("true".to_owned())),
         (USER_ID, Some(user.id.clone())),
-        (b"x-authgear-user-anonymous", flag(user.anonymous)),
-        (b"x-authgear-user-verified", flag(user.verified)),
+        (ANONYMOUS, flag(user.anonymous)),
+        (VERIFIED, flag(user.verified)),
         (b"x-authgear-user-can-reauthenticate", flag(user.can_reauthenticate)),
-        (b"x-authgear-user-roles", Some(user.roles.join(",")).filter(|roles| !roles.is_empty())),
-        (b"x-authgear-session-amr", Some(user.amr.join(" "))),
-        (b"x-authgear-session-authenticated-at", user.authenticated_at.map(|at| at.as_secs().to_string())),
+        (ROLES, Some(user.roles.join(",")).filter(|roles| !roles.is_empty())),
+        (AMR, Some(user.amr.join(" "))),
+        (AUTHENTICATED_AT, user.authenticated_at.map(|at| at.as_secs().to_string())),
     ];
     fields(table)
 }
@@ -132,8 +142,92 @@ pub fn is_value(value: &[u8]) -> bool {
 
 /// What the app is told of a credential that was refused without asking.
 #[must_use]
-pub fn refused() -> Vec<OwnedField> {
-    vec![(SESSION_VALID.to_vec(), b"false".to_vec())]
+pub fn refused() -> Rc<[OwnedField]> {
+    Rc::new([(SESSION_VALID.to_vec(), b"false".to_vec())])
+}
+
+/// What the app is told of nobody.
+#[must_use]
+pub fn nothing() -> Rc<[OwnedField]> {
+    Rc::new([])
+}
+
+/// What a valid session states about itself, for rules that require something of it. What it does not state
+/// stays empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stated {
+    /// Whether the user is verified.
+    pub verified: Option<bool>,
+    /// Whether the user is anonymous.
+    pub anonymous: Option<bool>,
+    /// The user's roles.
+    pub roles: Vec<Vec<u8>>,
+    /// The scopes of the token.
+    pub scopes: Vec<Vec<u8>>,
+    /// How the user authenticated.
+    pub amr: Vec<Vec<u8>>,
+    /// When the user authenticated.
+    pub authenticated_at: Option<UnixTime>,
+}
+
+impl Stated {
+    /// What Authgear's headers state; `scopes` are in none of them.
+    #[must_use]
+    pub fn by_headers(identity: &[OwnedField], scopes: &[String]) -> Self {
+        let value =
+            |name: &[u8]| identity.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
+        let words = |name: &[u8], separator: u8| {
+            let words = value(name).unwrap_or_default().split(|&byte| byte == separator);
+            words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+        };
+        let flag = |name: &[u8]| match value(name)? {
+            b"true" => Some(true),
+            b"false" => Some(false),
+            _ => None,
+        };
+        let seconds =
+            value(AUTHENTICATED_AT).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        Self {
+            verified: flag(VERIFIED),
+            anonymous: flag(ANONYMOUS),
+            roles: words(ROLES, b','),
+            scopes: bytes(scopes),
+            amr: words(AMR, b' '),
+            authenticated_at: seconds.map(UnixTime::from_secs),
+        }
+    }
+
+    /// What a token of another issuer states. Whether its user is verified or anonymous only Authgear says.
+    #[must_use]
+    pub fn by_claims(claims: &Claims, roles: &[String]) -> Self {
+        Self {
+            roles: bytes(roles),
+            scopes: bytes(&claims.scopes()),
+            amr: bytes(&claims.amr()),
+            authenticated_at: claims.auth_time(),
+            ..Self::default()
+        }
+    }
+
+    /// The view that a rule takes of it.
+    #[must_use]
+    pub fn facts(&self) -> Facts<'_> {
+        fn slices(words: &[Vec<u8>]) -> Vec<&[u8]> {
+            words.iter().map(Vec::as_slice).collect()
+        }
+        Facts {
+            verified: self.verified,
+            anonymous: self.anonymous,
+            roles: slices(&self.roles),
+            scopes: slices(&self.scopes),
+            amr: slices(&self.amr),
+            authenticated_at: self.authenticated_at,
+        }
+    }
+}
+
+fn bytes(words: &[String]) -> Vec<Vec<u8>> {
+    words.iter().map(|word| word.clone().into_bytes()).collect()
 }
 
 /// A name as the most lenient reader has it. Some apps and gateways read `X_Authgear_User.Id` as

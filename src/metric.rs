@@ -3,6 +3,8 @@
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
+    /// Requests on public routes.
+    Public,
     /// Requests without a credential.
     Anonymous,
     /// Requests of a valid session.
@@ -13,6 +15,8 @@ pub enum Metric {
     NoSession,
     /// Requests whose credential was refused here.
     Refused,
+    /// Requests of a valid session that does not meet what a rule requires.
+    Forbidden,
     /// Requests that cannot be understood.
     BadRequest,
     /// Requests denied because the auth server could not answer.
@@ -45,12 +49,14 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, to be defined at the start.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
+        Self::Public,
         Self::Anonymous,
         Self::Session,
         Self::Machine,
         Self::NoSession,
         Self::Refused,
+        Self::Forbidden,
         Self::BadRequest,
         Self::ErrorDenied,
         Self::ErrorAllowed,
@@ -71,11 +77,13 @@ impl Metric {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Public => "authgear_filter.requests.public",
             Self::Anonymous => "authgear_filter.requests.anonymous",
             Self::Session => "authgear_filter.requests.session",
             Self::Machine => "authgear_filter.requests.machine",
             Self::NoSession => "authgear_filter.requests.no_session",
             Self::Refused => "authgear_filter.requests.refused",
+            Self::Forbidden => "authgear_filter.requests.forbidden",
             Self::BadRequest => "authgear_filter.requests.bad_request",
             Self::ErrorDenied => "authgear_filter.requests.error_denied",
             Self::ErrorAllowed => "authgear_filter.requests.error_allowed",

@@ -232,6 +232,8 @@ pub struct HeaderEdits {
     pub remove: Vec<Vec<u8>>,
     /// Headers to set after that, one value a name. Shared with whoever remembers them.
     pub set: Rc<[OwnedField]>,
+    /// The `Cookie` header to set after that; `None` leaves it as it is by then.
+    pub cookie: Option<Vec<u8>>,
     /// Headers to add to the response to the client, repeated ones apart.
     pub respond: Vec<OwnedField>,
 }

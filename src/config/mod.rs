@@ -4,6 +4,7 @@
 pub mod document;
 mod jwt;
 mod raw;
+pub mod rules;
 mod typed;
 pub mod url;
 
@@ -17,6 +18,7 @@ use crate::credential::CookieNames;
 use crate::identity::Managed;
 use crate::jwks::KeySet;
 use crate::jwt::{ClaimPath, Policy};
+use crate::rules::Rules;
 
 /// How long a call to the auth server may take where the configuration does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,8 +60,12 @@ pub struct Config {
     pub resolver: Option<Resolver>,
     /// The headers that only the filter may set.
     pub managed: Managed,
-    /// What becomes of a request that nobody vouches for.
-    pub access: Access,
+    /// What is demanded of which request.
+    pub rules: Rules,
+    /// Whether a real CORS preflight is public.
+    pub allow_cors_preflight: bool,
+    /// Whether what authenticates is removed from the requests that go on.
+    pub strip_credentials: bool,
     /// How long what is known is used again.
     pub cache: Cache,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.
@@ -79,15 +85,6 @@ pub struct Cache {
     pub stale_if_error: Duration,
     /// How many of each are remembered.
     pub max_entries: NonZeroUsize,
-}
-
-/// What becomes of a request that nobody vouches for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// It goes on as nobody's, and the app decides.
-    Optional,
-    /// It is denied.
-    Required,
 }
 
 /// One whose tokens are verified here.
@@ -128,6 +125,17 @@ pub enum Identity {
         /// The claim that holds the roles.
         roles: Option<ClaimPath>,
     },
+}
+
+impl Identity {
+    /// Whether it says which roles somebody has.
+    #[must_use]
+    pub const fn has_roles(&self) -> bool {
+        match self {
+            Self::Authgear => true,
+            Self::Claims { roles, .. } => roles.is_some(),
+        }
+    }
 }
 
 /// Authgear's resolver.

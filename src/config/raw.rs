@@ -6,16 +6,21 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::jwt::RawIssuer;
+use super::rules::{
+    self, DEFAULT_ALLOW_CORS_PREFLIGHT, RawAnswer, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
+    Sessions,
+};
 use super::typed::{CookiePrefix, Count, NonEmpty, Object, Span, Status, Text, Typed, Upstream, present};
 use super::url::Url;
 use super::{
-    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, Access, Cache, Config, ConfigError, DEFAULT_LEEWAY,
-    DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT, DEFAULT_TTL, Identity,
-    Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
+    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, Cache, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_MAX_ENTRIES,
+    DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT, DEFAULT_TTL, Identity, Issuer, Keys, OnError,
+    OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
 use crate::credential::CookieNames;
 use crate::identity::Managed;
 use crate::jwt::{Algorithm, MediaType, Policy};
+use crate::rules::Access;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +35,20 @@ pub(super) struct RawConfig {
     on_error: Object<RawOnError>,
     #[serde(default)]
     cache: Object<RawCache>,
+    #[serde(default)]
+    rules: Vec<Object<RawRule>>,
+    #[serde(default, deserialize_with = "present")]
+    access: Option<rules::Text<Access>>,
+    #[serde(default, deserialize_with = "present")]
+    require: Option<Object<RawRequire>>,
+    #[serde(default, deserialize_with = "present")]
+    on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
+    #[serde(default, deserialize_with = "present")]
+    on_forbidden: Option<Object<RawAnswer>>,
+    #[serde(default, deserialize_with = "present")]
+    allow_cors_preflight: Option<bool>,
+    #[serde(default)]
+    strip_credentials: bool,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +118,7 @@ struct Believed {
     issuers: Vec<Issuer>,
     resolver: Option<Resolver>,
     managed: Managed,
-    access: Access,
+    sessions: Sessions,
 }
 
 impl RawConfig {
@@ -114,11 +133,13 @@ impl RawConfig {
     }
 
     pub(super) fn check(self) -> Result<Config, ConfigError> {
-        let Believed { issuers, resolver, managed, access } = match (self.authgear, self.jwt) {
+        let Believed { issuers, resolver, managed, sessions } = match (self.authgear, self.jwt) {
             (Some(authgear), None) => authgear.0.check()?,
             (None, Some(issuers)) => {
                 let (issuers, managed) = RawIssuer::check_all(issuers.0)?;
-                Believed { issuers, resolver: None, managed, access: Access::Required }
+                let roles = issuers.iter().any(|issuer| issuer.identity.has_roles());
+                let sessions = Sessions::Jwt { roles, forward_auth: false };
+                Believed { issuers, resolver: None, managed, sessions }
             }
             (Some(_), Some(_)) => {
                 return Err(ConfigError::new(
@@ -144,7 +165,24 @@ impl RawConfig {
         };
         let on_error = OnError { action, status: on_error.status.0 };
         let cache = self.cache.0.check(resolver.is_some(), !issuers.is_empty())?;
-        Ok(Config { issuers, resolver, managed, access, cache, timeout, on_error })
+        let rules = RawRules {
+            rules: self.rules,
+            access: self.access,
+            require: self.require,
+            on_unauthenticated: self.on_unauthenticated,
+            on_forbidden: self.on_forbidden,
+        };
+        Ok(Config {
+            issuers,
+            resolver,
+            managed,
+            rules: rules.check(sessions)?,
+            allow_cors_preflight: self.allow_cors_preflight.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
+            strip_credentials: self.strip_credentials,
+            cache,
+            timeout,
+            on_error,
+        })
     }
 }
 
@@ -232,12 +270,16 @@ impl RawAuthgear {
             revalidate: (mode == Mode::Auto && !revalidate.is_zero()).then_some(revalidate),
             endpoint,
         };
+        let sessions = match mode {
+            Mode::Resolver => Sessions::Resolver,
+            Mode::Auto | Mode::Local => Sessions::Authgear,
+        };
         let (issuers, resolver) = match mode {
             Mode::Auto => (vec![issuer], Some(resolver)),
             Mode::Resolver => (vec![], Some(resolver)),
             Mode::Local => (vec![issuer], None),
         };
-        Ok(Believed { issuers, resolver, managed: Managed::Authgear, access: Access::Optional })
+        Ok(Believed { issuers, resolver, managed: Managed::Authgear, sessions })
     }
 
     /// A field that cannot do anything would be believed to do something.

@@ -2,6 +2,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::jwt::{Algorithm, MediaType};
+use crate::rules::Access;
+
+/// Who may pass where no rule says.
+fn access(config: &Config) -> Access {
+    config.rules.decide(b"GET", b"a", b"/").access()
+}
 
 fn parse(value: &Value) -> Result<Config, ConfigError> {
     Config::parse(value.to_string().as_bytes())
@@ -28,14 +34,22 @@ fn the_smallest_configuration_has_every_default() {
     assert_eq!(*policy, expected);
     assert_eq!(server.to_string(), "https://myapp.authgear.cloud/oauth2/jwks (upstream `authgear`)");
     assert_eq!(public.origin(), "https://myapp.authgear.cloud");
-    let resolver = config.resolver.unwrap();
+    let resolver = config.resolver.as_ref().unwrap();
     assert_eq!(
         resolver.server.to_string(),
         "https://myapp.authgear.cloud/_resolver/resolve (upstream `authgear`)"
     );
     assert_eq!(resolver.cookies, CookieNames::new(""));
     assert_eq!(resolver.revalidate, Some(Duration::from_secs(60)));
-    assert_eq!((config.managed, config.access), (Managed::Authgear, Access::Optional));
+    assert_eq!((&config.managed, access(&config)), (&Managed::Authgear, Access::Optional));
+    assert_eq!((config.allow_cors_preflight, config.strip_credentials), (true, false));
+    let expected = Cache {
+        ttl: Duration::from_secs(10),
+        negative_ttl: Duration::from_secs(1),
+        stale_if_error: Duration::ZERO,
+        max_entries: DEFAULT_MAX_ENTRIES,
+    };
+    assert_eq!(config.cache, expected);
     assert_eq!(config.timeout, Duration::from_secs(3));
     assert_eq!(config.on_error, OnError { action: OnErrorAction::Deny, status: 503 });
 }
@@ -129,7 +143,7 @@ fn every_field_of_an_issuer_is_read() {
     assert_eq!(two.policy.types, [MediaType::new("at+jwt")]);
     assert!(matches!(two.keys, Keys::Inline(_)));
     assert_eq!(config.managed, Managed::Named(vec![b"x-user".to_vec(), b"x-city".to_vec()]));
-    assert_eq!(config.access, Access::Required);
+    assert_eq!(access(&config), Access::Required);
     assert!(config.resolver.is_none());
 }
 
@@ -175,7 +189,20 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("authgear.client_ids", Value::Null, "null"),
         ("authgear.revalidate", json!(60), "\"500ms\""),
         ("authgear.endpont", json!("https://a.example"), "unknown field"),
-        ("rules", json!([]), "unknown field"),
+        ("forward_auth", json!({}), "unknown field"),
+        ("rules", json!({}), "sequence"),
+        ("rules[0].acess", json!([{"acess": "public"}]), "unknown field"),
+        ("rules[0].path", json!([{"path": "admin"}]), "slash"),
+        ("access", json!("open"), "`required`"),
+        ("require.roles", json!({"roles": []}), "empty"),
+        ("on_unauthenticated", json!({"redirect": "/login?next={url}"}), "denied"),
+        ("allow_cors_preflight", json!("yes"), "boolean"),
+        ("strip_credentials", Value::Null, "null"),
+        ("cache.ttl", json!({"ttl": 10}), "duration"),
+        ("cache.max_entries", json!({"max_entries": 0}), "from 1"),
+        ("cache.max_entries", json!({"max_entries": 1.5}), "whole"),
+        ("cache.stale_if_error", json!({"ttl": "0s", "stale_if_error": "1s"}), "does nothing"),
+        ("cache.key", json!({"key": ["host"]}), "unknown field"),
         ("timeout", json!("0s"), "1ms"),
         ("timeout", json!(3), "\"500ms\""),
         ("timeout", json!("3"), "\"500ms\""),
@@ -194,7 +221,11 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("jwt", json!([{"issuer": "a"}]), "beside `authgear`"),
     ];
     for (path, value, expected) in cases {
-        let field = path.split('[').next().unwrap();
+        // The value is that of the outermost field where the path goes deeper.
+        let field = match path.split_once(['[', '.']) {
+            Some((field @ ("rules" | "cache" | "require"), _)) => field,
+            _ => path.split('[').next().unwrap(),
+        };
         let error = parse(&with(field, value.clone())).unwrap_err();
         assert_eq!(error.path, path, "{value}: {error}");
         assert!(error.problem.contains(expected), "{value}: {error}");

@@ -4,15 +4,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::case::{Case, Known};
 use super::errand::Errand;
 use super::state::State;
-use super::{Decision, Engine, Outcome, Step, Topic, Verdict, Wait, Waiting};
+use super::{Decision, Engine, Outcome, Step, Topic, Wait, Waiting};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::Resolver;
 use crate::credential::{Authorization, Credentials};
+use crate::identity::Stated;
 use crate::jwt::Token;
 use crate::metric::Metric;
-use crate::request::{Call, CallError, Head, HeaderEdits, OwnedField, Response, UnixTime};
+use crate::request::{Call, CallError, Head, OwnedField, Response, UnixTime};
 use crate::resolver::{self, Answer, Fault, Session};
 
 /// What is asked about a request.
@@ -34,13 +36,14 @@ pub(super) struct Subject {
 /// What the resolver said.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
-    identity: Rc<[OwnedField]>,
-    outcome: Outcome,
+    who: Known,
+    /// Whether it is a valid session.
+    is_valid: bool,
 }
 
 impl Weigh for Said {
     fn weight(&self) -> usize {
-        super::token::weight(&self.identity)
+        self.who.weight()
     }
 }
 
@@ -67,18 +70,18 @@ impl Engine {
         state: &mut State,
         resolver: &Resolver,
         head: &Head<'_>,
-        forged: Vec<Vec<u8>>,
+        case: Case,
         credentials: Credentials<'_>,
         now: UnixTime,
     ) -> Step {
         credential_key(&mut state.key, credentials);
         if let Some(said) = state.answers.get(&state.key, now) {
-            let decision = said.decide(forged, &[]);
+            let decision = said.decide(case, &[], now);
             state.count(Metric::AnswersReused);
             return Step::Done(decision);
         }
         let question = self.question(resolver, head, credentials);
-        self.put(state, question, forged, now)
+        self.put(state, question, case, now)
     }
 
     pub(super) fn question(
@@ -100,23 +103,17 @@ impl Engine {
     }
 
     /// Puts a question, unless its answer is remembered or on its way.
-    pub(super) fn put(
-        &self,
-        state: &mut State,
-        question: Question,
-        forged: Vec<Vec<u8>>,
-        now: UnixTime,
-    ) -> Step {
+    pub(super) fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
         /// How long past its timeout an answer is waited for.
         const GRACE: Duration = Duration::from_secs(1);
         let Question { call, about } = question;
         if let Some(said) = state.answers.get(&about.key, now) {
-            let decision = said.decide(forged, &[]);
+            let decision = said.decide(case, &[], now);
             state.count(Metric::AnswersReused);
             return Step::Done(decision);
         }
         if !self.background {
-            return Step::Call(call, Waiting(Wait::Resolver { forged, about }));
+            return Step::Call(call, Waiting(Wait::Resolver { case: Box::new(case), about }));
         }
         let topic = match state.asked.get(&about.key) {
             Some(asked) if now < asked.until => {
@@ -132,7 +129,7 @@ impl Engine {
                 topic
             }
         };
-        Step::Park(Topic::Answer(topic), Waiting(Wait::Answer { forged, topic }))
+        Step::Park(Topic::Answer(topic), Waiting(Wait::Answer { case: Box::new(case), topic }))
     }
 
     /// Takes the answer to a question that several may wait for.
@@ -156,16 +153,17 @@ impl Engine {
         &self,
         state: &mut State,
         arrived: Option<Arrived>,
-        forged: Vec<Vec<u8>>,
+        case: Case,
+        now: UnixTime,
     ) -> Decision {
         match arrived {
-            Some(Arrived::Said { said, cookies }) => said.decide(forged, &cookies),
+            Some(Arrived::Said { said, cookies }) => said.decide(case, &cookies, now),
             Some(Arrived::Stale(said)) => {
                 state.count(Metric::AnswersStale);
-                said.decide(forged, &[])
+                said.decide(case, &[], now)
             }
-            Some(Arrived::Refused) => self.refuse(forged, "it is too large or malformed"),
-            Some(Arrived::Failed) | None => self.fail(forged, Outcome::AuthServerFailed),
+            Some(Arrived::Refused) => case.refuse("it is too large or malformed"),
+            Some(Arrived::Failed) | None => case.fail(self.config.on_error, Outcome::AuthServerFailed),
         }
     }
 
@@ -189,7 +187,9 @@ impl Engine {
                         (Outcome::NoSession, Lifetime::new(now.after(negative), Duration::ZERO))
                     }
                 };
-                let said = Said { identity: identity.into(), outcome };
+                let stated = Stated::by_headers(&identity, &[]);
+                let who = Known { identity: identity.into(), stated: Rc::new(stated), outcome };
+                let said = Said { who, is_valid: outcome == Outcome::Session };
                 // What sets a cookie was said to one client, at one time.
                 if cookies.is_empty() {
                     let life = about.ends.map_or(life, |end| life.ending_by(end));
@@ -213,9 +213,12 @@ impl Engine {
 }
 
 impl Said {
-    fn decide(&self, forged: Vec<Vec<u8>>, cookies: &[OwnedField]) -> Decision {
-        let edits = HeaderEdits { remove: forged, set: Rc::clone(&self.identity), respond: cookies.to_vec() };
-        Decision { verdict: Verdict::Forward(edits), outcome: self.outcome }
+    fn decide(&self, case: Case, cookies: &[OwnedField], now: UnixTime) -> Decision {
+        if self.is_valid {
+            case.accept(&self.who, cookies, now)
+        } else {
+            case.nobody(Rc::clone(&self.who.identity), cookies, self.who.outcome)
+        }
     }
 }
 

@@ -2,23 +2,23 @@
 //! carries out the steps that it returns.
 
 mod answer;
+mod case;
 mod errand;
 mod state;
 mod token;
 
 use std::fmt;
-use std::rc::Rc;
 
 use self::answer::{Question, Subject};
+use self::case::{Case, replied};
 use self::token::{Accepted, Judgement, Lack};
-use crate::config::{Access, Config, OnErrorAction, Resolver};
+use crate::config::{Config, OnErrorAction, Resolver};
 use crate::credential::{Authorization, Cookies, Credentials, Secret};
 use crate::denial::Denial;
-use crate::identity::{self, Managed};
 use crate::jwks::{FetchTicket, Need};
 use crate::jwt::{self, Backend};
 use crate::metric::Metric;
-use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime};
+use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, Reply, Response, UnixTime};
 use crate::resolver::{self, Fault};
 
 pub use self::errand::Errand;
@@ -55,9 +55,9 @@ pub struct Waiting(Wait);
 #[derive(Debug)]
 enum Wait {
     /// For the resolver to say whose request it is.
-    Resolver { forged: Vec<Vec<u8>>, about: Subject },
+    Resolver { case: Box<Case>, about: Subject },
     /// For the answer to a question that others may have put.
-    Answer { forged: Vec<Vec<u8>>, topic: u64 },
+    Answer { case: Box<Case>, topic: u64 },
     /// For an issuer's keys.
     Keys { issuer: usize, ticket: Option<FetchTicket>, kept: Box<Kept> },
     /// For the resolver to confirm the token.
@@ -66,7 +66,7 @@ enum Wait {
 
 /// A request that is kept while its token cannot be judged.
 struct Kept {
-    forged: Vec<Vec<u8>>,
+    case: Box<Case>,
     token: Vec<u8>,
     /// The call that has the token confirmed, where there is someone to ask.
     confirm: Option<Call>,
@@ -103,6 +103,8 @@ pub enum Verdict {
 /// Why a request was decided as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// Nobody has to say who they are.
+    Public,
     /// It has no credential.
     Anonymous,
     /// Its credential belongs to a valid session.
@@ -113,6 +115,8 @@ pub enum Outcome {
     NoSession,
     /// Its credential was refused, or is of a kind that is refused without asking.
     Refused,
+    /// Its session is valid, and does not meet what a rule requires.
+    Forbidden,
     /// It cannot be understood.
     BadRequest,
     /// The auth server could not answer.
@@ -128,11 +132,13 @@ impl Outcome {
     #[must_use]
     pub const fn metric(self) -> Metric {
         match self {
+            Self::Public => Metric::Public,
             Self::Anonymous => Metric::Anonymous,
             Self::Session => Metric::Session,
             Self::Machine => Metric::Machine,
             Self::NoSession => Metric::NoSession,
             Self::Refused => Metric::Refused,
+            Self::Forbidden => Metric::Forbidden,
             Self::BadRequest => Metric::BadRequest,
             Self::AuthServerFailed(OnErrorAction::Deny) => Metric::ErrorDenied,
             Self::AuthServerFailed(OnErrorAction::Allow) => Metric::ErrorAllowed,
@@ -179,7 +185,7 @@ pub struct Engine {
 /// A request whose token is being judged.
 enum Claim<'a> {
     /// In the callback of its head.
-    Fresh { head: &'a Head<'a>, forged: Vec<Vec<u8>>, token: Secret<'a>, cookies: Cookies<'a> },
+    Fresh { head: &'a Head<'a>, case: Box<Case>, token: Secret<'a>, cookies: Cookies<'a> },
     /// After it has waited; it does not wait for the same again.
     Kept(Box<Kept>),
 }
@@ -200,24 +206,27 @@ impl Engine {
     /// The first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
-        let forged = self.forged(head);
         let names = self.config.resolver.as_ref().map(|resolver| &resolver.cookies);
         let credentials = Credentials::of(head, names);
         let Credentials { authorization, cookies } = credentials;
+        let case = self.case(head, &credentials);
+        if self.is_public(&case, head) {
+            return Step::Done(case.public());
+        }
         match (authorization, &self.config.resolver) {
             (Authorization::Invalid, _) => {
-                Step::Done(self.refuse(forged, "there is more than one, or it is malformed"))
+                Step::Done(case.refuse("there is more than one, or it is malformed"))
             }
             (Authorization::Bearer(token), resolver) if self.is_judged_here(token, resolver.as_ref()) => {
-                self.claim(state, Claim::Fresh { head, forged, token, cookies }, now)
+                self.claim(state, Claim::Fresh { head, case: Box::new(case), token, cookies }, now)
             }
             (Authorization::Bearer(_), Some(resolver)) => {
-                self.ask(state, resolver, head, forged, credentials, now)
+                self.ask(state, resolver, head, case, credentials, now)
             }
             (Authorization::NoToken, Some(resolver)) if !cookies.is_empty() => {
-                self.ask(state, resolver, head, forged, credentials, now)
+                self.ask(state, resolver, head, case, credentials, now)
             }
-            (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(self.anonymous(forged)),
+            (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(case.anonymous()),
         }
     }
 
@@ -230,9 +239,9 @@ impl Engine {
         now: UnixTime,
     ) -> Step {
         match waiting.0 {
-            Wait::Resolver { forged, about } => {
+            Wait::Resolver { case, about } => {
                 let arrived = self.read(state, &about, result, now);
-                Step::Done(self.decide_arrived(state, Some(arrived), forged))
+                Step::Done(self.decide_arrived(state, Some(arrived), *case, now))
             }
             // Nobody calls for this; if somebody did, nothing is known of them.
             Wait::Answer { .. } => Step::Done(Self::broken()),
@@ -254,9 +263,9 @@ impl Engine {
             Wait::Keys { kept, .. } | Wait::Confirmation { kept } => {
                 self.claim(state, Claim::Kept(kept), now)
             }
-            Wait::Answer { forged, topic } => {
+            Wait::Answer { case, topic } => {
                 let arrived = state.arrived.get(&topic).cloned();
-                Step::Done(self.decide_arrived(state, arrived, forged))
+                Step::Done(self.decide_arrived(state, arrived, *case, now))
             }
             // Nobody parks for this; if somebody did, nothing is known of them.
             Wait::Resolver { .. } => Step::Done(Self::broken()),
@@ -282,22 +291,13 @@ impl Engine {
 
     /// The decision about a request that cannot be understood.
     pub fn bad_request(&self, bad: BadHead) -> Decision {
-        reply(Denial::BadRequest(bad), Outcome::BadRequest)
+        replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest)
     }
 
     /// The decision where the host refused what an earlier decision needed: a request whose headers could not
     /// be edited must not go on.
     pub fn broken() -> Decision {
-        reply(Denial::Broken, Outcome::Broken)
-    }
-
-    /// The names of the headers to remove. A host without background does not list all of a request's.
-    fn forged(&self, head: &Head<'_>) -> Vec<Vec<u8>> {
-        let mut forged = self.config.managed.forged(head.fields);
-        if !self.background {
-            forged.extend(self.config.managed.known());
-        }
-        forged
+        replied(Denial::Broken.reply(), &[], Outcome::Broken)
     }
 
     /// Whether a token is judged by an issuer's keys. Where the resolver can be asked, only what claims to be a
@@ -324,7 +324,7 @@ impl Engine {
     fn judged(&self, state: &mut State, claim: Claim<'_>, now: UnixTime) -> Step {
         let judgement = self.judge(state, claim.token(), now);
         match judgement {
-            Judgement::Accepted(Accepted { identity, outcome, confirmation_due }) => {
+            Judgement::Accepted(Accepted { known, confirmation_due }) => {
                 if confirmation_due && let Some(call) = self.confirm_call(&claim) {
                     if !self.background {
                         self.confirmation_asked(state, claim.token(), now);
@@ -332,7 +332,7 @@ impl Engine {
                     }
                     self.send_for_confirmation(state, call, claim.token(), now);
                 }
-                Step::Done(forward(claim.forged(), identity, outcome))
+                Step::Done(claim.case().accept(&known, &[], now))
             }
             Judgement::Refused(reason) => self.refused(state, claim, reason, now),
             Judgement::NeedsKeys(issuer, lack) => {
@@ -342,7 +342,9 @@ impl Engine {
                 };
                 match (self.wait_for_keys(state, issuer, need, claim, now), lack) {
                     (Ok(step), _) => step,
-                    (Err(claim), Lack::AllKeys) => Step::Done(self.fail(claim.forged(), Outcome::NoKeys)),
+                    (Err(claim), Lack::AllKeys) => {
+                        Step::Done(claim.case().fail(self.config.on_error, Outcome::NoKeys))
+                    }
                     (Err(claim), Lack::ThisKey) => {
                         self.refused(state, claim, Reason::Check(jwt::Refusal::UnknownKey), now)
                     }
@@ -352,7 +354,6 @@ impl Engine {
     }
 
     /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come; else gives it back.
-    #[allow(clippy::result_large_err, reason = "not an error, but the claim itself, which moves on")]
     fn wait_for_keys<'a>(
         &self,
         state: &mut State,
@@ -387,10 +388,10 @@ impl Engine {
     /// falls through itself.
     fn refused(&self, state: &mut State, claim: Claim<'_>, reason: Reason, now: UnixTime) -> Step {
         let question = self.question_of_cookies(&claim);
-        let forged = claim.forged();
+        let case = claim.case();
         match question {
-            Some(question) => self.put(state, question, forged, now),
-            None => Step::Done(self.refuse(forged, &reason.to_string())),
+            Some(question) => self.put(state, question, case, now),
+            None => Step::Done(case.refuse(&reason.to_string())),
         }
     }
 
@@ -420,8 +421,8 @@ impl Engine {
     fn keep(&self, claim: Claim<'_>) -> Box<Kept> {
         let (confirm, cookies) = (self.confirm_call(&claim), self.question_of_cookies(&claim));
         match claim {
-            Claim::Fresh { forged, token, .. } => {
-                Box::new(Kept { forged, token: token.reveal().to_vec(), confirm, cookies })
+            Claim::Fresh { case, token, .. } => {
+                Box::new(Kept { case, token: token.reveal().to_vec(), confirm, cookies })
             }
             Claim::Kept(kept) => kept,
         }
@@ -449,32 +450,6 @@ impl Engine {
             None => "the resolver".to_owned(),
         }
     }
-
-    /// A request without a credential.
-    fn anonymous(&self, forged: Vec<Vec<u8>>) -> Decision {
-        match self.config.access {
-            Access::Optional => forward(forged, Vec::new(), Outcome::Anonymous),
-            Access::Required => reply(Denial::Unauthenticated, Outcome::Anonymous),
-        }
-    }
-
-    /// A request whose credential is no good.
-    fn refuse(&self, forged: Vec<Vec<u8>>, reason: &str) -> Decision {
-        match (self.config.access, &self.config.managed) {
-            (Access::Optional, Managed::Authgear) => forward(forged, identity::refused(), Outcome::Refused),
-            (Access::Optional, Managed::Named(_)) => forward(forged, Vec::new(), Outcome::Refused),
-            (Access::Required, _) => reply(Denial::InvalidToken(reason), Outcome::Refused),
-        }
-    }
-
-    /// A request that nobody can decide about. `outcome` says what was lacking.
-    fn fail(&self, forged: Vec<Vec<u8>>, outcome: fn(OnErrorAction) -> Outcome) -> Decision {
-        let on_error = self.config.on_error;
-        match on_error.action {
-            OnErrorAction::Deny => reply(Denial::Unavailable(on_error.status), outcome(on_error.action)),
-            OnErrorAction::Allow => forward(forged, Vec::new(), outcome(on_error.action)),
-        }
-    }
 }
 
 impl Claim<'_> {
@@ -485,21 +460,12 @@ impl Claim<'_> {
         }
     }
 
-    fn forged(self) -> Vec<Vec<u8>> {
+    fn case(self) -> Case {
         match self {
-            Self::Fresh { forged, .. } => forged,
-            Self::Kept(kept) => kept.forged,
+            Self::Fresh { case, .. } => *case,
+            Self::Kept(kept) => *kept.case,
         }
     }
-}
-
-fn forward(remove: Vec<Vec<u8>>, set: impl Into<Rc<[OwnedField]>>, outcome: Outcome) -> Decision {
-    let edits = HeaderEdits { remove, set: set.into(), respond: Vec::new() };
-    Decision { verdict: Verdict::Forward(edits), outcome }
-}
-
-fn reply(denial: Denial<'_>, outcome: Outcome) -> Decision {
-    Decision { verdict: Verdict::Reply(denial.reply()), outcome }
 }
 
 #[cfg(test)]

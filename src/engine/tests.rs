@@ -1,5 +1,7 @@
 use super::*;
+use crate::identity::Managed;
 use crate::request::Field;
+use crate::request::OwnedField;
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 

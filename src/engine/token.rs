@@ -4,11 +4,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::case::Known;
 use super::state::State;
 use super::{Engine, Outcome};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::{Identity, Issuer};
-use crate::identity;
+use crate::identity::{self, Stated};
 use crate::jwks::{KeyId, KeySource};
 use crate::jwt::authgear::{self, Subject};
 use crate::jwt::{Refusal, Token, Verified};
@@ -28,9 +29,8 @@ pub(super) enum Judgement {
 /// A good token.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// What the app is told.
-    pub(super) identity: Rc<[OwnedField]>,
-    pub(super) outcome: Outcome,
+    /// Whose it is.
+    pub(super) known: Known,
     /// Whether it is time to ask the resolver whether it still knows the token.
     pub(super) confirmation_due: bool,
 }
@@ -64,8 +64,7 @@ pub(super) enum Lack {
 
 /// A token that was verified here.
 pub(super) struct Remembered {
-    identity: Rc<[OwnedField]>,
-    outcome: Outcome,
+    known: Known,
     issuer: usize,
     key: KeyId,
     /// Whose it is, for the resolver to confirm; machines have none.
@@ -87,7 +86,7 @@ impl Weigh for Revoked {
 
 impl Weigh for Remembered {
     fn weight(&self) -> usize {
-        weight(&self.identity).saturating_add(self.user.as_ref().map_or(0, String::len))
+        self.known.weight().saturating_add(self.user.as_ref().map_or(0, String::len))
     }
 }
 
@@ -97,11 +96,18 @@ impl Weigh for Reason {
     }
 }
 
-/// The memory that headers own.
-pub(super) fn weight(fields: &[OwnedField]) -> usize {
-    fields.iter().fold(0, |sum, (name, value)| {
-        sum.saturating_add(size_of::<OwnedField>()).saturating_add(name.len()).saturating_add(value.len())
-    })
+impl Known {
+    /// The memory that it owns, in bytes: what it tells the app, and as much again for what rules ask of it.
+    pub(super) fn weight(&self) -> usize {
+        self.identity
+            .iter()
+            .fold(0usize, |sum, (name, value)| {
+                sum.saturating_add(size_of::<OwnedField>())
+                    .saturating_add(name.len())
+                    .saturating_add(value.len())
+            })
+            .saturating_mul(2)
+    }
 }
 
 /// What the resolver says of a token that it was asked to confirm.
@@ -182,26 +188,35 @@ impl Engine {
         verified: &Verified,
         now: UnixTime,
     ) -> Result<Remembered, Refusal> {
-        let (identity, outcome, user) = match &issuer.identity {
+        let (identity, stated, outcome, user) = match &issuer.identity {
             Identity::Authgear => match authgear::subject(&verified.claims)? {
-                Subject::User(user) => (identity::of_user(&user), Outcome::Session, Some(user.id)),
-                Subject::Machine(machine) => (identity::of_machine(&machine), Outcome::Machine, None),
+                Subject::User(user) => {
+                    let identity = identity::of_user(&user);
+                    let stated = Stated::by_headers(&identity, &user.scopes);
+                    (identity, stated, Outcome::Session, Some(user.id))
+                }
+                Subject::Machine(machine) => {
+                    let stated = Stated::by_headers(&[], &machine.scopes);
+                    (identity::of_machine(&machine), stated, Outcome::Machine, None)
+                }
             },
-            Identity::Claims { headers, .. } => {
+            Identity::Claims { headers, roles } => {
                 let mut identity = Vec::with_capacity(headers.len());
                 for (name, claim) in headers {
                     if let Some(value) = verified.claims.header_value(claim)? {
                         identity.push((name.clone(), value.into_bytes()));
                     }
                 }
-                (identity, Outcome::Session, None)
+                let roles = roles.as_ref().map(|claim| verified.claims.roles(claim)).transpose()?;
+                let stated = Stated::by_claims(&verified.claims, &roles.unwrap_or_default());
+                (identity, stated, Outcome::Session, None)
             }
         };
+        let known = Known { identity: identity.into(), stated: Rc::new(stated), outcome };
         let revalidate = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate);
         let period = revalidate.filter(|_period| user.is_some());
         Ok(Remembered {
-            identity: identity.into(),
-            outcome,
+            known,
             issuer: index,
             key: verified.key,
             user,
@@ -252,7 +267,7 @@ fn put_off(state: &mut State, token: &[u8], due: UnixTime, now: UnixTime) {
 impl Remembered {
     fn accepted(&self, now: UnixTime) -> Accepted {
         let confirmation_due = self.confirmation_due.is_some_and(|due| now >= due);
-        Accepted { identity: Rc::clone(&self.identity), outcome: self.outcome, confirmation_due }
+        Accepted { known: self.known.clone(), confirmation_due }
     }
 }
 

@@ -173,6 +173,9 @@ mod wasm {
         for (name, value) in edits.set.iter() {
             abi::replace_header(Map::Request, name, value)?;
         }
+        if let Some(cookie) = &edits.cookie {
+            abi::replace_header(Map::Request, b"cookie", cookie)?;
+        }
         Ok(())
     }
 

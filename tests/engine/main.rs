@@ -25,4 +25,6 @@ mod modes;
 #[cfg(test)]
 mod revalidation;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod world;

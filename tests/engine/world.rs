@@ -76,7 +76,11 @@ impl World {
             fields,
             client_address: &|| None,
         };
-        let step = self.engine.start(&mut self.state, &head, self.now);
+        self.start_head(&head)
+    }
+
+    pub(crate) fn start_head(&mut self, head: &Head<'_>) -> Step {
+        let step = self.engine.start(&mut self.state, head, self.now);
         self.collect();
         step
     }

@@ -1,0 +1,595 @@
+//! `rules`, `access`, `require`, `on_unauthenticated` and `on_forbidden` as they are typed, and the [`Rules`]
+//! that they make.
+
+mod text;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub(super) use self::text::Text;
+use self::text::{Age, AuthMethod, BodyText, ContentType, Exact, List, Only, Prefix, Role, Scope};
+use super::ConfigError;
+use super::typed::{Object, Status, present};
+use crate::redirect::Redirect;
+use crate::rules::{
+    Access, Answer, Body, Condition, HostPattern, Method, OnUnauthenticated, Requirement, Rule, Rules, Terms,
+};
+
+/// Whether a real CORS preflight is public where the configuration does not say.
+pub const DEFAULT_ALLOW_CORS_PREFLIGHT: bool = true;
+
+/// The status of a request without a valid session where the configuration does not say.
+pub const DEFAULT_UNAUTHENTICATED_STATUS: u16 = 401;
+
+/// The status where `require` is not met and the configuration does not say.
+pub const DEFAULT_FORBIDDEN_STATUS: u16 = 403;
+
+/// The `Content-Type` of a `body` where the configuration does not say.
+pub const DEFAULT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
+
+/// The longest `max_auth_age`; a longer one is a slip of the pen.
+pub const MAX_AUTH_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Where sessions come from, which decides what can be known of them, and so be required.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// `authgear` with `mode: resolver`.
+    Resolver,
+    /// `authgear` with tokens verified locally, alone or also.
+    Authgear,
+    /// `forward_auth` alone.
+    ForwardAuth,
+    /// `jwt`.
+    Jwt {
+        /// Whether an issuer says which claim holds its roles.
+        roles: bool,
+        /// Whether `forward_auth` stands beside.
+        forward_auth: bool,
+    },
+}
+
+impl Sessions {
+    const fn default_access(self) -> Access {
+        match self {
+            Self::Resolver | Self::Authgear => Access::Optional,
+            Self::ForwardAuth | Self::Jwt { .. } => Access::Required,
+        }
+    }
+
+    /// Whether a server may forbid what a session is not required for here.
+    const fn may_be_forbidden_by_a_server(self) -> bool {
+        match self {
+            Self::Resolver | Self::Authgear => false,
+            Self::ForwardAuth => true,
+            Self::Jwt { forward_auth, .. } => forward_auth,
+        }
+    }
+}
+
+/// The fields of a configuration that are about rules; the top-level ones are for requests that match no rule,
+/// and for rules that do not say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRules {
+    #[serde(default)]
+    pub(super) rules: Vec<Object<RawRule>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) access: Option<Text<Access>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) require: Option<Object<RawRequire>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) on_forbidden: Option<Object<RawAnswer>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    #[serde(default, deserialize_with = "present")]
+    path: Option<Text<Exact>>,
+    #[serde(default, deserialize_with = "present")]
+    prefix: Option<Text<Prefix>>,
+    #[serde(default, deserialize_with = "present")]
+    methods: Option<List<Method>>,
+    #[serde(default, deserialize_with = "present")]
+    hosts: Option<List<HostPattern>>,
+    #[serde(default, deserialize_with = "present")]
+    access: Option<Text<Access>>,
+    #[serde(default, deserialize_with = "present")]
+    require: Option<Object<RawRequire>>,
+    #[serde(default, deserialize_with = "present")]
+    on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
+    #[serde(default, deserialize_with = "present")]
+    on_forbidden: Option<Object<RawAnswer>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRequire {
+    #[serde(default, deserialize_with = "present")]
+    roles: Option<List<Role>>,
+    #[serde(default, deserialize_with = "present")]
+    scopes: Option<List<Scope>>,
+    #[serde(default, deserialize_with = "present")]
+    verified: Option<Only<true>>,
+    #[serde(default, deserialize_with = "present")]
+    anonymous: Option<Only<false>>,
+    #[serde(default, deserialize_with = "present")]
+    amr: Option<List<AuthMethod>>,
+    #[serde(default, deserialize_with = "present")]
+    max_auth_age: Option<Text<Age>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOnUnauthenticated {
+    #[serde(default, deserialize_with = "present")]
+    status: Option<Status>,
+    #[serde(default, deserialize_with = "present")]
+    body: Option<Text<BodyText>>,
+    #[serde(default, deserialize_with = "present")]
+    content_type: Option<Text<ContentType>>,
+    #[serde(default, deserialize_with = "present")]
+    redirect: Option<Text<Redirect>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAnswer {
+    #[serde(default, deserialize_with = "present")]
+    status: Option<Status>,
+    #[serde(default, deserialize_with = "present")]
+    body: Option<Text<BodyText>>,
+    #[serde(default, deserialize_with = "present")]
+    content_type: Option<Text<ContentType>>,
+}
+
+impl RawRules {
+    /// Makes rules of it, for requests whose sessions come from `sessions`.
+    ///
+    /// # Errors
+    ///
+    /// Names the first field that is wrong, and what would be right.
+    pub fn check(self, sessions: Sessions) -> Result<Rules, ConfigError> {
+        let defaults = RawTerms {
+            access: self.access,
+            require: self.require,
+            on_unauthenticated: self.on_unauthenticated,
+            on_forbidden: self.on_forbidden,
+        };
+        let defaults = defaults.check(&At(String::new()), sessions)?;
+        let otherwise = defaults.over(&Said::default(), sessions);
+        let rules = self.rules.into_iter().enumerate();
+        let rules = rules
+            .map(|(index, rule)| rule.0.check(&At(format!("rules[{index}].")), &defaults, sessions))
+            .collect::<Result<Vec<_>, _>>()?;
+        let terms = || rules.iter().map(|rule| &rule.terms).chain([&otherwise]);
+        if defaults.on_unauthenticated.is_some() && terms().all(|terms| terms.access() != Access::Required) {
+            return Err(ConfigError::new(
+                "on_unauthenticated",
+                "nothing is denied for it; say `access: required`, or give a rule that does",
+            ));
+        }
+        let is_required = || terms().any(|terms| terms.require().is_some());
+        if defaults.on_forbidden.is_some() && !sessions.may_be_forbidden_by_a_server() && !is_required() {
+            return Err(ConfigError::new("on_forbidden", NOTHING_FORBIDDEN));
+        }
+        Ok(Rules::new(rules, otherwise))
+    }
+}
+
+const NOTHING_FORBIDDEN: &str = "nothing is forbidden without a `require`; give one, or leave this out";
+
+impl RawRule {
+    fn check(self, at: &At, defaults: &Said, sessions: Sessions) -> Result<Rule, ConfigError> {
+        let path = match (self.path, self.prefix) {
+            (Some(_), Some(_)) => {
+                return Err(at.wrong("prefix", "stands beside `path`; a rule has one of the two"));
+            }
+            (Some(Text(path)), None) | (None, Some(Text(path))) => Some(path),
+            (None, None) => None,
+        };
+        let said = RawTerms {
+            access: self.access,
+            require: self.require,
+            on_unauthenticated: self.on_unauthenticated,
+            on_forbidden: self.on_forbidden,
+        };
+        let said = said.check(at, sessions)?;
+        let terms = defaults.over(&said, sessions);
+        if said.on_unauthenticated.is_some() && terms.access() != Access::Required {
+            return Err(
+                at.wrong("on_unauthenticated", "nothing is denied for it here; say `access: required`")
+            );
+        }
+        if said.on_forbidden.is_some()
+            && terms.require().is_none()
+            && (terms.access() == Access::Public || !sessions.may_be_forbidden_by_a_server())
+        {
+            return Err(at.wrong("on_forbidden", NOTHING_FORBIDDEN));
+        }
+        let when = Condition {
+            path,
+            methods: self.methods.map(|list| list.0).unwrap_or_default(),
+            hosts: self.hosts.map(|list| list.0).unwrap_or_default(),
+        };
+        Ok(Rule { when, terms })
+    }
+}
+
+/// Where an error is: what stands before the field's name.
+struct At(String);
+
+impl At {
+    fn wrong(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError::new(format!("{}{field}", self.0), problem)
+    }
+}
+
+/// The four fields that stand in a rule and beside the rules alike.
+struct RawTerms {
+    access: Option<Text<Access>>,
+    require: Option<Object<RawRequire>>,
+    on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
+    on_forbidden: Option<Object<RawAnswer>>,
+}
+
+/// The same, checked one by one.
+#[derive(Default)]
+struct Said {
+    access: Option<Access>,
+    require: Option<Requirement>,
+    on_unauthenticated: Option<OnUnauthenticated>,
+    on_forbidden: Option<Answer>,
+}
+
+impl RawTerms {
+    fn check(self, at: &At, sessions: Sessions) -> Result<Said, ConfigError> {
+        let access = self.access.map(|access| access.0);
+        if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {
+            return Err(at.wrong("access", "`require` stands beside it, which only `required` can go with"));
+        }
+        let require = self.require.map(|require| require.0.check(at, sessions)).transpose()?;
+        let on_unauthenticated = self.on_unauthenticated.map(|answer| answer.0.check(at)).transpose()?;
+        let on_forbidden =
+            self.on_forbidden.map(|answer| answer.0.check(at, "on_forbidden", DEFAULT_FORBIDDEN_STATUS));
+        Ok(Said { access, require, on_unauthenticated, on_forbidden: on_forbidden.transpose()? })
+    }
+}
+
+impl Said {
+    /// The terms of a rule that says `said`, and leaves the rest to these. A requirement is left behind only by
+    /// a rule that says another one, or that it is not for the authenticated.
+    fn over(&self, said: &Self, sessions: Sessions) -> Terms {
+        let inherited = match said.access.or(self.access) {
+            Some(Access::Public | Access::Optional) => None,
+            Some(Access::Required) | None => self.require.as_ref(),
+        };
+        let mut terms = match said.require.as_ref().or(inherited) {
+            Some(require) => Terms::requiring(require.clone()),
+            None => Terms::new(said.access.or(self.access).unwrap_or(sessions.default_access())),
+        };
+        terms.on_unauthenticated =
+            said.on_unauthenticated.as_ref().or(self.on_unauthenticated.as_ref()).cloned();
+        terms.on_forbidden = said.on_forbidden.as_ref().or(self.on_forbidden.as_ref()).cloned();
+        terms
+    }
+}
+
+impl RawRequire {
+    fn check(self, at: &At, sessions: Sessions) -> Result<Requirement, ConfigError> {
+        let is_jwt = matches!(sessions, Sessions::Jwt { .. });
+        let refused = |field: &str, problem: &str| Err(at.wrong(field, problem));
+        if sessions == Sessions::ForwardAuth {
+            return refused("require", "cannot be checked with `forward_auth` alone: its server decides");
+        }
+        if self.scopes.is_some() && sessions == Sessions::Resolver {
+            return refused(
+                "require.scopes",
+                "the resolver tells no scopes; leave `authgear.mode` at `auto`",
+            );
+        }
+        if self.verified.is_some() && is_jwt {
+            return refused("require.verified", "only sessions of `authgear` state it");
+        }
+        if self.anonymous.is_some() && is_jwt {
+            return refused("require.anonymous", "only sessions of `authgear` state it");
+        }
+        if self.roles.is_some() && matches!(sessions, Sessions::Jwt { roles: false, .. }) {
+            return refused("require.roles", "no issuer of `jwt` says in `roles` which claim holds them");
+        }
+        let roles = self.roles.map(|list| list.0).unwrap_or_default();
+        if let Some(index) = roles.iter().position(|role| !is_jwt && role.contains(',')) {
+            return Err(
+                at.wrong(&format!("require.roles[{index}]"), "has a comma, which no role of Authgear has")
+            );
+        }
+        Ok(Requirement {
+            roles,
+            scopes: self.scopes.map(|list| list.0).unwrap_or_default(),
+            verified: self.verified.is_some(),
+            not_anonymous: self.anonymous.is_some(),
+            amr: self.amr.map(|list| list.0).unwrap_or_default(),
+            max_auth_age: self.max_auth_age.map(|age| age.0),
+        })
+    }
+}
+
+impl RawOnUnauthenticated {
+    fn check(self, at: &At) -> Result<OnUnauthenticated, ConfigError> {
+        let Self { status, body, content_type, redirect } = self;
+        let Some(redirect) = redirect else {
+            let answer = RawAnswer { status, body, content_type };
+            let answer = answer.check(at, "on_unauthenticated", DEFAULT_UNAUTHENTICATED_STATUS)?;
+            return Ok(OnUnauthenticated::Answer(answer));
+        };
+        if status.is_some() || body.is_some() || content_type.is_some() {
+            return Err(at.wrong(
+                "on_unauthenticated.redirect",
+                "stands alone; what is no navigation gets the filter's own 401",
+            ));
+        }
+        Ok(OnUnauthenticated::Redirect(redirect.0))
+    }
+}
+
+impl RawAnswer {
+    fn check(self, at: &At, field: &str, default_status: u16) -> Result<Answer, ConfigError> {
+        let status = self.status.map_or(default_status, |status| status.0);
+        let body = match (self.body, self.content_type) {
+            (Some(text), Some(kind)) => Some(Body { text: text.0, content_type: kind.0 }),
+            (Some(text), None) => Some(Body { text: text.0, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
+            (None, Some(_)) => {
+                return Err(at.wrong(&format!("{field}.content_type"), "is that of a `body`; give one"));
+            }
+            (None, None) => None,
+        };
+        Ok(Answer { status, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const EVERYTHING: Sessions = Sessions::Authgear;
+
+    fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
+        match serde_path_to_error::deserialize::<_, Object<RawRules>>(value) {
+            Ok(raw) => raw.0.check(sessions),
+            Err(error) => Err(ConfigError::new(error.path().to_string(), error.into_inner().to_string())),
+        }
+    }
+
+    fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {
+        rules.decide(method.as_bytes(), host.as_bytes(), path.as_bytes()).access()
+    }
+
+    #[test]
+    fn without_a_word_authgears_requests_may_be_anyones_and_others_not() {
+        for (sessions, expected) in [
+            (Sessions::Resolver, Access::Optional),
+            (Sessions::Authgear, Access::Optional),
+            (Sessions::ForwardAuth, Access::Required),
+            (Sessions::Jwt { roles: false, forward_auth: false }, Access::Required),
+        ] {
+            let rules = parse(json!({"rules": [{"prefix": "/a"}]}), sessions).unwrap();
+            for path in ["/a", "/b"] {
+                assert_eq!(access(&rules, "GET", "h", path), expected, "{sessions:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let rules = parse(
+            json!({
+                "rules": [
+                    {"path": "/health", "methods": ["GET"], "access": "public"},
+                    {"prefix": "/admin/", "hosts": ["*.example.com", "[::1]"], "require": {
+                        "roles": ["admin"], "scopes": ["openid"], "verified": true, "anonymous": false,
+                        "amr": ["otp"], "max_auth_age": "10m",
+                    }, "on_forbidden": {"status": 404.0, "body": "<p>", "content_type": "text/html"}},
+                    {"prefix": "/page", "access": "required", "on_unauthenticated": {"redirect": "/login?to={url}"}},
+                ],
+                "access": "required",
+                "on_unauthenticated": {"status": 403, "body": "no"},
+            }),
+            EVERYTHING,
+        )
+        .unwrap();
+        assert_eq!(access(&rules, "HEAD", "a.example.com", "/health"), Access::Public);
+        let demand = rules.decide(b"GET", b"a.example.com", b"/admin");
+        let requirement = Requirement {
+            roles: vec!["admin".to_owned()],
+            scopes: vec!["openid".to_owned()],
+            verified: true,
+            not_anonymous: true,
+            amr: vec!["otp".to_owned()],
+            max_auth_age: Some(Duration::from_secs(600)),
+        };
+        assert_eq!(demand.access(), Access::Required);
+        assert_eq!(demand.requirements().collect::<Vec<_>>(), [&requirement]);
+        let body =
+            |text: &str, kind: &str| Some(Body { text: text.to_owned(), content_type: kind.to_owned() });
+        assert_eq!(demand.on_forbidden(), Some(&Answer { status: 404, body: body("<p>", "text/html") }));
+        let otherwise = Answer { status: 403, body: body("no", DEFAULT_CONTENT_TYPE) };
+        assert_eq!(demand.on_unauthenticated(), Some(&OnUnauthenticated::Answer(otherwise)));
+        let redirect = Redirect::parse("/login?to={url}").unwrap();
+        let page = rules.decide(b"GET", b"a", b"/page");
+        assert_eq!(page.on_unauthenticated(), Some(&OnUnauthenticated::Redirect(redirect)));
+        assert_eq!(page.on_forbidden(), None);
+    }
+
+    #[test]
+    fn a_rule_that_does_not_say_takes_what_stands_beside_the_rules() {
+        let rules = parse(
+            json!({
+                "rules": [
+                    {"prefix": "/public", "access": "public"},
+                    {"prefix": "/silent"},
+                    {"prefix": "/required", "access": "required"},
+                    {"prefix": "/other", "require": {"roles": ["other"]}},
+                    {"prefix": "/session", "require": {}},
+                ],
+                "require": {"roles": ["staff"]},
+            }),
+            EVERYTHING,
+        )
+        .unwrap();
+        let roles = |path: &str| -> Vec<String> {
+            let demand = rules.decide(b"GET", b"h", path.as_bytes());
+            demand.requirements().flat_map(|require| require.roles.clone()).collect()
+        };
+        assert_eq!(access(&rules, "GET", "h", "/public"), Access::Public);
+        for path in ["/silent", "/required", "/other", "/session", "/"] {
+            assert_eq!(access(&rules, "GET", "h", path), Access::Required, "{path}");
+        }
+        assert_eq!(roles("/public"), [""; 0]);
+        assert_eq!(
+            (roles("/silent"), roles("/required"), roles("/")),
+            (vec!["staff".to_owned()], vec!["staff".to_owned()], vec!["staff".to_owned()])
+        );
+        assert_eq!(roles("/other"), ["other"]);
+        assert_eq!(roles("/session"), [""; 0]);
+    }
+
+    /// `value` at `path`, in a configuration that is right but for it.
+    fn with(path: &str, value: Value) -> Value {
+        let mut config = json!({"rules": [{"prefix": "/a", "access": "required"}, {"hosts": ["a.example"]}]});
+        let mut at = &mut config;
+        for name in path.split(['.', '[']) {
+            at = match name.strip_suffix(']').map(|index| index.parse::<usize>().unwrap()) {
+                Some(index) => {
+                    if at.is_null() {
+                        *at = json!([null]);
+                    }
+                    &mut at[index]
+                }
+                None => &mut at[name],
+            };
+        }
+        *at = value;
+        config
+    }
+
+    #[test]
+    fn each_error_names_the_field_and_says_what_would_be_right() {
+        #[rustfmt::skip]
+        let cases = [
+            ("rules", Value::Null, "sequence"),
+            ("rules", json!({}), "sequence"),
+            ("rules[0]", Value::Null, "an object"),
+            ("rules[0]", json!(["/a"]), "an object"),
+            ("rules[0].acess", json!("public"), "unknown field"),
+            ("rules[0].access", json!("open"), "`optional`"),
+            ("rules[0].access", json!({"public": null}), "`optional`"),
+            ("rules[0].access", Value::Null, "`optional`"),
+            ("access", json!(true), "`optional`"),
+            ("rules[1].path", json!("a"), "slash"),
+            ("rules[1].path", json!("/a?b"), "query"),
+            ("rules[1].path", json!("/a#b"), "fragment"),
+            ("rules[1].path", Value::Null, "a path"),
+            ("rules[1].path", json!(["/a"]), "a path"),
+            ("rules[0].prefix", json!("/a/*"), "wildcards"),
+            ("rules[0].prefix", json!("/a//b"), "slashes"),
+            ("rules[0].methods", json!([]), "empty list"),
+            ("rules[0].methods", json!("GET"), "sequence"),
+            ("rules[0].methods[0]", json!("get"), "GET"),
+            ("rules[0].methods[0]", json!(1), "\"GET\""),
+            ("rules[1].hosts", json!([]), "empty list"),
+            ("rules[1].hosts[0]", json!("a.example:80"), "port"),
+            ("rules[1].hosts[0]", json!("*"), "every host"),
+            ("rules[0].require", json!([]), "an object"),
+            ("rules[0].require", Value::Null, "an object"),
+            ("rules[0].require.role", json!("a"), "unknown field"),
+            ("rules[0].require.roles", json!("a"), "sequence"),
+            ("rules[0].require.roles", json!([]), "empty list"),
+            ("rules[0].require.roles[0]", json!(""), "not empty"),
+            ("rules[0].require.roles[0]", json!("a,b"), "comma"),
+            ("rules[0].require.scopes[0]", json!("a b"), "one scope"),
+            ("rules[0].require.amr[0]", json!("pwd otp"), "otp"),
+            ("rules[0].require.verified", json!(false), "`true`"),
+            ("rules[0].require.anonymous", json!(true), "`false`"),
+            ("rules[0].require.verified", json!("true"), "boolean"),
+            ("rules[0].require.max_auth_age", json!(600), "\"10m\""),
+            ("rules[0].require.max_auth_age", json!("600"), "\"10m\""),
+            ("rules[0].require.max_auth_age", json!("0s"), "1s"),
+            ("rules[0].require.max_auth_age", json!("9000h"), "8760h"),
+            ("rules[0].on_unauthenticated", json!("x"), "an object"),
+            ("rules[0].on_unauthenticated.status", json!(302), "400 to 599"),
+            ("rules[0].on_unauthenticated.body", json!(""), "never empty"),
+            ("rules[0].on_unauthenticated.content_type", json!("text/html"), "`body`"),
+            ("rules[0].on_unauthenticated.content_type", json!("html"), "media type"),
+            ("rules[0].on_unauthenticated.content_type", json!("text/html\r\nx: y"), "media type"),
+            ("rules[0].on_unauthenticated.redirect", json!("login"), "neither"),
+            ("rules[0].on_unauthenticated.redirect", json!("/login?to={uri}"), "{url}"),
+            ("rules[0].on_unauthenticated.redirect", json!("//a/{url}"), "https://"),
+            ("rules[0].on_unauthenticated.location", json!("/"), "unknown field"),
+            ("rules[0].on_forbidden.status", json!(600), "400 to 599"),
+            ("rules[0].on_forbidden.redirect", json!("/"), "unknown field"),
+            ("on_forbidden", json!({}), "`require`"),
+            ("rules[0].on_forbidden", json!({}), "`require`"),
+            ("rules[1].on_unauthenticated", json!({}), "`access: required`"),
+        ];
+        for (path, value, expected) in cases {
+            let error = parse(with(path, value.clone()), EVERYTHING)
+                .err()
+                .unwrap_or_else(|| panic!("{path} {value}"));
+            assert_eq!(error.path, path, "{value}: {error}");
+            assert!(error.problem.contains(expected), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_something_else_is_refused() {
+        #[rustfmt::skip]
+        let cases = [
+            (json!({"rules": [{"path": "/a", "prefix": "/b"}]}), "rules[0].prefix"),
+            (json!({"rules": [{"access": "public", "require": {}}]}), "rules[0].access"),
+            (json!({"rules": [{"access": "optional", "require": {"verified": true}}]}), "rules[0].access"),
+            (json!({"access": "optional", "require": {}}), "access"),
+            (json!({"on_unauthenticated": {"redirect": "/login"}}), "on_unauthenticated"),
+            (json!({"access": "required", "on_unauthenticated": {"redirect": "/login", "status": 401}}), "on_unauthenticated.redirect"),
+        ];
+        for (value, path) in cases {
+            assert_eq!(parse(value.clone(), EVERYTHING).unwrap_err().path, path, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_the_configured_sessions_cannot_state_is_refused() {
+        let jwt = |roles, forward_auth| Sessions::Jwt { roles, forward_auth };
+        #[rustfmt::skip]
+        let cases = [
+            (Sessions::ForwardAuth, json!({}), Some("require")),
+            (Sessions::ForwardAuth, json!({"roles": ["a"]}), Some("require")),
+            (Sessions::Resolver, json!({"scopes": ["a"]}), Some("require.scopes")),
+            (Sessions::Resolver, json!({"roles": ["a"], "verified": true, "amr": ["otp"], "max_auth_age": "1h"}), None),
+            (Sessions::Authgear, json!({"scopes": ["a"], "anonymous": false}), None),
+            (jwt(true, true), json!({"verified": true}), Some("require.verified")),
+            (jwt(true, true), json!({"anonymous": false}), Some("require.anonymous")),
+            (jwt(false, true), json!({"roles": ["a"]}), Some("require.roles")),
+            (jwt(true, true), json!({"roles": ["cn=a,ou=b"], "scopes": ["a"]}), None),
+        ];
+        for (sessions, require, expected) in cases {
+            for in_rule in [true, false] {
+                let value = if in_rule {
+                    json!({"rules": [{"require": require}]})
+                } else {
+                    json!({"require": require})
+                };
+                let found = parse(value, sessions).err().map(|error| error.path);
+                let at = if in_rule { "rules[0]." } else { "" };
+                assert_eq!(found, expected.map(|field| format!("{at}{field}")), "{sessions:?} {require}");
+            }
+        }
+        let answer = json!({"rules": [{"prefix": "/a", "access": "optional", "on_forbidden": {}}], "on_forbidden": {}});
+        assert!(parse(answer.clone(), Sessions::ForwardAuth).is_ok(), "its server may answer 403");
+        assert!(parse(answer.clone(), jwt(false, true)).is_ok());
+        assert_eq!(parse(answer, jwt(false, false)).unwrap_err().path, "rules[0].on_forbidden");
+    }
+}

@@ -1,0 +1,138 @@
+//! Which requests a rule is for. Where the request is unclear the answer is too: such a rule's demands are
+//! met as well, but it never hides the rules after it.
+
+use super::host::{Host, HostPattern};
+use super::path::PathPattern;
+
+/// Whether a rule is for a request; in the order of certainty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Match {
+    No,
+    /// Some program could think so.
+    Maybe,
+    Yes,
+}
+
+/// One reading of a request. None stands for what cannot be told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) host: Option<Host<'a>>,
+    pub(super) path: Option<&'a [u8]>,
+}
+
+/// What a request must be for a rule to be for it; the default is every request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Condition {
+    /// The path; any where there is none.
+    pub path: Option<PathPattern>,
+    /// One of these methods; any where there is none.
+    pub methods: Vec<Method>,
+    /// One of these hosts; any where there is none.
+    pub hosts: Vec<HostPattern>,
+}
+
+impl Condition {
+    pub(super) fn matches(&self, target: &Target<'_>) -> Match {
+        let path = match (&self.path, target.path) {
+            (None, _) => Match::Yes,
+            (Some(pattern), None) => {
+                if pattern.is_met_by_all() {
+                    Match::Yes
+                } else {
+                    Match::Maybe
+                }
+            }
+            (Some(pattern), Some(path)) => {
+                if pattern.is_met_by(path) {
+                    Match::Yes
+                } else {
+                    Match::No
+                }
+            }
+        };
+        if path == Match::No {
+            return Match::No;
+        }
+        let method = self.methods.iter().map(|method| method.matches(target.method)).max();
+        let host = match target.host {
+            _ if self.hosts.is_empty() => Match::Yes,
+            None => Match::Maybe,
+            Some(host) => {
+                if self.hosts.iter().any(|pattern| pattern.is_met_by(host)) {
+                    Match::Yes
+                } else {
+                    Match::No
+                }
+            }
+        };
+        path.min(method.unwrap_or(Match::Yes)).min(host)
+    }
+}
+
+/// A method, in upper case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method(String);
+
+impl Method {
+    /// Reads a method.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, and what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let problem = |what: String| format!("`{}` {what}", text.escape_debug());
+        if text.is_empty()
+            || !text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+        {
+            return Err(problem("is no method; right would be GET or POST".to_owned()));
+        }
+        let upper = text.to_ascii_uppercase();
+        if upper != text {
+            return Err(problem(format!("is not as methods are sent; right would be {upper}")));
+        }
+        Ok(Self(upper))
+    }
+
+    /// GET includes HEAD, which asks for the same. A method in lower case is another one by RFC 9110
+    /// section 9.1, and the same to some programs.
+    fn matches(&self, method: &[u8]) -> Match {
+        let expected = self.0.as_bytes();
+        if method == expected || (expected == b"GET" && method == b"HEAD") {
+            Match::Yes
+        } else if method.eq_ignore_ascii_case(expected)
+            || (expected == b"GET" && method.eq_ignore_ascii_case(b"HEAD"))
+        {
+            Match::Maybe
+        } else {
+            Match::No
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_itself_and_get_includes_head() {
+        let matches = |rule, method: &str| Method::parse(rule).unwrap().matches(method.as_bytes());
+        assert_eq!(matches("GET", "GET"), Match::Yes);
+        assert_eq!(matches("GET", "HEAD"), Match::Yes);
+        assert_eq!(matches("HEAD", "GET"), Match::No);
+        assert_eq!(matches("GET", "GETS"), Match::No);
+        assert_eq!(matches("GET", "get"), Match::Maybe);
+        assert_eq!(matches("GET", "Head"), Match::Maybe);
+        assert_eq!(matches("M-SEARCH", "M-SEARCH"), Match::Yes);
+    }
+
+    #[test]
+    fn what_could_never_be_a_requests_method_is_refused() {
+        for (text, expected) in
+            [("", "no method"), ("GET POST", "no method"), ("GET,POST", "no method"), ("get", "GET")]
+        {
+            let problem = Method::parse(text).unwrap_err();
+            assert!(problem.contains(expected), "{text}: {problem}");
+        }
+    }
+}

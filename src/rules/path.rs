@@ -1,0 +1,223 @@
+//! The path of a rule: exact, or a prefix of whole segments. Matched against one reading of a request's path
+//! at a time.
+
+use super::readings::unescape;
+
+/// A path that some program would not read as it stands is refused, so what is here is plain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPattern {
+    kind: Kind,
+    /// Decoded. Of a prefix: without the slash at its end, so that `/` is empty.
+    path: Vec<u8>,
+    /// Whether none of its characters needs an escape in a URL.
+    is_literal: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    Prefix,
+}
+
+impl PathPattern {
+    /// A path that must be the same, byte for byte. It may be typed with escapes or without: `/hello%20world`
+    /// is `/hello world`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, and what would be right.
+    pub fn exact(text: &str) -> Result<Self, String> {
+        parse(text).map(|path| Self::new(Kind::Exact, path))
+    }
+
+    /// The first segments of a path: `/a` is met by `/a`, `/a/` and `/a/b`, not by `/ab`. A slash at its end
+    /// makes no difference.
+    ///
+    /// # Errors
+    ///
+    /// As of [`PathPattern::exact`].
+    pub fn prefix(text: &str) -> Result<Self, String> {
+        let mut path = parse(text)?;
+        if path.last() == Some(&b'/') {
+            path.pop();
+        }
+        Ok(Self::new(Kind::Prefix, path))
+    }
+
+    fn new(kind: Kind, path: Vec<u8>) -> Self {
+        Self { kind, is_literal: path.iter().all(|&byte| stands_in_urls(byte)), path }
+    }
+
+    /// Whether a reading of a request's path meets it.
+    #[must_use]
+    pub fn is_met_by(&self, reading: &[u8]) -> bool {
+        let ends_here = |rest: &[u8]| match self.kind {
+            Kind::Exact => rest.is_empty(),
+            Kind::Prefix => matches!(rest, [] | [b'/', ..]),
+        };
+        if !self.is_literal {
+            return self.strip(reading).is_some_and(ends_here);
+        }
+        // The end first: of many rules with a common beginning it tells most apart, without looking at it.
+        let split = reading.split_at_checked(self.path.len());
+        split.is_some_and(|(start, rest)| ends_here(rest) && start == self.path)
+    }
+
+    /// Whether every path meets it.
+    #[must_use]
+    pub const fn is_met_by_all(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// What follows the pattern in `reading`. A character that no URL can hold as it is has two spellings with
+    /// one meaning: itself, where the path was decoded, and its escape.
+    fn strip<'r>(&self, reading: &'r [u8]) -> Option<&'r [u8]> {
+        let mut rest = reading;
+        for &byte in &self.path {
+            rest = match rest {
+                [first, tail @ ..] if *first == byte => tail,
+                [b'%', high, low, tail @ ..]
+                    if !stands_in_urls(byte) && unescape(*high, *low) == Some(byte) =>
+                {
+                    tail
+                }
+                _ => return None,
+            };
+        }
+        Some(rest)
+    }
+}
+
+/// RFC 3986 section 3.3, `pchar` and the slash.
+fn stands_in_urls(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
+}
+
+/// A path's bytes, its escapes decoded.
+fn parse(text: &str) -> Result<Vec<u8>, String> {
+    let problem = |what: String| format!("`{}` {what}", text.escape_debug());
+    if !text.starts_with('/') {
+        return Err(problem("does not begin with a slash, as every path does".to_owned()));
+    }
+    if let Some(odd) = text.chars().find(|c| "?#".contains(*c)) {
+        return Err(problem(format!("has a `{odd}`; rules see the path only, never a query or a fragment")));
+    }
+    if let Some(odd) = text.chars().find(|c| "*{}".contains(*c)) {
+        return Err(problem(format!(
+            "has a `{odd}`, but there are no wildcards; `prefix` matches all below it"
+        )));
+    }
+    let path = decode(text).map_err(problem)?;
+    if path.iter().any(u8::is_ascii_control) || std::str::from_utf8(&path).is_err() {
+        return Err(problem("has a control character, or what is no UTF-8".to_owned()));
+    }
+    if let Some(odd) = path.iter().find(|byte| b"\\;%".contains(byte)) {
+        let odd = char::from(*odd);
+        return Err(problem(format!("has a `{odd}`, which programs read differently; leave it out")));
+    }
+    let mut segments = path.split(|&byte| byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if segment == b"." || segment == b".." {
+            return Err(problem("has a dot segment; write the path that it leads to".to_owned()));
+        }
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err(problem("has two slashes in a row; leave one out".to_owned()));
+        }
+    }
+    Ok(path)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, String> {
+    let mut path = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return Ok(path),
+            [b'%', tail @ ..] => {
+                let byte = tail.first_chunk().and_then(|[high, low]| unescape(*high, *low));
+                match byte {
+                    None => return Err("has a `%` that begins no escape".to_owned()),
+                    Some(odd @ (b'/' | b'.' | b'?' | b'#')) => {
+                        let odd = char::from(odd);
+                        return Err(format!("has an escaped `{odd}`, which programs read differently"));
+                    }
+                    Some(byte) => path.push(byte),
+                }
+                tail.get(2..).unwrap_or_default()
+            }
+            [byte, tail @ ..] => {
+                path.push(*byte);
+                tail
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_matches_whole_segments_and_a_path_only_itself() {
+        let prefix = |text| PathPattern::prefix(text).unwrap();
+        let exact = |text| PathPattern::exact(text).unwrap();
+        #[rustfmt::skip]
+        let cases: &[(PathPattern, &[&str], &[&str])] = &[
+            (prefix("/a"), &["/a", "/a/", "/a/b"], &["/", "/ab", "/A", "/b/a", "/a.", "/%61", ""]),
+            (prefix("/a/"), &["/a", "/a/", "/a/b"], &["/", "/ab"]),
+            (prefix("/a/b"), &["/a/b", "/a/b/c"], &["/a", "/a/", "/a/bc"]),
+            (prefix("/"), &["/", "/a", "//", "/a/b"], &[]),
+            (exact("/"), &["/"], &["//", "/a"]),
+            (exact("/a"), &["/a"], &["/a/", "/a/b", "/ab", "/A"]),
+            (exact("/a/"), &["/a/"], &["/a", "/a/b"]),
+            (prefix("/b c"), &["/b c", "/b%20c/d"], &["/b+c", "/b%2520c", "/b"]),
+            (prefix("/b%20c"), &["/b c/d", "/b%20c"], &["/b%2", "/b%20"]),
+            (exact("/größe"), &["/größe", "/gr%C3%B6%C3%9Fe", "/gr%c3%b6ße"], &["/gr%F6%DFe", "/grosse"]),
+            (exact("/%7Eme"), &["/~me"], &["/%7Eme"]),
+        ];
+        for (pattern, met, not_met) in cases {
+            for reading in *met {
+                assert!(pattern.is_met_by(reading.as_bytes()), "{pattern:?} {reading}");
+            }
+            for reading in *not_met {
+                assert!(!pattern.is_met_by(reading.as_bytes()), "{pattern:?} {reading}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_plain_request_could_meet_is_refused() {
+        for (text, expected) in [
+            ("", "slash"),
+            ("a", "slash"),
+            ("*", "slash"),
+            ("http://a/b", "slash"),
+            ("/a?b", "`?`"),
+            ("/a#b", "`#`"),
+            ("/a/*", "wildcards"),
+            ("/users/{id}", "wildcards"),
+            ("//", "two slashes"),
+            ("/a//b", "two slashes"),
+            ("/a/../b", "dot segment"),
+            ("/a/.", "dot segment"),
+            ("/a/%2e%2e/b", "escaped `.`"),
+            ("/a%2Fb", "escaped `/`"),
+            ("/a%3Fb", "escaped `?`"),
+            ("/a\\b", "`\\`"),
+            ("/a%5cb", "`\\`"),
+            ("/a;v=1", "`;`"),
+            ("/a%3bv", "`;`"),
+            ("/100%", "begins no escape"),
+            ("/100%25", "`%`"),
+            ("/a%u002f", "begins no escape"),
+            ("/a\tb", "control"),
+            ("/a%00", "control"),
+            ("/a%ff", "UTF-8"),
+        ] {
+            for parse in [PathPattern::exact, PathPattern::prefix] {
+                let problem = parse(text).unwrap_err();
+                assert!(problem.contains(expected), "{text:?}: {problem}");
+            }
+        }
+    }
+}

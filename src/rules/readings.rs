@@ -1,0 +1,380 @@
+//! How programs may read a path. They decode, fold and resolve it differently, and in different orders; what a
+//! rule protects must stay protected for whichever of them the backend, or a proxy before it, happens to be.
+//!
+//! From the path as it is, every step that some program takes is taken, again and again, until nothing new
+//! comes of it. That is bounded: a path with more readings than [`MAX_READINGS`], or longer ones than
+//! [`MAX_BYTES`] together, is [`Readings::Unclear`], as one that no two programs need agree upon at all.
+
+/// The most readings of one path that are matched one by one.
+pub const MAX_READINGS: usize = 64;
+
+/// The most bytes that the readings of one path have together. A plain path may be of any length.
+pub const MAX_BYTES: usize = 32 * 1024;
+
+/// What a path may mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readings<'a> {
+    /// The same to every program.
+    Plain(&'a [u8]),
+    /// One of these, the first being the path as it is. Each begins with a slash; no two are the same.
+    Several(Vec<Vec<u8>>),
+    /// Anything.
+    Unclear,
+}
+
+impl<'a> Readings<'a> {
+    /// The readings of a request's path; a query is cut off first. Allocates nothing for a plain path.
+    #[must_use]
+    pub fn of(path: &'a [u8]) -> Self {
+        let path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
+        if path.first() != Some(&b'/') || path.contains(&b' ') || has_stray_percent(path) {
+            return Self::Unclear;
+        }
+        if is_plain(path) { Self::Plain(path) } else { closure(path).map_or(Self::Unclear, Self::Several) }
+    }
+
+    /// Whether any reading is such; an unclear path is.
+    pub fn any(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
+        match self {
+            Self::Plain(path) => is_such(path),
+            Self::Several(readings) => readings.iter().any(|reading| is_such(reading)),
+            Self::Unclear => true,
+        }
+    }
+}
+
+/// Reads an escape's two hexadecimal digits (RFC 3986 section 2.1).
+pub(super) fn unescape(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// Reads a path in one way more; none where that changes nothing.
+type Step = fn(&[u8]) -> Option<Vec<u8>>;
+
+const STEPS: [Step; 10] = [
+    decoded,
+    unreserved_decoded,
+    folded,
+    backslashes_as_slashes,
+    without_parameters,
+    cut_at_query,
+    without_authority,
+    slashes_merged,
+    dots_resolved,
+    without_final_slash,
+];
+
+fn closure(path: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut readings = vec![path.to_vec()];
+    let mut bytes = path.len();
+    for at in 0..MAX_READINGS {
+        let Some(reading) = readings.get(at) else { break };
+        if reading.iter().any(u8::is_ascii_control) || std::str::from_utf8(reading).is_err() {
+            return None;
+        }
+        for step in STEPS {
+            let Some(new) = readings.get(at).and_then(|reading| step(reading)) else { continue };
+            if readings.contains(&new) {
+                continue;
+            }
+            bytes = bytes.saturating_add(new.len());
+            if readings.len() == MAX_READINGS || bytes > MAX_BYTES {
+                return None;
+            }
+            readings.push(new);
+        }
+    }
+    Some(readings)
+}
+
+/// Whether every program reads a path alike.
+fn is_plain(path: &[u8]) -> bool {
+    let mut after_slash = false;
+    for &byte in path {
+        if !byte.is_ascii_graphic() || matches!(byte, b'%' | b'\\' | b';' | b'#') {
+            return false;
+        }
+        if after_slash && matches!(byte, b'/' | b'.') {
+            return false;
+        }
+        after_slash = byte == b'/';
+    }
+    true
+}
+
+/// Whether there is a `%` that begins no escape: some programs drop it, some refuse the path, some read `%u002f`.
+fn has_stray_percent(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'%').skip(1).any(|after| !after.first_chunk().is_some_and(is_escape))
+}
+
+fn is_escape(digits: &[u8; 2]) -> bool {
+    digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Each escape decoded once.
+fn decoded(path: &[u8]) -> Option<Vec<u8>> {
+    decode(path, |_| true)
+}
+
+/// Those escapes decoded that are equivalent to their characters (RFC 3986 section 6.2.2.2): URL parsers take
+/// `%2e%2e` for `..` and still keep `%2f`.
+fn unreserved_decoded(path: &[u8]) -> Option<Vec<u8>> {
+    decode(path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    loop {
+        match rest {
+            [] => break,
+            [b'%', high, low, tail @ ..] if unescape(*high, *low).is_some_and(wanted) => {
+                out.extend(unescape(*high, *low));
+                rest = tail;
+            }
+            [byte, tail @ ..] => {
+                out.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    (out.len() != path.len()).then_some(out)
+}
+
+/// Characters that Unicode's compatibility forms (NFKC, and best-fit tables) turn into ASCII.
+fn folded(path: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(path).ok().filter(|text| !text.is_ascii())?;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{ff01}'..='\u{ff5e}' => {
+                out.extend(u32::from(c).checked_sub(0xfee0).and_then(char::from_u32));
+            }
+            '\u{2024}' | '\u{fe52}' => out.push('.'),
+            '\u{2025}' => out.push_str(".."),
+            '\u{2026}' => out.push_str("..."),
+            '\u{2044}' | '\u{2215}' => out.push('/'),
+            '\u{fe68}' | '\u{2216}' => out.push('\\'),
+            '\u{fe54}' | '\u{37e}' => out.push(';'),
+            '\u{fe56}' => out.push('?'),
+            '\u{fe5f}' => out.push('#'),
+            '\u{fe6a}' => out.push('%'),
+            _ => out.push(c),
+        }
+    }
+    (out != text).then(|| out.into_bytes())
+}
+
+fn backslashes_as_slashes(path: &[u8]) -> Option<Vec<u8>> {
+    path.contains(&b'\\').then(|| path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect())
+}
+
+/// `/a;x=y/b;z` is `/a/b` to Java's servlets.
+fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
+    let name = |segment: &'_ [u8]| segment.iter().position(|&byte| byte == b';');
+    path.contains(&b';').then(|| {
+        let segments = path.split(|&byte| byte == b'/');
+        segments
+            .map(|segment| segment.get(..name(segment).unwrap_or(segment.len())).unwrap_or_default())
+            .collect::<Vec<_>>()
+            .join(&b'/')
+    })
+}
+
+/// A path that was decoded before it was taken apart ends at what had been an escaped `?` or `#`.
+fn cut_at_query(path: &[u8]) -> Option<Vec<u8>> {
+    let end = path.iter().position(|byte| b"?#".contains(byte))?;
+    path.get(..end).map(<[u8]>::to_vec)
+}
+
+/// `//host/path` is a URL without a scheme (RFC 3986 section 4.2), whose path is `/path`; URL parsers after
+/// WHATWG's standard take as many slashes as there are for two.
+fn without_authority(path: &[u8]) -> Option<Vec<u8>> {
+    let mut authority = path.strip_prefix(b"//")?;
+    while let Some(rest) = authority.strip_prefix(b"/") {
+        authority = rest;
+    }
+    let end = authority.iter().position(|&byte| byte == b'/');
+    Some(end.and_then(|end| authority.get(end..)).unwrap_or(b"/").to_vec())
+}
+
+fn slashes_merged(path: &[u8]) -> Option<Vec<u8>> {
+    let mut out = path.to_vec();
+    out.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
+    (out.len() != path.len()).then_some(out)
+}
+
+/// `.` and `..` resolved (RFC 3986 section 5.2.4); above the root there is nothing.
+fn dots_resolved(path: &[u8]) -> Option<Vec<u8>> {
+    let mut segments = path.strip_prefix(b"/")?.split(|&byte| byte == b'/').peekable();
+    let mut out = Vec::with_capacity(path.len());
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        if segment == b".." {
+            out.truncate(out.iter().rposition(|&byte| byte == b'/').unwrap_or(0));
+        }
+        if segment != b"." && segment != b".." {
+            out.push(b'/');
+            out.extend_from_slice(segment);
+        } else if is_last {
+            out.push(b'/');
+        }
+    }
+    (out != path).then_some(out)
+}
+
+/// What resolved a path often also drops the slash at its end, as Go's `path.Clean` and Node's `normalize`.
+fn without_final_slash(path: &[u8]) -> Option<Vec<u8>> {
+    let mut out = path;
+    while let Some(shorter) = out.strip_suffix(b"/").filter(|shorter| !shorter.is_empty()) {
+        out = shorter;
+    }
+    (out.len() != path.len()).then(|| out.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(path: &str) -> Vec<String> {
+        match Readings::of(path.as_bytes()) {
+            Readings::Plain(path) => vec![String::from_utf8(path.to_vec()).unwrap()],
+            Readings::Several(all) => all.into_iter().map(|one| String::from_utf8(one).unwrap()).collect(),
+            Readings::Unclear => vec!["?".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_plain_path_has_one_reading_and_nothing_is_allocated_for_it() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a.b/c..d/e.",
+            "/users/@me:activate,now/!$&'()*+=~_-",
+            "/a?b=//../%2f;\\#",
+            "/{}|^`\"<>[]",
+        ] {
+            let plain = path.split('?').next().unwrap();
+            assert_eq!(Readings::of(path.as_bytes()), Readings::Plain(plain.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_any_program_could_make_of_a_path_is_among_its_readings() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &[&str])] = &[
+            ("/a/.well-known", &["/a/.well-known"]),
+            ("/hello%20world", &["/hello%20world", "/hello world"]),
+            ("/M%C3%BCnchen", &["/M%C3%BCnchen", "/München"]),
+            ("/wiki/What%3F", &["/wiki/What%3F", "/wiki/What?", "/wiki/What"]),
+            ("/100%25", &["/100%25", "/100%"]),
+            ("/a%2fb", &["/a%2fb", "/a/b"]),
+            ("/a%252fb", &["/a%252fb", "/a%2fb", "/a/b"]),
+            ("/a%25252fb", &["/a%25252fb", "/a%252fb", "/a%2fb", "/a/b"]),
+            ("/%61dmin", &["/%61dmin", "/admin"]),
+            ("/a\\b", &["/a\\b", "/a/b"]),
+            ("/a;v=1/b", &["/a;v=1/b", "/a/b"]),
+            ("/a//b", &["/a//b", "/a/b"]),
+            ("//a/b", &["//a/b", "/b", "/a/b"]),
+            ("///a/b", &["///a/b", "/b", "/a/b"]),
+            ("/\\a/b", &["/\\a/b", "//a/b", "/b", "/a/b"]),
+            ("//a", &["//a", "/", "/a"]),
+            ("/a/./b", &["/a/./b", "/a/b"]),
+            ("/a/../b", &["/a/../b", "/b"]),
+            ("/../../b", &["/../../b", "/b"]),
+            ("/a/b/..", &["/a/b/..", "/a/", "/a"]),
+            ("/a/.", &["/a/.", "/a/", "/a"]),
+            ("/a//../b", &["/a//../b", "/a/../b", "/a/b", "/b"]),
+            ("/a/..;/b", &["/a/..;/b", "/a/../b", "/b"]),
+            ("/a/%2e%2e/b", &["/a/%2e%2e/b", "/a/../b", "/b"]),
+            // Decoded but for the slash, then resolved: only a URL parser does that.
+            ("/p/x%2fy/%2e%2e/b", &["/p/x%2fy/%2e%2e/b", "/p/x/y/../b", "/p/x%2fy/../b", "/p/x/b", "/p/b"]),
+            ("/a#b", &["/a#b", "/a"]),
+            ("/a%23b", &["/a%23b", "/a#b", "/a"]),
+            ("/ａｄｍｉｎ", &["/ａｄｍｉｎ", "/admin"]),
+            ("/a／․․／b", &["/a／․․／b", "/a/../b", "/b"]),
+            ("/a‥/", &["/a‥/", "/a../", "/a‥", "/a.."]),
+        ];
+        for (path, expected) in cases {
+            let mut found = readings(path);
+            assert_eq!(found[0], *path);
+            let mut expected = expected.to_vec();
+            found.sort();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_path_or_that_nothing_decent_sends_is_unclear() {
+        let paths: &[&[u8]] = &[
+            b"",
+            b"?a",
+            b"*",
+            b"a",
+            b"http://a/b",
+            b"\\a",
+            b"/a b",
+            b"/a\tb",
+            b"/a\0",
+            b"/a%00.html",
+            b"/a%0d%0ab",
+            b"/a%2500",
+            b"/%",
+            b"/%2",
+            b"/adm%in",
+            b"/a%u002fb",
+            b"/a%zz",
+            b"/\xff",
+            b"/%ff",
+            b"/caf\xe9",
+            b"/a\xc0\xafb",
+            b"/a%c0%afb",
+            b"/a%e0%80%afb",
+            b"/%25c0%25ae",
+        ];
+        for path in paths {
+            assert_eq!(Readings::of(path), Readings::Unclear, "{}", path.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_work_for_one_path_is_bounded_however_long_or_odd_it_is() {
+        let unit = [
+            "/",
+            "//",
+            "%25",
+            "%2f",
+            "%252f",
+            "/..",
+            "/.",
+            "/%2e%2e",
+            ";a/",
+            "\\",
+            "%5c",
+            "%61",
+            "ａ",
+            "%ef%bd%81",
+            "/%3b",
+            "%3f",
+            "a",
+        ];
+        for first in unit {
+            for second in unit {
+                for length in [0, 1, 7, 100, 8 * 1024] {
+                    let path = format!("/{}", [first, second].concat().repeat(length));
+                    let Readings::Several(all) = Readings::of(path.as_bytes()) else { continue };
+                    let bytes: usize = all.iter().map(Vec::len).sum();
+                    assert!(all.len() <= MAX_READINGS && bytes <= MAX_BYTES, "{first}{second} {length}");
+                }
+            }
+        }
+        let escapes = format!("/{}", "%25".repeat(2_700));
+        let Readings::Several(all) = Readings::of(escapes.as_bytes()) else { panic!("unclear") };
+        assert_eq!(all.len(), 2, "8 KiB of escapes: as it is, and decoded");
+        let nested = format!("/%{}", "25".repeat(4_000));
+        assert_eq!(Readings::of(nested.as_bytes()), Readings::Unclear);
+    }
+}

@@ -1,0 +1,218 @@
+//! What a rule's `require` asks of a session, and whether one meets it.
+
+use std::time::Duration;
+
+use crate::request::UnixTime;
+
+/// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
+/// further ahead it is no time at all.
+pub const LEEWAY: Duration = Duration::from_secs(30);
+
+/// What a session must be to meet a rule; the default asks for nothing beyond a valid session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Requirement {
+    /// It has one of these roles; empty asks for none.
+    pub roles: Vec<String>,
+    /// It has all of these scopes.
+    pub scopes: Vec<String>,
+    /// The user is verified.
+    pub verified: bool,
+    /// The user is not anonymous.
+    pub not_anonymous: bool,
+    /// All of these methods were used to authenticate (RFC 8176).
+    pub amr: Vec<String>,
+    /// The user authenticated no longer ago than this.
+    pub max_auth_age: Option<Duration>,
+}
+
+/// What a session states about itself. The default states nothing, and a token of a machine states its
+/// scopes alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts<'a> {
+    /// Whether the user is verified, if that is known.
+    pub verified: Option<bool>,
+    /// Whether the user is anonymous, if that is known.
+    pub anonymous: Option<bool>,
+    /// The user's roles, one by one.
+    pub roles: Vec<&'a [u8]>,
+    /// The scopes that were granted, one by one.
+    pub scopes: Vec<&'a [u8]>,
+    /// How the user authenticated, one by one.
+    pub amr: Vec<&'a [u8]>,
+    /// When the user authenticated, if that is known.
+    pub authenticated_at: Option<UnixTime>,
+}
+
+/// The first thing of a [`Requirement`] that a session does not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmet {
+    /// None of the roles.
+    Roles,
+    /// Not all of the scopes.
+    Scopes,
+    /// Not verified, or it does not say.
+    Verified,
+    /// Anonymous, or it does not say.
+    Anonymous,
+    /// Not authenticated by all of the methods.
+    Amr,
+    /// Authenticated too long ago, in the future, or it does not say when.
+    AuthAge,
+}
+
+impl Requirement {
+    /// Checks a valid session. What it does not state is not met; texts are compared byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not met.
+    pub fn check(&self, facts: &Facts<'_>, now: UnixTime) -> Result<(), Unmet> {
+        let has = |held: &[&[u8]], wanted: &String| held.contains(&wanted.as_bytes());
+        let is_recent = |at: UnixTime, limit| at <= now.after(LEEWAY) && now.since(at) <= limit;
+        let is_met = |met: bool, unmet| if met { Ok(()) } else { Err(unmet) };
+        is_met(!self.verified || facts.verified == Some(true), Unmet::Verified)?;
+        is_met(!self.not_anonymous || facts.anonymous == Some(false), Unmet::Anonymous)?;
+        is_met(self.roles.is_empty() || self.roles.iter().any(|role| has(&facts.roles, role)), Unmet::Roles)?;
+        is_met(self.scopes.iter().all(|scope| has(&facts.scopes, scope)), Unmet::Scopes)?;
+        is_met(self.amr.iter().all(|method| has(&facts.amr, method)), Unmet::Amr)?;
+        is_met(
+            self.max_auth_age
+                .is_none_or(|limit| facts.authenticated_at.is_some_and(|at| is_recent(at, limit))),
+            Unmet::AuthAge,
+        )
+    }
+}
+
+impl Unmet {
+    /// What the client is told.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Roles => "the user lacks a role",
+            Self::Scopes => "the token lacks a scope",
+            Self::Verified => "the user is not verified",
+            Self::Anonymous => "the user is anonymous",
+            Self::Amr => "the user authenticated in a way that does not suffice",
+            Self::AuthAge => "the user authenticated too long ago",
+        }
+    }
+
+    /// Whether `WWW-Authenticate` says `insufficient_scope` (RFC 6750 section 3.1).
+    #[must_use]
+    pub const fn is_insufficient_scope(self) -> bool {
+        match self {
+            Self::Roles | Self::Scopes => true,
+            Self::Verified | Self::Anonymous | Self::Amr | Self::AuthAge => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+    fn requirement(change: impl FnOnce(&mut Requirement)) -> Requirement {
+        let mut requirement = Requirement::default();
+        change(&mut requirement);
+        requirement
+    }
+
+    fn list(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    /// Every single requirement, with what is said where it is not met.
+    fn each() -> [(Requirement, Unmet); 6] {
+        [
+            (requirement(|r| r.roles = list(&["admin", "staff"])), Unmet::Roles),
+            (requirement(|r| r.scopes = list(&["read", "write"])), Unmet::Scopes),
+            (requirement(|r| r.verified = true), Unmet::Verified),
+            (requirement(|r| r.not_anonymous = true), Unmet::Anonymous),
+            (requirement(|r| r.amr = list(&["pwd", "otp"])), Unmet::Amr),
+            (requirement(|r| r.max_auth_age = Some(Duration::from_secs(600))), Unmet::AuthAge),
+        ]
+    }
+
+    fn everything() -> Facts<'static> {
+        Facts {
+            verified: Some(true),
+            anonymous: Some(false),
+            roles: vec![b"other", b"staff"],
+            scopes: vec![b"write", b"more", b"read"],
+            amr: vec![b"otp", b"pwd"],
+            authenticated_at: Some(NOW),
+        }
+    }
+
+    #[test]
+    fn what_a_session_does_not_state_is_not_met() {
+        for (requirement, unmet) in each() {
+            assert_eq!(requirement.check(&Facts::default(), NOW), Err(unmet));
+            assert_eq!(requirement.check(&everything(), NOW), Ok(()));
+        }
+        assert_eq!(Requirement::default().check(&Facts::default(), NOW), Ok(()));
+    }
+
+    #[test]
+    fn a_session_that_lacks_one_thing_of_many_does_not_meet_them() {
+        let all = Requirement {
+            roles: list(&["staff"]),
+            scopes: list(&["read"]),
+            verified: true,
+            not_anonymous: true,
+            amr: list(&["pwd"]),
+            max_auth_age: Some(Duration::from_secs(1)),
+        };
+        assert_eq!(all.check(&everything(), NOW), Ok(()));
+        let cases: [(fn(&mut Facts<'static>), Unmet); 7] = [
+            (|facts| facts.verified = Some(false), Unmet::Verified),
+            (|facts| facts.anonymous = Some(true), Unmet::Anonymous),
+            (|facts| facts.roles.clear(), Unmet::Roles),
+            (|facts| facts.roles = vec![b"Staff", b"staff ", b"staff,admin", b"staf", b""], Unmet::Roles),
+            (|facts| facts.scopes = vec![b"read write"], Unmet::Scopes),
+            (|facts| facts.amr = vec![b"pwd otp"], Unmet::Amr),
+            (|facts| facts.authenticated_at = None, Unmet::AuthAge),
+        ];
+        for (change, unmet) in cases {
+            let mut facts = everything();
+            change(&mut facts);
+            assert_eq!(all.check(&facts, NOW), Err(unmet), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn of_roles_one_suffices_and_of_scopes_and_methods_all_are_needed() {
+        let [(roles, _), (scopes, _), _, _, (amr, _), _] = each();
+        let facts = Facts { roles: vec![b"admin"], scopes: vec![b"read"], amr: vec![b"otp"], ..everything() };
+        assert_eq!(roles.check(&facts, NOW), Ok(()));
+        assert_eq!(scopes.check(&facts, NOW), Err(Unmet::Scopes));
+        assert_eq!(amr.check(&facts, NOW), Err(Unmet::Amr));
+    }
+
+    #[test]
+    fn the_age_counts_from_when_the_user_authenticated() {
+        let ten_minutes = requirement(|r| r.max_auth_age = Some(Duration::from_secs(600)));
+        for (at, met) in [
+            (NOW.as_secs() - 600, true),
+            (NOW.as_secs() - 601, false),
+            (NOW.as_secs() + 30, true),
+            (NOW.as_secs() + 31, false),
+            (0, false),
+            (u64::MAX, false),
+        ] {
+            let facts = Facts { authenticated_at: Some(UnixTime::from_secs(at)), ..Facts::default() };
+            assert_eq!(ten_minutes.check(&facts, NOW).is_ok(), met, "{at}");
+        }
+    }
+
+    #[test]
+    fn only_scopes_and_roles_are_told_as_an_insufficient_scope() {
+        for (_, unmet) in each() {
+            let expected = matches!(unmet, Unmet::Roles | Unmet::Scopes);
+            assert_eq!(unmet.is_insufficient_scope(), expected);
+            assert!(!unmet.message().is_empty());
+        }
+    }
+}
