@@ -43,13 +43,19 @@ impl Denial<'_> {
                 None,
             ),
         };
-        let body = serde_json::json!({"error": error, "message": message}).to_string();
+        let body = body(error, &message);
         let fields = [("content-type", "application/json"), ("cache-control", "no-store")]
             .into_iter()
             .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
             .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-        Reply { status, fields: fields.collect(), body: body.into_bytes() }
+        Reply { status, fields: fields.collect(), body }
     }
+}
+
+/// The body of a denial: JSON, never empty.
+#[must_use]
+pub fn body(error: &str, message: &str) -> Vec<u8> {
+    serde_json::json!({"error": error, "message": message}).to_string().into_bytes()
 }
 
 #[cfg(test)]
@@ -69,6 +75,8 @@ mod tests {
         let bad = bad.map(|bad| (Denial::BadRequest(bad), 400, "bad_request", None));
         let others = [
             (Denial::BadRequest(BadHead::TooManyHeaders), 431, "too_large", None),
+            (Denial::BadRequest(BadHead::TooLarge), 431, "too_large", None),
+            (Denial::BadRequest(BadHead::ControlByte), 400, "bad_request", None),
             (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
             (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
             (Denial::Unavailable(502), 502, "unavailable", None),

@@ -8,8 +8,11 @@ pub mod config;
 pub mod credential;
 pub mod denial;
 pub mod engine;
+pub mod fault;
 #[cfg(target_arch = "wasm32")]
 mod filter;
+pub mod forwarded;
+pub mod header;
 pub mod host;
 pub mod identity;
 pub mod jwks;

@@ -205,7 +205,7 @@ impl Config {
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         let document = document::read(bytes).map_err(|problem| ConfigError::new("", problem))?;
-        RawConfig::read(document)?.check()
+        raw::read::<RawConfig>(document)?.check()
     }
 }
 

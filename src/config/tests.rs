@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::header::Pattern;
 use crate::jwt::{Algorithm, MediaType};
 
 fn parse(value: &Value) -> Result<Config, ConfigError> {
@@ -128,7 +129,10 @@ fn every_field_of_an_issuer_is_read() {
     );
     assert_eq!(two.policy.types, [MediaType::new("at+jwt")]);
     assert!(matches!(two.keys, Keys::Inline(_)));
-    assert_eq!(config.managed, Managed::Named(vec![b"x-user".to_vec(), b"x-city".to_vec()]));
+    assert_eq!(
+        config.managed,
+        Managed::Named(vec![Pattern::Name("x-user".into()), Pattern::Name("x-city".into())])
+    );
     assert_eq!(config.access, Access::Required);
     assert!(config.resolver.is_none());
 }

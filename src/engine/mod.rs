@@ -11,12 +11,13 @@ use self::token::{Accepted, Judgement, Lack};
 use crate::config::{Access, Config, OnErrorAction, Resolver};
 use crate::credential::{Authorization, Cookies, Credentials, Secret};
 use crate::denial::Denial;
+use crate::fault::Fault;
 use crate::identity::{self, Managed};
 use crate::jwks::{FetchTicket, Need};
 use crate::jwt::{self, Backend};
 use crate::metric::Metric;
 use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime};
-use crate::resolver::{self, Answer, Fault, Session};
+use crate::resolver::{self, Answer, Session};
 
 pub use self::errand::Errand;
 pub use self::state::{Effects, State};
