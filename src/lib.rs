@@ -12,6 +12,7 @@ pub mod fault;
 #[cfg(target_arch = "wasm32")]
 mod filter;
 pub mod forwarded;
+pub mod grpc;
 pub mod header;
 pub mod host;
 pub mod identity;
