@@ -11,6 +11,7 @@ pub mod engine;
 pub mod fault;
 #[cfg(target_arch = "wasm32")]
 mod filter;
+pub mod forward_auth;
 pub mod forwarded;
 pub mod grpc;
 pub mod header;

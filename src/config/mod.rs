@@ -2,6 +2,8 @@
 //! be wrong; nothing else checks it again.
 
 pub mod document;
+#[cfg_attr(not(test), expect(dead_code, reason = "read once the engine asks a forward-auth server"))]
+pub mod forward_auth;
 mod jwt;
 mod raw;
 mod typed;
@@ -10,6 +12,7 @@ pub mod url;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::forward_auth::ForwardAuth;
 use self::raw::RawConfig;
 use self::url::Url;
 use crate::credential::CookieNames;
