@@ -135,11 +135,7 @@ impl<'a> Cookies<'a> {
     #[must_use]
     pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
         let mut found = [None; 3];
-        for pair in pairs(head) {
-            let Some((name, value)) = split_once(pair, b'=') else {
-                continue;
-            };
-            let (name, value) = (name.trim_ascii(), value.trim_ascii());
+        for (name, value) in all_cookies(head) {
             for (known, slot) in names.0.iter().zip(&mut found) {
                 if name == known.as_slice() && slot.is_none() && is_cookie_value(value) {
                     *slot = Some((name, Secret(value)));
@@ -159,6 +155,14 @@ impl<'a> Cookies<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Secret<'a>)> {
         self.found.into_iter().flatten()
     }
+}
+
+/// Name and value of each cookie in all `Cookie` headers of a request, whatever bytes they are.
+pub fn all_cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';')).filter_map(|pair| {
+        let (name, value) = split_once(pair, b'=')?;
+        Some((name.trim_ascii(), value.trim_ascii()))
+    })
 }
 
 /// Go's `validCookieValueByte`, around which one pair of quotes may stand.

@@ -32,7 +32,7 @@ impl Denial<'_> {
     #[must_use]
     pub fn reply_as(self, answer: &Answer) -> Reply {
         match &answer.body {
-            Some(body) => self.reply_with(answer.status, &body.content_type, body.text.clone()),
+            Some(body) => self.reply_with(answer.status, &body.content_type, body.text.clone().into_bytes()),
             None => self.reply_with(answer.status, JSON, self.json()),
         }
     }
@@ -45,14 +45,14 @@ impl Denial<'_> {
         reply
     }
 
-    fn reply_with(self, status: u16, content_type: &str, body: String) -> Reply {
+    fn reply_with(self, status: u16, content_type: &str, body: Vec<u8>) -> Reply {
         // A challenge belongs to these two (RFC 6750 section 3); an operator may have chosen another one.
         let challenge = self.challenge().filter(|_challenge| matches!(status, 401 | 403));
         let fields = [("content-type", content_type), ("cache-control", "no-store")]
             .into_iter()
             .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
             .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-        Reply { status, fields: fields.collect(), body: body.into_bytes() }
+        Reply { status, fields: fields.collect(), body }
     }
 
     const fn status(self) -> u16 {
@@ -76,7 +76,7 @@ impl Denial<'_> {
         }
     }
 
-    fn json(self) -> String {
+    fn json(self) -> Vec<u8> {
         let (error, message) = match self {
             Self::BadRequest(bad) => (bad.error(), bad.message().to_owned()),
             Self::Unauthenticated => {
@@ -91,11 +91,17 @@ impl Denial<'_> {
                 ("unavailable", "the authentication filter cannot decide; see the proxy's log".to_owned())
             }
         };
-        serde_json::json!({"error": error, "message": message}).to_string()
+        body(error, &message)
     }
 }
 
 const JSON: &str = "application/json";
+
+/// The body of a denial: JSON, never empty.
+#[must_use]
+pub fn body(error: &str, message: &str) -> Vec<u8> {
+    serde_json::json!({"error": error, "message": message}).to_string().into_bytes()
+}
 
 #[cfg(test)]
 mod tests {
@@ -114,6 +120,8 @@ mod tests {
         let bad = bad.map(|bad| (Denial::BadRequest(bad), 400, "bad_request", None));
         let others = [
             (Denial::BadRequest(BadHead::TooManyHeaders), 431, "too_large", None),
+            (Denial::BadRequest(BadHead::TooLarge), 431, "too_large", None),
+            (Denial::BadRequest(BadHead::ControlByte), 400, "bad_request", None),
             (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
             (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
             (Denial::Forbidden(Unmet::Roles), 403, "forbidden", Some("Bearer error=\"insufficient_scope\"")),

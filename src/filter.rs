@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
 use crate::host::{self, Counters, Level};
 use crate::jwt::Backend;
-use crate::request::{Call, Head, OwnedField};
+use crate::request::{Call, Head, OwnedField, WantedBody};
 
 /// How soon after a configuration the first tick comes, which fetches what requests will need.
 const FIRST_TICK: Duration = Duration::from_millis(20);
@@ -65,7 +65,7 @@ enum Stage {
 /// A call under way.
 struct Asked {
     for_whom: Asker,
-    body_limit: usize,
+    body: WantedBody,
 }
 
 enum Asker {
@@ -190,7 +190,7 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
 
 pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
     VM.with(|vm| {
-        let Some(Asked { for_whom, body_limit }) = vm.calls.take(token) else { return lost() };
+        let Some(Asked { for_whom, body: wanted }) = vm.calls.take(token) else { return lost() };
         match for_whom {
             Asker::Request(context) => {
                 let Some(mut request) = vm.requests.take(context) else { return lost() };
@@ -198,14 +198,14 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
                     return;
                 }
                 let root = request.root.clone();
-                request.resume(vm, context, headers, body, body_limit);
+                request.resume(vm, context, headers, body, wanted);
                 vm.requests.put(context, request);
                 if let Some(root) = root {
                     root.wake(vm);
                 }
             }
             Asker::Errand(root, errand) => {
-                let result = host::call_response(headers, body, body_limit);
+                let result = host::call_response(headers, body, wanted);
                 let topic =
                     root.with_state(|engine, state| engine.finish(state, errand, result, host::now()));
                 root.settle(topic);
@@ -262,14 +262,14 @@ impl Request {
         self.run(vm, context, &root, step, Paused::No)
     }
 
-    fn resume(&mut self, vm: &Vm, context: u32, headers: u32, body: usize, body_limit: usize) {
+    fn resume(&mut self, vm: &Vm, context: u32, headers: u32, body: usize, wanted: WantedBody) {
         let (Some(root), Stage::Calling { waiting, .. }) =
             (self.root.clone(), std::mem::replace(&mut self.stage, Stage::New))
         else {
             self.finish(Engine::broken(), Paused::Yes);
             return;
         };
-        let result = host::call_response(headers, body, body_limit);
+        let result = host::call_response(headers, body, wanted);
         let step = root.with_state(|engine, state| engine.resume(state, waiting, result, host::now()));
         self.run(vm, context, &root, step, Paused::Yes);
     }
@@ -354,7 +354,7 @@ enum Paused {
 
 impl Asked {
     const fn new(call: &Call, for_whom: Asker) -> Self {
-        Self { for_whom, body_limit: call.body_limit }
+        Self { for_whom, body: call.body }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::header::{self, Pattern};
 use crate::jwt::Claims;
 use crate::jwt::authgear::{Machine, User};
 use crate::request::{Field, OwnedField, UnixTime};
@@ -38,6 +39,9 @@ const ROLES: &[u8] = b"x-authgear-user-roles";
 const AMR: &[u8] = b"x-authgear-session-amr";
 const AUTHENTICATED_AT: &[u8] = b"x-authgear-session-authenticated-at";
 
+/// An identity to some, a credential to others.
+const AUTHORIZATION: &[u8] = b"authorization";
+
 /// Which client a machine's token is of. Not a user's id: what reads one must not find the other.
 const CLIENT_ID: &[u8] = b"x-authgear-client-id";
 
@@ -47,7 +51,7 @@ const CLIENT_SCOPE: &[u8] = b"x-authgear-client-scope";
 /// Whether a header is one of Authgear's, in whatever spelling.
 #[must_use]
 pub fn is_authgears(name: &[u8]) -> bool {
-    name.len() >= PREFIX.len() && folded(name).zip(PREFIX).all(|(byte, expected)| byte == *expected)
+    header::begins_with(name, PREFIX)
 }
 
 /// The headers that only the filter may set; what a client sends by such a name is removed.
@@ -55,8 +59,8 @@ pub fn is_authgears(name: &[u8]) -> bool {
 pub enum Managed {
     /// All of Authgear's.
     Authgear,
-    /// These, in lower case.
-    Named(Vec<Vec<u8>>),
+    /// These.
+    Named(Vec<Pattern>),
 }
 
 impl Managed {
@@ -65,7 +69,7 @@ impl Managed {
     pub fn contains(&self, name: &[u8]) -> bool {
         match self {
             Self::Authgear => is_authgears(name),
-            Self::Named(names) => names.iter().any(|known| is_same(known, name)),
+            Self::Named(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
         }
     }
 
@@ -75,7 +79,14 @@ impl Managed {
     pub fn known(&self) -> Vec<Vec<u8>> {
         let names: Vec<&[u8]> = match self {
             Self::Authgear => KNOWN.iter().map(|name| name.as_bytes()).collect(),
-            Self::Named(names) => names.iter().map(Vec::as_slice).collect(),
+            Self::Named(patterns) => patterns
+                .iter()
+                .filter_map(|pattern| match pattern {
+                    Pattern::Name(name) if name.as_bytes() != AUTHORIZATION => Some(name.as_bytes()),
+                    // What was listed of it is removed by the list; on public routes it stays.
+                    Pattern::Name(_) | Pattern::Prefix(_) => None,
+                })
+                .collect(),
         };
         let underscored = names
             .iter()
@@ -86,20 +97,25 @@ impl Managed {
     /// The names of those that a client sent, each once.
     #[must_use]
     pub fn forged(&self, fields: &[Field<'_>]) -> Vec<Vec<u8>> {
+        self.sent(fields, |_name| true)
+    }
+
+    /// The same on a route where nobody is authenticated: `Authorization` stays, because there it is the app's
+    /// to read, and no word of the filter's.
+    #[must_use]
+    pub fn forged_where_public(&self, fields: &[Field<'_>]) -> Vec<Vec<u8>> {
+        self.sent(fields, |name| !header::is_same(name, AUTHORIZATION))
+    }
+
+    fn sent(&self, fields: &[Field<'_>], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
         let mut names: Vec<Vec<u8>> = Vec::new();
-        for (name, _) in fields.iter().filter(|(name, _)| self.contains(name)) {
+        for (name, _) in fields.iter().filter(|(name, _)| self.contains(name) && is_wanted(name)) {
             if !names.iter().any(|known| known == name) {
                 names.push(name.to_vec());
             }
         }
         names
     }
-}
-
-/// Whether two names are one to something that folds them.
-#[must_use]
-pub fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && folded(one).eq(folded(other))
 }
 
 /// The headers of a user whose token was verified here: what the resolver would answer for it.
@@ -131,13 +147,6 @@ pub fn of_machine(machine: &Machine) -> Vec<OwnedField> {
 
 fn fields<const N: usize>(table: [(&[u8], Option<String>); N]) -> Vec<OwnedField> {
     table.into_iter().filter_map(|(name, value)| Some((name.to_vec(), value?.into_bytes()))).collect()
-}
-
-/// Whether a value may become a header of a request or a response: no control byte but the tab
-/// (RFC 9110 section 5.5), so that it cannot end the header and begin another one.
-#[must_use]
-pub fn is_value(value: &[u8]) -> bool {
-    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// What the app is told of a credential that was refused without asking.
@@ -230,12 +239,6 @@ fn bytes(words: &[String]) -> Vec<Vec<u8>> {
     words.iter().map(|word| word.clone().into_bytes()).collect()
 }
 
-/// A name as the most lenient reader has it. Some apps and gateways read `X_Authgear_User.Id` as
-/// `x-authgear-user-id` (CGI turns all but letters and digits into `_`).
-fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    name.iter().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,13 +288,27 @@ mod tests {
 
     #[test]
     fn headers_that_are_managed_by_name_are_known_in_every_spelling_too() {
-        let managed = Managed::Named(vec![b"x-user".to_vec(), b"x-user-role".to_vec()]);
-        for name in [b"x-user".as_slice(), b"X_USER", b"x.user.role", b"X-User_Role"] {
+        let managed = named(&["x-user", "x-user-role", "x-auth-*"]);
+        for name in [b"x-user".as_slice(), b"X_USER", b"x.user.role", b"X-User_Role", b"x_auth_realm"] {
             assert!(managed.contains(name), "{}", name.escape_ascii());
         }
-        for name in [b"x-users".as_slice(), b"x-use", b"xuser", b"x-user-roles", b""] {
+        for name in [b"x-users".as_slice(), b"x-use", b"xuser", b"x-user-roles", b"x-auth", b""] {
             assert!(!managed.contains(name), "{}", name.escape_ascii());
         }
+    }
+
+    fn named(patterns: &[&str]) -> Managed {
+        Managed::Named(patterns.iter().map(|text| Pattern::parse(text).unwrap()).collect())
+    }
+
+    #[test]
+    fn authorization_alone_is_kept_where_nobody_is_authenticated() {
+        let fields: [Field<'_>; 3] =
+            [(b"authorization", b"Basic x"), (b"x-auth-user", b"admin"), (b"accept", b"*/*")];
+        let managed = named(&["authorization", "x-auth-*"]);
+        assert_eq!(managed.forged(&fields), [b"authorization".to_vec(), b"x-auth-user".to_vec()]);
+        assert_eq!(managed.forged_where_public(&fields), [b"x-auth-user".to_vec()]);
+        assert!(named(&["x-user"]).forged(&fields).is_empty(), "it is nobody's identity there");
     }
 
     fn text(fields: Vec<OwnedField>) -> Vec<(String, String)> {
@@ -327,15 +344,5 @@ mod tests {
             text(of_machine(&machine)),
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
-    }
-
-    #[test]
-    fn a_value_cannot_become_two_headers() {
-        for value in [b"a\r\nx: y".as_slice(), b"a\nb", b"a\0", b"\x7f"] {
-            assert!(!is_value(value), "{}", value.escape_ascii());
-        }
-        for value in [b"".as_slice(), b"a b\tc", "größe".as_bytes(), b"\xff"] {
-            assert!(is_value(value), "{}", value.escape_ascii());
-        }
     }
 }

@@ -8,8 +8,13 @@ pub mod config;
 pub mod credential;
 pub mod denial;
 pub mod engine;
+pub mod fault;
 #[cfg(target_arch = "wasm32")]
 mod filter;
+pub mod forward_auth;
+pub mod forwarded;
+pub mod grpc;
+pub mod header;
 pub mod host;
 pub mod identity;
 pub mod jwks;

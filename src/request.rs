@@ -122,7 +122,8 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Why a request is answered with 400 or 431: the filter cannot tell what it asks for.
+/// Why a request is answered with 400 or 431: the filter cannot tell what it asks for, or cannot ask the auth
+/// server about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHead {
     /// No method.
@@ -139,6 +140,10 @@ pub enum BadHead {
     Unreadable,
     /// More headers than the host shows: what it hides could be forged.
     TooManyHeaders,
+    /// The auth server would have to be sent a control byte, which proxies refuse to send.
+    ControlByte,
+    /// The auth server would have to be sent more than servers take.
+    TooLarge,
 }
 
 impl BadHead {
@@ -146,10 +151,14 @@ impl BadHead {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::NoMethod | Self::NoPath | Self::Path | Self::NoHost | Self::Repeated | Self::Unreadable => {
-                400
-            }
-            Self::TooManyHeaders => 431,
+            Self::NoMethod
+            | Self::NoPath
+            | Self::Path
+            | Self::NoHost
+            | Self::Repeated
+            | Self::Unreadable
+            | Self::ControlByte => 400,
+            Self::TooManyHeaders | Self::TooLarge => 431,
         }
     }
 
@@ -157,10 +166,14 @@ impl BadHead {
     #[must_use]
     pub const fn error(self) -> &'static str {
         match self {
-            Self::NoMethod | Self::NoPath | Self::Path | Self::NoHost | Self::Repeated | Self::Unreadable => {
-                "bad_request"
-            }
-            Self::TooManyHeaders => "too_large",
+            Self::NoMethod
+            | Self::NoPath
+            | Self::Path
+            | Self::NoHost
+            | Self::Repeated
+            | Self::Unreadable
+            | Self::ControlByte => "bad_request",
+            Self::TooManyHeaders | Self::TooLarge => "too_large",
         }
     }
 
@@ -175,6 +188,8 @@ impl BadHead {
             Self::Repeated => "the request repeats what it can say only once",
             Self::Unreadable => "the headers of the request cannot be read",
             Self::TooManyHeaders => "the request has too many headers",
+            Self::ControlByte => "a header of the request holds a control character",
+            Self::TooLarge => "the headers of the request are too large",
         }
     }
 }
@@ -189,8 +204,25 @@ pub struct Call {
     pub fields: Vec<OwnedField>,
     /// How long to wait for the whole answer, in whole milliseconds.
     pub timeout: Duration,
-    /// The longest body, in bytes, that is taken of the answer; 0 for an answer whose body does not matter.
-    pub body_limit: usize,
+    /// What is taken of the answer's body.
+    pub body: WantedBody,
+}
+
+/// What is taken of an answer's body. Limits are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedBody {
+    /// Nothing.
+    None,
+    /// All of it; a longer one is no answer ([`CallError::TooLarge`]).
+    Needed {
+        /// The longest that is taken.
+        limit: usize,
+    },
+    /// All of it; of a longer one nothing, and the answer is as good without.
+    Welcome {
+        /// The longest that is taken.
+        limit: usize,
+    },
 }
 
 impl fmt::Debug for Call {
@@ -210,7 +242,7 @@ pub struct Response {
     pub status: u16,
     /// All headers but the pseudo headers.
     pub fields: Vec<OwnedField>,
-    /// The body, where the call wanted one.
+    /// The body; empty where the call did not want it, or not such a long one.
     pub body: Vec<u8>,
 }
 
@@ -221,7 +253,7 @@ pub enum CallError {
     NotSent,
     /// No connection, no answer in time, or one that is not HTTP.
     NoAnswer,
-    /// The body of the answer is longer than the call takes.
+    /// The body of the answer is needed, and longer than the call takes.
     TooLarge,
 }
 

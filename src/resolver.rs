@@ -1,18 +1,15 @@
 //! Authgear's resolver: a request's credentials → the call that asks about them; the answer → a session, or
 //! none. Knows the server's behaviour, decides nothing about the request.
 
-use std::fmt;
-
 use std::time::Duration;
 
 use crate::config::Resolver;
 use crate::credential::{Authorization, Credentials};
-use crate::identity::{self, SESSION_VALID, USER_ID, is_value};
-use crate::request::{Call, CallError, Head, OwnedField, Response};
-
-/// The most bytes of a header that only informs the resolver (tracing, the user agent, the chain of proxies).
-/// A longer one is left out: what a client sends must not make the auth server fail.
-const MAX_INFORMATIVE: usize = 4 * 1024;
+use crate::fault::Fault;
+use crate::forwarded::{self, can_inform};
+use crate::header::is_value;
+use crate::identity::{self, SESSION_VALID, USER_ID};
+use crate::request::{Call, CallError, Head, OwnedField, Response, WantedBody};
 
 /// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
 /// along but what stands here.
@@ -28,7 +25,7 @@ pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials
     // The project is chosen by these; a client's own host there would be another tenant, or none.
     fields.push(b"x-forwarded-host", endpoint.authority());
     fields.push(b"x-forwarded-proto", endpoint.scheme().as_str());
-    fields.inform(b"x-forwarded-for", forwarded_for(head));
+    fields.inform(b"x-forwarded-for", forwarded::chain(head));
     for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
         fields.inform(name, head.values(name).next().map(<[u8]>::to_vec));
     }
@@ -40,7 +37,7 @@ pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials
             cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
         fields.push(b"cookie", pairs.join(b"; ".as_slice()));
     }
-    Call { upstream: server.upstream.clone(), fields: fields.0, timeout, body_limit: 0 }
+    Call { upstream: server.upstream.clone(), fields: fields.0, timeout, body: WantedBody::None }
 }
 
 /// What the resolver says of a request.
@@ -64,35 +61,6 @@ pub enum Session {
     },
     /// None, or one that is valid no more.
     None,
-}
-
-/// Why there is no answer that could be used. Everything here is the auth server's doing or the network's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// See [`CallError`].
-    Call(CallError),
-    /// A status that the resolver does not have for a session or none.
-    Status(u16),
-    /// The answer contradicts itself, or cannot be handed on.
-    Answer(&'static str),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(CallError::NotSent) => {
-                f.write_str("the proxy refused to send the call: is the upstream's name right?")
-            }
-            Self::Call(CallError::NoAnswer) => f.write_str("no connection, or no answer in time"),
-            Self::Call(CallError::TooLarge) => f.write_str("its answer is too long"),
-            Self::Status(404) => f.write_str("it answered 404: is it the host of a project that it knows?"),
-            Self::Status(status @ (502..=504)) => {
-                write!(f, "it answered {status}, or the proxy could not reach it in time")
-            }
-            Self::Status(status) => write!(f, "it answered {status}"),
-            Self::Answer(problem) => write!(f, "its answer cannot be used: {problem}"),
-        }
-    }
 }
 
 /// What came of a call.
@@ -152,28 +120,6 @@ fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str>
     Ok(Answer { session, identity, cookies })
 }
 
-/// The chain of proxies as the client's side tells it, and the connection's address at its end, which is the
-/// only part that can be trusted. Envoy has appended it already.
-fn forwarded_for(head: &Head<'_>) -> Option<Vec<u8>> {
-    let told: Vec<_> =
-        head.values(b"x-forwarded-for").map(<[u8]>::trim_ascii).filter(|v| !v.is_empty()).collect();
-    let told = told.join(b", ".as_slice());
-    let told = if can_inform(&told) { told } else { Vec::new() };
-    let Some(address) = (head.client_address)().map(|address| address.to_string().into_bytes()) else {
-        return (!told.is_empty()).then_some(told);
-    };
-    let last = told.rsplit(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
-    if last == address {
-        return Some(told);
-    }
-    Some(if told.is_empty() { address } else { [told, address].join(b", ".as_slice()) })
-}
-
-/// APISIX refuses to send a header with a control byte, and then there would be no answer.
-fn can_inform(value: &[u8]) -> bool {
-    value.len() <= MAX_INFORMATIVE && !value.iter().any(u8::is_ascii_control)
-}
-
 struct Fields(Vec<OwnedField>);
 
 impl Fields {
@@ -193,6 +139,7 @@ impl Fields {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::forwarded::MAX_INFORMATIVE;
     use crate::request::Field;
 
     fn config() -> Config {
@@ -217,7 +164,10 @@ mod tests {
         };
         let resolver = config.resolver.unwrap();
         let call = call(&resolver, config.timeout, &head, Credentials::of(&head, Some(&resolver.cookies)));
-        assert_eq!((call.upstream.as_str(), call.timeout, call.body_limit), ("resolver", config.timeout, 0));
+        assert_eq!(
+            (call.upstream.as_str(), call.timeout, call.body),
+            ("resolver", config.timeout, WantedBody::None)
+        );
         let text = |bytes| String::from_utf8(bytes).unwrap();
         call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }

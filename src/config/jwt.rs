@@ -1,16 +1,14 @@
 //! What was typed under `jwt`: issuers whose tokens are verified here.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::raw::missing;
-use super::typed::{HeaderName, NonEmpty, Object, Span, Text, Typed, Upstream, present};
+use super::typed::{Entries, HeaderName, NonEmpty, Object, Span, Text, Typed, Upstream, present};
 use super::url::Url;
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
-use crate::identity::{self, Managed};
+use crate::header::{self, Pattern};
+use crate::identity::Managed;
 use crate::jwks::KeySet;
 use crate::jwt::{Algorithm, ClaimPath, MediaType, Policy};
 
@@ -33,47 +31,24 @@ pub(super) struct RawIssuer {
     types: Option<Vec<Text>>,
     #[serde(default, deserialize_with = "present")]
     leeway: Option<Span>,
+    /// Name of a header → claim.
     #[serde(default)]
-    headers: Headers,
+    headers: Entries<HeaderName, Typed<ClaimPath>>,
     #[serde(default, deserialize_with = "present")]
     roles: Option<Typed<ClaimPath>>,
-}
-
-/// Name of a header → claim, in the order of the names as typed. No map, which would take `X-User` and `x-user`
-/// for one and drop the other's claim.
-#[derive(Default)]
-struct Headers(Vec<(HeaderName, Typed<ClaimPath>)>);
-
-impl<'de> Deserialize<'de> for Headers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Headers;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object: name of a header → claim")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Headers(entries))
-            }
-        }
-        deserializer.deserialize_map(Entries)
-    }
 }
 
 impl RawIssuer {
     /// The issuers, and every header that any of them sets.
     pub(super) fn check_all(raw: Vec<Object<Self>>) -> Result<(Vec<Issuer>, Managed), ConfigError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(raw.len());
-        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut names: Vec<Pattern> = Vec::new();
         for (number, Object(raw)) in raw.into_iter().enumerate() {
             let path = |field: &str| format!("jwt[{number}].{field}");
             for HeaderName(name) in raw.headers.0.iter().map(|(name, _)| name) {
-                if !names.iter().any(|known| known == name.as_bytes()) {
-                    names.push(name.clone().into_bytes());
+                let name = Pattern::Name(name.clone());
+                if !names.contains(&name) {
+                    names.push(name);
                 }
             }
             let issuer = raw.check(&path)?;
@@ -98,7 +73,7 @@ impl RawIssuer {
         let keys = keys(self.jwks, self.jwks_uri, self.upstream, path)?;
         let mut headers: Vec<(Vec<u8>, ClaimPath)> = Vec::with_capacity(self.headers.0.len());
         for (HeaderName(name), Typed(claim)) in self.headers.0 {
-            if headers.iter().any(|(known, _)| identity::is_same(known, name.as_bytes())) {
+            if headers.iter().any(|(known, _)| header::is_same(known, name.as_bytes())) {
                 return Err(ConfigError::new(
                     path("headers"),
                     format!("many apps read `{name}` and another one alike"),

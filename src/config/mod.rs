@@ -2,6 +2,8 @@
 //! be wrong; nothing else checks it again.
 
 pub mod document;
+#[cfg_attr(not(test), expect(dead_code, reason = "read once the engine asks a forward-auth server"))]
+pub mod forward_auth;
 mod jwt;
 mod raw;
 pub mod rules;
@@ -12,6 +14,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+pub use self::forward_auth::ForwardAuth;
 use self::raw::RawConfig;
 use self::url::Url;
 use crate::credential::CookieNames;
@@ -238,7 +241,7 @@ impl Config {
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         let document = document::read(bytes).map_err(|problem| ConfigError::new("", problem))?;
-        RawConfig::read(document)?.check()
+        raw::read::<RawConfig>(document)?.check()
     }
 }
 

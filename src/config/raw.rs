@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::jwt::RawIssuer;
@@ -122,16 +123,6 @@ struct Believed {
 }
 
 impl RawConfig {
-    pub(super) fn read(document: Value) -> Result<Self, ConfigError> {
-        serde_path_to_error::deserialize::<_, Object<Self>>(document).map(|object| object.0).map_err(
-            |error| {
-                let path = error.path().to_string();
-                let path = if path == "." { String::new() } else { path };
-                ConfigError::new(path, error.into_inner().to_string())
-            },
-        )
-    }
-
     pub(super) fn check(self) -> Result<Config, ConfigError> {
         let Believed { issuers, resolver, managed, sessions } = match (self.authgear, self.jwt) {
             (Some(authgear), None) => authgear.0.check()?,
@@ -312,6 +303,15 @@ impl RawAuthgear {
             None => Ok(()),
         }
     }
+}
+
+/// What is typed in a document; an error names the field by its path.
+pub(super) fn read<T: DeserializeOwned>(document: Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize::<_, Object<T>>(document).map(|object| object.0).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        ConfigError::new(path, error.into_inner().to_string())
+    })
 }
 
 pub(super) fn missing(path: impl Into<String>, right: &str) -> ConfigError {

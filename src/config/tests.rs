@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::header::Pattern;
 use crate::jwt::{Algorithm, MediaType};
 use crate::rules::Access;
 
@@ -142,7 +143,10 @@ fn every_field_of_an_issuer_is_read() {
     );
     assert_eq!(two.policy.types, [MediaType::new("at+jwt")]);
     assert!(matches!(two.keys, Keys::Inline(_)));
-    assert_eq!(config.managed, Managed::Named(vec![b"x-user".to_vec(), b"x-city".to_vec()]));
+    assert_eq!(
+        config.managed,
+        Managed::Named(vec![Pattern::Name("x-user".into()), Pattern::Name("x-city".into())])
+    );
     assert_eq!(access(&config), Access::Required);
     assert!(config.resolver.is_none());
 }

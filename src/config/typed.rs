@@ -11,7 +11,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::DEFAULT_ERROR_STATUS;
 use super::url::Url;
-use crate::identity;
+use crate::header::{self, Pattern, is_token};
 use crate::jwt::{Algorithm, ClaimPath};
 
 /// The longest duration that is accepted; a longer one is a slip of the pen.
@@ -178,44 +178,63 @@ impl<'de> Deserialize<'de> for Typed<ClaimPath> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HeaderName(pub(super) String);
 
-/// What a proxy frames, routes and connects by: never an identity.
-const UNTOUCHABLE: [&str; 14] = [
-    "host",
-    "cookie",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "http2-settings",
-];
-
 impl<'de> Deserialize<'de> for HeaderName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?.to_ascii_lowercase();
-        if name.is_empty() || !name.chars().all(is_token) {
+        if !header::is_name(&name) {
             return Err(de::Error::custom(format_args!("`{}` is no name of a header", name.escape_debug())));
         }
-        let untouchable =
-            UNTOUCHABLE.iter().any(|known| identity::is_same(known.as_bytes(), name.as_bytes()));
-        if untouchable || name.starts_with("x-forwarded-") {
-            return Err(de::Error::custom(format_args!(
-                "`{name}` is the proxy's own; no identity may be put there"
-            )));
+        match untouchable(&Pattern::Name(name.clone())) {
+            Some(problem) => Err(de::Error::custom(problem)),
+            None => Ok(Self(name)),
         }
-        Ok(Self(name))
     }
 }
 
-/// A character of a token (RFC 9110 section 5.6.2): names of headers and cookies.
-fn is_token(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+/// What a proxy frames, routes and connects by is never an identity: why such a header is refused.
+pub(super) fn untouchable(pattern: &Pattern) -> Option<String> {
+    let known = ["host", "cookie"].into_iter().find(|known| pattern.matches(known.as_bytes()));
+    let touched = match known.or_else(|| pattern.hop_by_hop()) {
+        Some(known) => known,
+        None if pattern.reaches(b"x-forwarded-") => "x-forwarded-*",
+        None => return None,
+    };
+    Some(match pattern {
+        Pattern::Name(name) => format!("`{name}` is the proxy's own; no identity may be put there"),
+        Pattern::Prefix(_) => {
+            format!("`{pattern}` would touch `{touched}`, which is the proxy's own; give a longer beginning")
+        }
+    })
+}
+
+/// An object of arbitrary names, in their order. No map, which would take names that are read alike
+/// for one and drop the other's value.
+pub(super) struct Entries<K, V>(pub(super) Vec<(K, V)>);
+
+impl<K, V> Default for Entries<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each<K, V>(PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Each<K, V> {
+            type Value = Entries<K, V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of headers by their names")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<K, V>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Each(PhantomData))
+    }
 }
 
 /// The status of a denial. A Struct has only doubles, so a whole one is a number too.

@@ -1,4 +1,5 @@
-//! URLs of a configuration: `http` or `https`, a host, perhaps a port and a path; nothing else.
+//! URLs of a configuration: `http` or `https`, a host, perhaps a port and a path; a query only
+//! where one is of use.
 
 use std::fmt;
 
@@ -29,13 +30,15 @@ impl Scheme {
     }
 }
 
-/// An absolute URL without user, query or fragment (RFC 3986), its host in lower case, its scheme's own port
+/// An absolute URL without user or fragment (RFC 3986), its host in lower case, its scheme's own port
 /// left out. Displays as it would be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
     authority: String,
     path: String,
+    /// With its `?`, or nothing.
+    query: String,
 }
 
 impl Url {
@@ -45,6 +48,19 @@ impl Url {
     ///
     /// Says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Self::parse_with_query(text)?;
+        if !url.query.is_empty() {
+            return Err(format!("`{text}` has a query; only scheme, host, port and path are used"));
+        }
+        Ok(url)
+    }
+
+    /// Reads a URL that may have a query.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub fn parse_with_query(text: &str) -> Result<Self, String> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
@@ -53,11 +69,10 @@ impl Url {
         if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
             return Err(format!("`{}` has a character that URLs cannot have: {odd:?}", text.escape_debug()));
         }
-        if rest.contains(['?', '#']) {
-            return Err(format!(
-                "`{text}` has a query or a fragment; only scheme, host, port and path are used"
-            ));
+        if rest.contains('#') {
+            return Err(format!("`{text}` has a fragment, which is never sent"));
         }
+        let (rest, query) = rest.find('?').and_then(|mark| rest.split_at_checked(mark)).unwrap_or((rest, ""));
         let (authority, path) = match rest.find('/').and_then(|slash| rest.split_at_checked(slash)) {
             Some((authority, path)) => (authority, path),
             None => (rest, "/"),
@@ -70,7 +85,7 @@ impl Url {
             Some(port) if port != scheme.default_port() => format!("{host}:{port}"),
             _ => host,
         };
-        Ok(Self { scheme, authority, path: path.to_owned() })
+        Ok(Self { scheme, authority, path: path.to_owned(), query: query.to_owned() })
     }
 
     /// Its scheme.
@@ -91,10 +106,16 @@ impl Url {
         &self.path
     }
 
-    /// The same server with another path, which begins with a slash.
+    /// The path, and the query where there is one: what is asked for.
+    #[must_use]
+    pub fn path_and_query(&self) -> String {
+        format!("{}{}", self.path, self.query)
+    }
+
+    /// The same server with another path, which begins with a slash, and without a query.
     #[must_use]
     pub fn with_path(&self, path: &str) -> Self {
-        Self { path: path.to_owned(), ..self.clone() }
+        Self { path: path.to_owned(), query: String::new(), ..self.clone() }
     }
 
     /// `scheme://authority` (RFC 6454 section 6.2), as in `iss`.
@@ -106,7 +127,7 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority, self.path)
+        write!(f, "{}://{}{}{}", self.scheme.as_str(), self.authority, self.path, self.query)
     }
 }
 
@@ -166,6 +187,23 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_query_is_read_only_where_it_is_of_use() {
+        for (text, path) in [
+            ("http://a/auth?allowed_groups=x&y=/z?", "/auth?allowed_groups=x&y=/z?"),
+            ("http://a?x=/y", "/?x=/y"),
+            ("http://a/", "/"),
+            ("http://a/?", "/?"),
+        ] {
+            let url = Url::parse_with_query(text).unwrap();
+            assert_eq!((url.authority(), url.path_and_query().as_str()), ("a", path), "{text}");
+            assert_eq!(Url::parse(text).is_err(), path.contains('?'), "{text}");
+            assert_eq!(url.with_path("/b").to_string(), "http://a/b");
+        }
+        assert!(Url::parse_with_query("http://a/?x#y").unwrap_err().contains("fragment"));
+        assert!(Url::parse_with_query("http://a/?<x>").unwrap_err().contains("character"));
     }
 
     #[test]

@@ -11,11 +11,12 @@ use super::{Decision, Engine, Outcome, Step, Topic, Wait, Waiting};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::Resolver;
 use crate::credential::{Authorization, Credentials};
+use crate::fault::Fault;
 use crate::identity::Stated;
 use crate::jwt::Token;
 use crate::metric::Metric;
 use crate::request::{Call, CallError, Head, OwnedField, Response, UnixTime};
-use crate::resolver::{self, Answer, Fault, Session};
+use crate::resolver::{self, Answer, Session};
 
 /// What is asked about a request.
 #[derive(Debug, Clone)]

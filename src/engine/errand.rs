@@ -8,10 +8,11 @@ use super::state::State;
 use super::token::Word;
 use super::{Engine, Topic};
 use crate::config::{Keys, Server};
+use crate::fault::Fault;
 use crate::jwks::{FetchTicket, KeySet, KeySource, MAX_KEY_SET_BYTES, Need};
 use crate::metric::Metric;
-use crate::request::{Call, CallError, Response, UnixTime};
-use crate::resolver::{self, Answer, Fault, Session};
+use crate::request::{Call, CallError, Response, UnixTime, WantedBody};
+use crate::resolver::{self, Answer, Session};
 
 /// How many confirmations may be under way at once; beyond it a token is confirmed at a later use.
 const MAX_CONFIRMING: usize = 32;
@@ -125,7 +126,7 @@ impl Engine {
                 .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
                 .to_vec(),
             timeout: self.config.timeout,
-            body_limit: MAX_KEY_SET_BYTES,
+            body: WantedBody::Needed { limit: MAX_KEY_SET_BYTES },
         })
     }
 

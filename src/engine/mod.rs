@@ -15,11 +15,12 @@ use self::token::{Accepted, Judgement, Lack};
 use crate::config::{Config, OnErrorAction, Resolver};
 use crate::credential::{Authorization, Cookies, Credentials, Secret};
 use crate::denial::Denial;
+use crate::fault::Fault;
 use crate::jwks::{FetchTicket, Need};
 use crate::jwt::{self, Backend};
 use crate::metric::Metric;
 use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, Reply, Response, UnixTime};
-use crate::resolver::{self, Fault};
+use crate::resolver;
 
 pub use self::errand::Errand;
 pub use self::state::{Effects, State};

@@ -25,7 +25,7 @@ mod wasm {
     use crate::jwt;
     use crate::metric::Metric;
     use crate::request::{
-        BadHead, Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime,
+        BadHead, Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime, WantedBody,
     };
 
     /// The host did not do what it was asked.
@@ -135,9 +135,13 @@ mod wasm {
     }
 
     /// The answer to the call whose callback this is. `headers` is their number; 0 where there was no answer,
-    /// and then the host has no list that could be read. `body` is its length, of which the call takes at most
-    /// `body_limit` bytes.
-    pub(crate) fn call_response(headers: u32, body: usize, body_limit: usize) -> Result<Response, CallError> {
+    /// and then the host has no list that could be read. `body` is its length, of which the call takes what
+    /// it wants.
+    pub(crate) fn call_response(
+        headers: u32,
+        body: usize,
+        wanted: WantedBody,
+    ) -> Result<Response, CallError> {
         if headers == 0 {
             return Err(CallError::NoAnswer);
         }
@@ -155,10 +159,12 @@ mod wasm {
         if response.status == 0 {
             return Err(CallError::NoAnswer);
         }
-        if body_limit > 0 && body > 0 {
-            if body > body_limit {
-                return Err(CallError::TooLarge);
-            }
+        let is_taken = match wanted {
+            WantedBody::None => false,
+            WantedBody::Needed { limit } if body > limit => return Err(CallError::TooLarge),
+            WantedBody::Needed { limit } | WantedBody::Welcome { limit } => body > 0 && body <= limit,
+        };
+        if is_taken {
             response.body =
                 abi::buffer(Buffer::CallResponseBody, body).map_err(|_status| CallError::NoAnswer)?;
         }

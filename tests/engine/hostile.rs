@@ -1,6 +1,7 @@
 //! The corpus of hostile tokens, all of it, in both modes that judge tokens: nobody comes in.
 
 use authgear_filter::engine::{Decision, Outcome, Step, Topic};
+use authgear_filter::request::WantedBody;
 
 use crate::corpus::hostile_tokens;
 use crate::issuer;
@@ -19,7 +20,7 @@ fn decide(world: &mut World, token: &[u8]) -> Decision {
             }
             Step::Park(Topic::Answer(_), waiting) => world.answer(waiting, resolved(None)),
             Step::Call(call, waiting) => {
-                let answer = if call.body_limit > 0 { world.jwks() } else { resolved(None) };
+                let answer = if call.body != WantedBody::None { world.jwks() } else { resolved(None) };
                 world.resume(waiting, answer)
             }
         };

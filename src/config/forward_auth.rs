@@ -1,0 +1,421 @@
+//! What was typed under `forward_auth`, and what becomes of it: a server that is asked about requests.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use super::raw::missing;
+use super::typed::{Entries, NonEmpty, Upstream, present, untouchable};
+use super::url::Url;
+use super::{ConfigError, Server};
+use crate::forward_auth::{self, CacheKey, KeyPart, Template, Withheld};
+use crate::header::{self, Pattern};
+
+/// The client's headers that are sent where the configuration does not say.
+pub const DEFAULT_REQUEST_HEADERS: [&str; 2] = ["authorization", "cookie"];
+
+/// The headers of a denial that the client gets where the configuration does not say.
+pub const DEFAULT_CLIENT_HEADERS: [&str; 4] = ["www-authenticate", "location", "set-cookie", "content-type"];
+
+/// A server that answers whether a request may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardAuth {
+    /// Its endpoint, with a query where one is configured.
+    pub server: Server,
+    /// How it is asked.
+    pub method: Method,
+    /// The client's headers that are sent.
+    pub request_headers: Vec<Pattern>,
+    /// The names of the cookies that are sent; all where there is no list.
+    pub cookies: Option<Vec<String>>,
+    /// Headers that are sent beside them, by their names in lower case.
+    pub extra_headers: Vec<(String, Template)>,
+    /// Which headers describe the original request.
+    pub original_request: OriginalRequest,
+    /// The headers of an accepting answer that the app gets; never empty.
+    pub identity_headers: Vec<Pattern>,
+    /// The headers of a denial that the client gets.
+    pub client_headers: Vec<Pattern>,
+    /// Whether the client gets a denial's body too.
+    pub relay_body: bool,
+    /// Which requests share an answer.
+    pub key: CacheKey,
+}
+
+/// How the server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// `GET`
+    #[default]
+    Get,
+    /// `HEAD`
+    Head,
+}
+
+/// Which headers describe the original request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OriginalRequest {
+    /// X-Forwarded-Method, -Proto, -Host, -Uri and -For, as Traefik and APISIX send them.
+    #[default]
+    XForwarded,
+    /// X-Original-Method and -URI, as is usual with nginx.
+    XOriginal,
+    /// None.
+    None,
+}
+
+impl OriginalRequest {
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::XForwarded => &[
+                "x-forwarded-method",
+                "x-forwarded-proto",
+                "x-forwarded-host",
+                "x-forwarded-uri",
+                "x-forwarded-for",
+            ],
+            Self::XOriginal => &["x-original-method", "x-original-uri"],
+            Self::None => &[],
+        }
+    }
+}
+
+impl ForwardAuth {
+    /// Whether cookies of the client's are sent.
+    #[must_use]
+    pub fn sends_cookies(&self) -> bool {
+        self.sends(b"cookie")
+    }
+
+    /// Whether a header of the client's would be sent.
+    #[must_use]
+    pub fn sends(&self, name: &[u8]) -> bool {
+        self.request_headers.iter().any(|pattern| pattern.matches(name))
+            && forward_auth::withheld(name).is_none()
+            && !self.extra_headers.iter().any(|(own, _)| header::is_same(own.as_bytes(), name))
+    }
+}
+
+/// For the log: who is asked, and what it may tell the app.
+impl fmt::Display for ForwardAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, which sets ", self.server)?;
+        for (number, pattern) in self.identity_headers.iter().enumerate() {
+            write!(f, "{}{pattern}", if number == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawForwardAuth {
+    #[serde(default, deserialize_with = "present")]
+    url: Option<Endpoint>,
+    #[serde(default, deserialize_with = "present")]
+    upstream: Option<Upstream>,
+    #[serde(default)]
+    method: Method,
+    #[serde(default, deserialize_with = "present")]
+    request_headers: Option<Vec<RequestHeader>>,
+    #[serde(default, deserialize_with = "present")]
+    cookies: Option<NonEmpty<CookieName>>,
+    #[serde(default)]
+    extra_headers: Entries<ExtraHeader, Value>,
+    #[serde(default)]
+    original_request: OriginalRequest,
+    #[serde(default, deserialize_with = "present")]
+    identity_headers: Option<NonEmpty<IdentityHeader>>,
+    #[serde(default, deserialize_with = "present")]
+    client_headers: Option<Vec<ClientHeader>>,
+    #[serde(default, deserialize_with = "present")]
+    relay_body: Option<bool>,
+}
+
+/// What is typed as a string, and checked by a function of its own.
+fn checked<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    check: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    check(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+struct Endpoint(Url);
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, Url::parse_with_query).map(Self)
+    }
+}
+
+/// A header of the client's that is sent.
+struct RequestHeader(Pattern);
+
+impl<'de> Deserialize<'de> for RequestHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |text| {
+            let pattern = Pattern::parse(text)?;
+            let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
+            // Of names that begin alike, those that are withheld are just not sent, unless all of them are.
+            let problem = match forward_auth::withheld(start.as_bytes()) {
+                None => return Ok(pattern),
+                Some(Withheld::Connection) => "concerns the client's connection only",
+                Some(Withheld::OriginalRequest) => {
+                    "tells of the original request, which a client could forge; see `original_request`, or set it in \
+                     `extra_headers`, where {client_ip} and others stand for what is so"
+                }
+                Some(Withheld::Condition) => "would change what the answer means",
+            };
+            Err(format!("`{pattern}` is never sent: it {problem}"))
+        })
+        .map(Self)
+    }
+}
+
+/// A header of an accepting answer that the app gets.
+struct IdentityHeader(Pattern);
+
+impl<'de> Deserialize<'de> for IdentityHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |text| {
+            let pattern = Pattern::parse(text)?;
+            match untouchable(&pattern) {
+                Some(problem) => Err(problem),
+                None if pattern.matches(b"set-cookie") => {
+                    Err("`set-cookie` goes to the client anyway".to_owned())
+                }
+                None => Ok(pattern),
+            }
+        })
+        .map(Self)
+    }
+}
+
+/// A header of a denial that the client gets.
+struct ClientHeader(Pattern);
+
+impl<'de> Deserialize<'de> for ClientHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |text| match Pattern::parse(text)? {
+            Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
+                Err(format!("`{name}` is never handed on: it concerns the connection to the server only"))
+            }
+            pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
+        })
+        .map(Self)
+    }
+}
+
+/// The name of a header that the operator sets, in lower case.
+struct ExtraHeader(String);
+
+impl<'de> Deserialize<'de> for ExtraHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |text| {
+            let name = text.to_ascii_lowercase();
+            if !header::is_name(&name) {
+                return Err(format!("`{}` is no name of a header", text.escape_debug()));
+            }
+            match forward_auth::withheld(name.as_bytes()) {
+                None | Some(Withheld::OriginalRequest) => Ok(name),
+                Some(Withheld::Connection) => {
+                    Err(format!("`{name}` is the call's own; the host is that of `forward_auth.url`"))
+                }
+                Some(Withheld::Condition) => Err(format!("`{name}` would change what the answer means")),
+            }
+        })
+        .map(Self)
+    }
+}
+
+/// What an extra header says.
+struct Value(Template);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, Template::parse).map(Self)
+    }
+}
+
+struct CookieName(String);
+
+impl<'de> Deserialize<'de> for CookieName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |text| {
+            if header::is_name(text) {
+                return Ok(text.to_owned());
+            }
+            Err(format!("`{}` is no name of a cookie", text.escape_debug()))
+        })
+        .map(Self)
+    }
+}
+
+/// A part of `cache.key`.
+pub(super) struct RawKeyPart(KeyPart);
+
+impl<'de> Deserialize<'de> for RawKeyPart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, KeyPart::parse).map(Self)
+    }
+}
+
+impl RawForwardAuth {
+    /// `key` is `cache.key`, where it is given.
+    pub(super) fn check(self, key: Option<NonEmpty<RawKeyPart>>) -> Result<ForwardAuth, ConfigError> {
+        let Endpoint(url) = self.url.ok_or_else(|| {
+            missing("forward_auth.url", "give the endpoint that is asked, as http://auth:8080/authenticate")
+        })?;
+        let Upstream(upstream) = self.upstream.ok_or_else(|| {
+            missing(
+                "forward_auth.upstream",
+                "give the Envoy cluster that reaches the auth server, or host:port on APISIX",
+            )
+        })?;
+        let identity_headers = self.identity_headers.ok_or_else(|| {
+            missing(
+                "forward_auth.identity_headers",
+                "list the headers of its answer that tell the app who asks, as [authorization, \"x-auth-*\"]",
+            )
+        })?;
+        let is_default = self.request_headers.is_none();
+        let request_headers = match self.request_headers {
+            Some(headers) => headers.into_iter().map(|header| header.0).collect(),
+            None => DEFAULT_REQUEST_HEADERS.map(named).to_vec(),
+        };
+        let client_headers = match self.client_headers {
+            Some(headers) => headers.into_iter().map(|header| header.0).collect(),
+            None => DEFAULT_CLIENT_HEADERS.map(named).to_vec(),
+        };
+        if self.method == Method::Head && self.relay_body.is_some() {
+            return Err(ConfigError::new(
+                "forward_auth.relay_body",
+                "does nothing with `method` HEAD, whose answers have no body",
+            ));
+        }
+        let checked = ForwardAuth {
+            server: Server { url, upstream },
+            method: self.method,
+            request_headers,
+            cookies: self.cookies.map(|cookies| cookies.0.into_iter().map(|cookie| cookie.0).collect()),
+            extra_headers: self
+                .extra_headers
+                .0
+                .into_iter()
+                .map(|(ExtraHeader(name), Value(template))| (name, template))
+                .collect(),
+            original_request: self.original_request,
+            identity_headers: identity_headers.0.into_iter().map(|header| header.0).collect(),
+            client_headers,
+            relay_body: self.relay_body.unwrap_or(true),
+            key: CacheKey::Sent,
+        };
+        refuse_twice(&checked)?;
+        refuse_clashes(&checked, is_default)?;
+        Ok(ForwardAuth { key: checked_key(&checked, key)?, ..checked })
+    }
+}
+
+fn named(name: &str) -> Pattern {
+    Pattern::Name(name.to_owned())
+}
+
+fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
+    for (field, patterns) in [
+        ("request_headers", &forward_auth.request_headers),
+        ("identity_headers", &forward_auth.identity_headers),
+        ("client_headers", &forward_auth.client_headers),
+    ] {
+        if let Some((number, pattern)) = repeated(patterns, Pattern::is_same) {
+            let path = format!("forward_auth.{field}[{number}]");
+            return Err(ConfigError::new(path, format!("`{pattern}` is listed twice")));
+        }
+    }
+    if let Some(names) = &forward_auth.cookies
+        && let Some((number, name)) = repeated(names, String::eq)
+    {
+        let path = format!("forward_auth.cookies[{number}]");
+        return Err(ConfigError::new(path, format!("`{name}` is listed twice")));
+    }
+    let is_same =
+        |one: &(String, _), other: &(String, _)| header::is_same(one.0.as_bytes(), other.0.as_bytes());
+    match repeated(&forward_auth.extra_headers, is_same) {
+        Some((_, (name, _))) => Err(ConfigError::new(
+            "forward_auth.extra_headers",
+            format!("many servers read `{name}` and another one alike"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first element that is the same as one before it.
+fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
+    list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
+}
+
+/// What would be said twice, or not at all.
+fn refuse_clashes(forward_auth: &ForwardAuth, are_defaults: bool) -> Result<(), ConfigError> {
+    for (name, _) in &forward_auth.extra_headers {
+        let path = || format!("forward_auth.extra_headers.{name}");
+        let own = forward_auth
+            .original_request
+            .names()
+            .iter()
+            .find(|own| header::is_same(own.as_bytes(), name.as_bytes()));
+        if let Some(own) = own {
+            return Err(ConfigError::new(
+                path(),
+                format!("`original_request` sends `{own}` already; set that to `none`, or leave this out"),
+            ));
+        }
+        if forward_auth.request_headers.iter().any(|pattern| pattern.is_same(&named(name))) {
+            let listed = if are_defaults { "is by default one of" } else { "stands in" };
+            return Err(ConfigError::new(
+                path(),
+                format!(
+                    "`{name}` {listed} `request_headers` too, and only one of them can be sent; leave it out there"
+                ),
+            ));
+        }
+    }
+    if forward_auth.cookies.is_some() && !forward_auth.sends_cookies() {
+        return Err(ConfigError::new(
+            "forward_auth.cookies",
+            "does nothing while `request_headers` does not list `cookie`; add it there",
+        ));
+    }
+    Ok(())
+}
+
+fn checked_key(
+    forward_auth: &ForwardAuth,
+    parts: Option<NonEmpty<RawKeyPart>>,
+) -> Result<CacheKey, ConfigError> {
+    let Some(NonEmpty(parts)) = parts else { return Ok(CacheKey::Sent) };
+    let parts: Vec<_> = parts.into_iter().map(|part| part.0).collect();
+    let path = |number: usize| format!("cache.key[{number}]");
+    if let Some((number, _)) = repeated(&parts, KeyPart::eq) {
+        return Err(ConfigError::new(path(number), "is listed twice"));
+    }
+    match parts.iter().position(|part| !forward_auth::is_sent(forward_auth, part)) {
+        Some(number) => Err(ConfigError::new(
+            path(number),
+            "is not sent to the auth server, so that no answer can depend on it; send it, or leave it out",
+        )),
+        None => Ok(CacheKey::Parts(parts)),
+    }
+}
+
+#[cfg(test)]
+impl ForwardAuth {
+    /// What is typed under `forward_auth`, checked.
+    pub(crate) fn for_tests(typed: serde_json::Value) -> Self {
+        super::raw::read::<RawForwardAuth>(typed).unwrap().check(None).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests;

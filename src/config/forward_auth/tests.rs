@@ -1,0 +1,224 @@
+use serde_json::{Value, json};
+
+use super::super::raw;
+use super::super::typed::Object;
+use super::*;
+
+#[derive(Deserialize)]
+struct Whole {
+    forward_auth: Object<RawForwardAuth>,
+    #[serde(default, deserialize_with = "present")]
+    cache: Option<Cache>,
+}
+
+#[derive(Deserialize)]
+struct Cache {
+    key: NonEmpty<RawKeyPart>,
+}
+
+fn parse(config: Value) -> Result<ForwardAuth, ConfigError> {
+    let Whole { forward_auth, cache } = raw::read(config)?;
+    forward_auth.0.check(cache.map(|cache| cache.key))
+}
+
+fn smallest() -> Value {
+    json!({"forward_auth": {"url": "http://auth:8080/authenticate", "upstream": "auth-o-tron",
+        "identity_headers": ["authorization", "x-auth-*"]}})
+}
+
+fn patterns(list: &[&str]) -> Vec<Pattern> {
+    list.iter().map(|text| Pattern::parse(text).unwrap()).collect()
+}
+
+#[test]
+fn the_smallest_configuration_has_every_default() {
+    let found = parse(smallest()).unwrap();
+    let expected = ForwardAuth {
+        server: Server {
+            url: Url::parse("http://auth:8080/authenticate").unwrap(),
+            upstream: "auth-o-tron".into(),
+        },
+        method: Method::Get,
+        request_headers: patterns(&["authorization", "cookie"]),
+        cookies: None,
+        extra_headers: vec![],
+        original_request: OriginalRequest::XForwarded,
+        identity_headers: patterns(&["authorization", "x-auth-*"]),
+        client_headers: patterns(&["www-authenticate", "location", "set-cookie", "content-type"]),
+        relay_body: true,
+        key: CacheKey::Sent,
+    };
+    assert_eq!(found, expected);
+    assert_eq!(
+        found.to_string(),
+        "http://auth:8080/authenticate (upstream `auth-o-tron`), which sets authorization, x-auth-*"
+    );
+}
+
+#[test]
+fn every_field_is_read() {
+    let found = parse(json!({
+        "forward_auth": {
+            "url": "https://auth.example/oauth2/auth?allowed_groups=x",
+            "upstream": "auth",
+            "method": "HEAD",
+            "request_headers": ["Cookie", "X-Auth-*"],
+            "cookies": ["session"],
+            "extra_headers": {"Authorization": "Basic abc", "X-Forwarded-Uri": "{path}"},
+            "original_request": "x-original",
+            "identity_headers": ["X-User"],
+            "client_headers": [],
+        },
+        "cache": {"key": ["cookie:session", "header:x-auth-realm", "method", "path"]},
+    }))
+    .unwrap();
+    assert_eq!(
+        found.server.to_string(),
+        "https://auth.example/oauth2/auth?allowed_groups=x (upstream `auth`)"
+    );
+    assert_eq!(found.server.url.path_and_query(), "/oauth2/auth?allowed_groups=x");
+    assert_eq!((found.method, found.original_request), (Method::Head, OriginalRequest::XOriginal));
+    assert_eq!(found.request_headers, patterns(&["cookie", "x-auth-*"]));
+    assert_eq!(found.cookies, Some(vec!["session".to_owned()]));
+    let names: Vec<_> = found.extra_headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["authorization", "x-forwarded-uri"]);
+    assert_eq!((found.identity_headers, found.client_headers), (patterns(&["x-user"]), vec![]));
+    let parts = ["cookie:session", "header:x-auth-realm", "method", "path"];
+    assert_eq!(found.key, CacheKey::Parts(parts.map(|part| KeyPart::parse(part).unwrap()).to_vec()));
+}
+
+#[test]
+fn each_error_names_the_field_and_says_what_would_be_right() {
+    #[rustfmt::skip]
+    let cases = [
+        ("url", json!("auth:8080"), "url", "http"),
+        ("url", json!("http://auth/#x"), "url", "fragment"),
+        ("url", Value::Null, "url", "null"),
+        ("upstream", json!(""), "upstream", "empty"),
+        ("method", json!("POST"), "method", "`HEAD`"),
+        ("method", json!("get"), "method", "`GET`"),
+        ("request_headers", Value::Null, "request_headers", "null"),
+        ("request_headers", json!("cookie"), "request_headers", "sequence"),
+        ("request_headers", json!(["*"]), "request_headers[0]", "x-auth-*"),
+        ("request_headers", json!(["x", "a b"]), "request_headers[1]", "x-auth-*"),
+        ("request_headers", json!(["x", ":path"]), "request_headers[1]", "x-auth-*"),
+        ("request_headers", json!(["host"]), "request_headers[0]", "connection"),
+        ("request_headers", json!(["Content_Length"]), "request_headers[0]", "connection"),
+        ("request_headers", json!(["upgrade"]), "request_headers[0]", "connection"),
+        ("request_headers", json!(["X-Forwarded-For"]), "request_headers[0]", "original_request"),
+        ("request_headers", json!(["x-forwarded-*"]), "request_headers[0]", "original_request"),
+        ("request_headers", json!(["x-original-uri"]), "request_headers[0]", "original_request"),
+        ("request_headers", json!(["x-real-ip"]), "request_headers[0]", "{client_ip}"),
+        ("request_headers", json!(["if-none-match"]), "request_headers[0]", "means"),
+        ("request_headers", json!(["x-a", "X_A"]), "request_headers[1]", "twice"),
+        ("cookies", json!([]), "cookies", "empty"),
+        ("cookies", json!(["a=b"]), "cookies[0]", "cookie"),
+        ("cookies", json!([""]), "cookies[0]", "cookie"),
+        ("cookies", json!(["a", "b", "a"]), "cookies[2]", "twice"),
+        ("extra_headers", json!(["x"]), "extra_headers", "an object"),
+        ("extra_headers", json!({"x y": "a"}), "extra_headers.x y", "no name of a header"),
+        ("extra_headers", json!({":path": "a"}), "extra_headers.:path", "no name of a header"),
+        ("extra_headers", json!({"Host": "a"}), "extra_headers.Host", "forward_auth.url"),
+        ("extra_headers", json!({"te": "a"}), "extra_headers.te", "call's own"),
+        ("extra_headers", json!({"range": "a"}), "extra_headers.range", "means"),
+        ("extra_headers", json!({"x": "{user}"}), "extra_headers.x", "{client_ip}"),
+        ("extra_headers", json!({"x": "a\nb"}), "extra_headers.x", "control"),
+        ("extra_headers", json!({"x": 1}), "extra_headers.x", "string"),
+        ("extra_headers", json!({"x-a": "", "X_A": ""}), "extra_headers", "alike"),
+        ("extra_headers", json!({"cookie": "a=b"}), "extra_headers.cookie", "by default"),
+        ("extra_headers", json!({"X-Forwarded-Uri": "{path}"}), "extra_headers.x-forwarded-uri", "`none`"),
+        ("original_request", json!("nginx"), "original_request", "`x-original`"),
+        ("identity_headers", json!([]), "identity_headers", "empty"),
+        ("identity_headers", json!("x-user"), "identity_headers", "sequence"),
+        ("identity_headers", json!(["*"]), "identity_headers[0]", "x-auth-*"),
+        ("identity_headers", json!(["-*"]), "identity_headers[0]", "x-auth-*"),
+        ("identity_headers", json!(["x*"]), "identity_headers[0]", "x-auth-*"),
+        ("identity_headers", json!(["x-user", "host"]), "identity_headers[1]", "proxy's own"),
+        ("identity_headers", json!(["Cookie"]), "identity_headers[0]", "proxy's own"),
+        ("identity_headers", json!(["x-*"]), "identity_headers[0]", "x-forwarded-*"),
+        ("identity_headers", json!(["x-forwarded-user"]), "identity_headers[0]", "proxy's own"),
+        ("identity_headers", json!(["X_Forwarded-*"]), "identity_headers[0]", "x-forwarded-*"),
+        ("identity_headers", json!(["x-forwarded-user-*"]), "identity_headers[0]", "x-forwarded-*"),
+        ("identity_headers", json!(["content-*"]), "identity_headers[0]", "content-length"),
+        ("identity_headers", json!(["transfer-*"]), "identity_headers[0]", "transfer-encoding"),
+        ("identity_headers", json!(["proxy-*"]), "identity_headers[0]", "proxy-"),
+        ("identity_headers", json!([":authority"]), "identity_headers[0]", "x-auth-*"),
+        ("identity_headers", json!(["set-cookie"]), "identity_headers[0]", "client"),
+        ("identity_headers", json!(["x-a", "x-a"]), "identity_headers[1]", "twice"),
+        ("client_headers", json!(["Connection"]), "client_headers[0]", "connection"),
+        ("client_headers", json!(["content-length"]), "client_headers[0]", "connection"),
+        ("client_headers", json!(["a", "A"]), "client_headers[1]", "twice"),
+        ("client_headers", Value::Null, "client_headers", "null"),
+        ("relay_body", json!("yes"), "relay_body", "boolean"),
+        ("relay_body", Value::Null, "relay_body", "null"),
+        ("urls", json!("http://a"), "urls", "unknown field"),
+    ];
+    for (field, value, path, expected) in cases {
+        let mut config = smallest();
+        config["forward_auth"][field] = value.clone();
+        let error = parse(config).err().unwrap_or_else(|| panic!("{field}: {value} is accepted"));
+        assert_eq!(error.path, format!("forward_auth.{path}"), "{value}: {error}");
+        assert!(error.problem.contains(expected), "{value}: {error}");
+    }
+    assert_eq!(parse(json!({"forward_auth": null})).unwrap_err().path, "forward_auth");
+}
+
+#[test]
+fn a_required_field_that_is_missing_is_named() {
+    for field in ["url", "upstream", "identity_headers"] {
+        let mut config = smallest();
+        config["forward_auth"].as_object_mut().unwrap().remove(field);
+        let error = parse(config).unwrap_err();
+        assert_eq!(error.path, format!("forward_auth.{field}"));
+        assert!(error.problem.starts_with("missing"), "{error}");
+    }
+}
+
+#[test]
+fn an_option_that_can_do_nothing_beside_another_is_refused() {
+    #[rustfmt::skip]
+    let cases = [
+        (json!({"cookies": ["a"], "request_headers": ["authorization"]}), "forward_auth.cookies", "request_headers"),
+        (json!({"method": "HEAD", "relay_body": true}), "forward_auth.relay_body", "HEAD"),
+        (json!({"extra_headers": {"x-a": "b"}, "request_headers": ["X-A"]}), "forward_auth.extra_headers.x-a", "stands in"),
+        (json!({"extra_headers": {"x-original-uri": ""}, "original_request": "x-original"}), "forward_auth.extra_headers.x-original-uri", "`none`"),
+    ];
+    for (more, path, expected) in cases {
+        let mut config = smallest();
+        config["forward_auth"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let error = parse(config).unwrap_err();
+        assert_eq!(error.path, path, "{error}");
+        assert!(error.problem.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_cache_key_of_what_is_not_sent_is_refused() {
+    let none = json!({"original_request": "none", "cookies": ["session"], "request_headers": ["cookie", "x-*"],
+        "extra_headers": {"x-path": "{path}", "x-key": "k"}});
+    #[rustfmt::skip]
+    let cases = [
+        (json!({}), json!([]), "cache.key", "empty"),
+        (json!({}), json!(["path", "query"]), "cache.key[1]", "header:<name>"),
+        (json!({}), json!(["header:x y"]), "cache.key[0]", "header:<name>"),
+        (json!({}), json!(["path", "path"]), "cache.key[1]", "twice"),
+        (json!({}), json!(["header:X-A"]), "cache.key[0]", "not sent"),
+        (none.clone(), json!(["path", "cookie:theme"]), "cache.key[1]", "not sent"),
+        (none.clone(), json!(["host"]), "cache.key[0]", "not sent"),
+        (none.clone(), json!(["method"]), "cache.key[0]", "not sent"),
+        (none.clone(), json!(["header:x-key"]), "cache.key[0]", "not sent"),
+        (none.clone(), json!(["header:x-forwarded-for"]), "cache.key[0]", "not sent"),
+    ];
+    for (more, key, path, expected) in cases {
+        let mut config = smallest();
+        config["forward_auth"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config["cache"] = json!({"key": key});
+        let error = parse(config).unwrap_err();
+        assert_eq!(error.path, path, "{key}: {error}");
+        assert!(error.problem.contains(expected), "{key}: {error}");
+    }
+    let mut config = smallest();
+    config["forward_auth"].as_object_mut().unwrap().extend(none.as_object().unwrap().clone());
+    config["cache"] = json!({"key": ["path", "cookie:session", "header:cookie", "header:x-a"]});
+    parse(config).unwrap();
+}

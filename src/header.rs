@@ -1,0 +1,206 @@
+//! Names and values of headers: which names are one to something that folds them, which are the connection's
+//! own and never travel, and which values may be set.
+
+use std::fmt;
+
+/// What frames a message or concerns one connection only (RFC 9110 section 7.6.1, and those that came before
+/// it). In the call to an auth server or in its answer such a header is about that call, never about the
+/// client's request or response.
+const HOP_BY_HOP: [&[u8]; 12] = [
+    b"connection",
+    b"content-length",
+    b"expect",
+    b"http2-settings",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+/// Whether a header frames a message, concerns one connection only, or is a pseudo header; in whatever spelling.
+#[must_use]
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
+    name.first() == Some(&b':') || HOP_BY_HOP.iter().any(|known| is_same(known, name))
+}
+
+/// Whether two names are one to something that folds them.
+#[must_use]
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && folded(one).eq(folded(other))
+}
+
+/// Whether a name begins with `prefix` to something that folds names.
+#[must_use]
+pub fn begins_with(name: &[u8], prefix: &[u8]) -> bool {
+    name.len() >= prefix.len() && folded(name).zip(folded(prefix)).all(|(byte, expected)| byte == expected)
+}
+
+/// Whether a value may become a header of a request or a response: no control byte but the tab
+/// (RFC 9110 section 5.5), so that it cannot end the header and begin another one.
+#[must_use]
+pub fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// A name as the most lenient reader has it. Some apps and gateways read `X_Authgear_User.Id` as
+/// `x-authgear-user-id` (CGI turns all but letters and digits into `_`).
+fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' })
+}
+
+/// A name, or all names that begin alike; known in whatever spelling. Displays as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// This name, in lower case.
+    Name(String),
+    /// All names that begin with this, in lower case; it ends with a `-`.
+    Prefix(String),
+}
+
+impl Pattern {
+    /// Reads a name, or a beginning of names such as `x-auth-*`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let lower = text.to_ascii_lowercase();
+        if let Some(prefix) = lower.strip_suffix('*')
+            && prefix.ends_with('-')
+            && prefix.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && is_name(prefix)
+        {
+            return Ok(Self::Prefix(prefix.to_owned()));
+        }
+        if lower.contains('*') || !is_name(&lower) {
+            return Err(format!(
+                "`{}` is neither a header's name nor a beginning of names such as x-auth-*",
+                text.escape_debug()
+            ));
+        }
+        Ok(Self::Name(lower))
+    }
+
+    /// Whether a header is meant.
+    #[must_use]
+    pub fn matches(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Name(known) => is_same(known.as_bytes(), name),
+            Self::Prefix(prefix) => begins_with(name, prefix.as_bytes()),
+        }
+    }
+
+    /// Whether a name that begins with `prefix` could be meant.
+    #[must_use]
+    pub fn reaches(&self, prefix: &[u8]) -> bool {
+        match self {
+            Self::Name(name) => begins_with(name.as_bytes(), prefix),
+            Self::Prefix(own) => begins_with(own.as_bytes(), prefix) || begins_with(prefix, own.as_bytes()),
+        }
+    }
+
+    /// The first header that frames a message or concerns one connection only and is meant.
+    #[must_use]
+    pub fn hop_by_hop(&self) -> Option<&'static str> {
+        let found = HOP_BY_HOP.iter().find(|known| self.matches(known))?;
+        std::str::from_utf8(found).ok()
+    }
+
+    /// Whether two patterns are one to something that folds names.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(one), Self::Name(other)) | (Self::Prefix(one), Self::Prefix(other)) => {
+                is_same(one.as_bytes(), other.as_bytes())
+            }
+            (Self::Name(_), Self::Prefix(_)) | (Self::Prefix(_), Self::Name(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+/// Whether something can be the name of a header or a cookie: a token (RFC 9110 section 5.6.2).
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_token)
+}
+
+/// A character of a token.
+#[must_use]
+pub const fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(
+            c,
+            '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_become_two_headers() {
+        for value in [b"a\r\nx: y".as_slice(), b"a\nb", b"a\0", b"\x7f"] {
+            assert!(!is_value(value), "{}", value.escape_ascii());
+        }
+        for value in [b"".as_slice(), b"a b\tc", "größe".as_bytes(), b"\xff"] {
+            assert!(is_value(value), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_of_a_connection_is_known_in_every_spelling() {
+        for name in
+            [b"connection".as_slice(), b"Transfer_Encoding", b"content.length", b"TE", b":path", b":new"]
+        {
+            assert!(is_hop_by_hop(name), "{}", name.escape_ascii());
+        }
+        for name in
+            [b"host".as_slice(), b"cookie", b"content-type", b"te2", b"upgrade-insecure-requests", b""]
+        {
+            assert!(!is_hop_by_hop(name), "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_pattern_means_its_names_in_every_spelling_and_no_others() {
+        let cases: &[(&str, &[u8], bool)] = &[
+            ("X-User", b"x-user", true),
+            ("x-user", b"X_USER", true),
+            ("x-user", b"x-user-id", false),
+            ("x-user", b"x-use", false),
+            ("x-auth-*", b"x-auth-", true),
+            ("X-Auth-*", b"x-auth-user", true),
+            ("x-auth-*", b"X.Auth_User", true),
+            ("x-auth-*", b"x-auth", false),
+            ("x-auth-*", b"x-author", false),
+            ("x-auth-*", b"ax-auth-user", false),
+            ("authorization", b"Authorization", true),
+        ];
+        for (pattern, name, expected) in cases {
+            let found = Pattern::parse(pattern).unwrap().matches(name);
+            assert_eq!(found, *expected, "{pattern}: {}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_neither_a_name_nor_a_beginning_of_names_is_refused() {
+        for text in ["", "*", "-*", "x*", "x-*-y", "x-**", "x y", "x:", ":path", "ü", "x-\r\n", "**"] {
+            let problem = Pattern::parse(text).unwrap_err();
+            assert!(problem.contains("x-auth-*"), "{text:?}: {problem}");
+        }
+    }
+}
