@@ -102,23 +102,9 @@ impl CookieNames {
         )
     }
 
-    /// Whether a request has a cookie of such a name, valid or not.
+    /// Whether a cookie is one of them.
     #[must_use]
-    pub fn any_named(&self, head: &Head<'_>) -> bool {
-        pairs(head).any(|pair| self.is_name_of(pair))
-    }
-
-    /// The cookies of a request by other names, as sent.
-    #[must_use]
-    pub fn others<'a>(&self, head: &Head<'a>) -> Vec<&'a [u8]> {
-        pairs(head)
-            .map(<[u8]>::trim_ascii)
-            .filter(|pair| !pair.is_empty() && !self.is_name_of(pair))
-            .collect()
-    }
-
-    fn is_name_of(&self, pair: &[u8]) -> bool {
-        let name = split_once(pair, b'=').map_or(pair, |(name, _)| name).trim_ascii();
+    pub fn contains(&self, name: &[u8]) -> bool {
         self.0.iter().any(|known| known == name)
     }
 }
@@ -155,6 +141,17 @@ impl<'a> Cookies<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Secret<'a>)> {
         self.found.into_iter().flatten()
     }
+}
+
+/// The cookies of a request without some, joined as one header; `None` where it has none of those.
+pub fn cookies_without(head: &Head<'_>, is_unwanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let pairs =
+        || head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    // A pair without `=` is a name to some, and a value to others.
+    let is_unwanted =
+        |pair: &[u8]| is_unwanted(split_once(pair, b'=').map_or(pair, |(name, _)| name).trim_ascii());
+    let rest: Vec<_> = pairs().filter(|pair| !pair.is_empty() && !is_unwanted(pair)).collect();
+    pairs().any(is_unwanted).then(|| rest.join(b"; ".as_slice()))
 }
 
 /// Name and value of each cookie in all `Cookie` headers of a request, whatever bytes they are.
@@ -199,11 +196,6 @@ impl<'a> Credentials<'a> {
         }
         Self { authorization, cookies }
     }
-}
-
-/// What stands between the semicolons of all `Cookie` headers.
-fn pairs<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';'))
 }
 
 fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {

@@ -15,6 +15,8 @@ pub enum Denial<'a> {
     InvalidToken(&'a str),
     /// Its session is valid, and does not meet what a rule requires.
     Forbidden(Unmet),
+    /// The auth server forbids it.
+    ForbiddenByServer,
     /// The auth server cannot answer; with this status.
     Unavailable(u16),
     /// The filter has no configuration that could decide, or the host refused what the filter asked of it.
@@ -52,14 +54,14 @@ impl Denial<'_> {
             .into_iter()
             .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
             .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-        Reply { status, fields: fields.collect(), body }
+        Reply { status, fields: fields.collect(), body, grpc: None }
     }
 
     const fn status(self) -> u16 {
         match self {
             Self::BadRequest(bad) => bad.status(),
             Self::Unauthenticated | Self::InvalidToken(_) => 401,
-            Self::Forbidden(_) => 403,
+            Self::Forbidden(_) | Self::ForbiddenByServer => 403,
             Self::Unavailable(status) => status,
             Self::Broken => 503,
         }
@@ -72,7 +74,11 @@ impl Denial<'_> {
             Self::Forbidden(unmet) if unmet.is_insufficient_scope() => {
                 Some("Bearer error=\"insufficient_scope\"")
             }
-            Self::BadRequest(_) | Self::Forbidden(_) | Self::Unavailable(_) | Self::Broken => None,
+            Self::BadRequest(_)
+            | Self::Forbidden(_)
+            | Self::ForbiddenByServer
+            | Self::Unavailable(_)
+            | Self::Broken => None,
         }
     }
 
@@ -84,6 +90,7 @@ impl Denial<'_> {
             }
             Self::InvalidToken(reason) => ("unauthorized", format!("the access token is refused: {reason}")),
             Self::Forbidden(unmet) => ("forbidden", unmet.message().to_owned()),
+            Self::ForbiddenByServer => ("forbidden", "this is not allowed".to_owned()),
             Self::Unavailable(_) => {
                 ("unavailable", "the authentication service cannot be reached; try again later".to_owned())
             }

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::grpc;
+
 /// A moment, as the time since the Unix epoch. The core never reads a clock: every function that needs
 /// the time takes it as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -279,6 +281,8 @@ pub struct Reply {
     pub fields: Vec<OwnedField>,
     /// Never empty: APISIX would put an HTML page of its own in its place.
     pub body: Vec<u8>,
+    /// What a gRPC client is told instead, where the host can; `None` for a client that is none.
+    pub grpc: Option<grpc::Status>,
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ mod tests {
             fields,
             client_address: &|| address,
         };
-        let resolver = config.resolver.unwrap();
+        let resolver = config.resolver().unwrap();
         let call = call(&resolver, config.timeout, &head, Credentials::of(&head, Some(&resolver.cookies)));
         assert_eq!(
             (call.upstream.as_str(), call.timeout, call.body),

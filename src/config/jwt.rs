@@ -8,7 +8,6 @@ use super::typed::{Entries, HeaderName, NonEmpty, Object, Span, Text, Typed, Ups
 use super::url::Url;
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::header::{self, Pattern};
-use crate::identity::Managed;
 use crate::jwks::KeySet;
 use crate::jwt::{Algorithm, ClaimPath, MediaType, Policy};
 
@@ -40,7 +39,7 @@ pub(super) struct RawIssuer {
 
 impl RawIssuer {
     /// The issuers, and every header that any of them sets.
-    pub(super) fn check_all(raw: Vec<Object<Self>>) -> Result<(Vec<Issuer>, Managed), ConfigError> {
+    pub(super) fn check_all(raw: Vec<Object<Self>>) -> Result<(Vec<Issuer>, Vec<Pattern>), ConfigError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(raw.len());
         let mut names: Vec<Pattern> = Vec::new();
         for (number, Object(raw)) in raw.into_iter().enumerate() {
@@ -60,7 +59,7 @@ impl RawIssuer {
             }
             issuers.push(issuer);
         }
-        Ok((issuers, Managed::Named(names)))
+        Ok((issuers, names))
     }
 
     fn check(self, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {

@@ -2,7 +2,6 @@
 //! be wrong; nothing else checks it again.
 
 pub mod document;
-#[cfg_attr(not(test), expect(dead_code, reason = "read once the engine asks a forward-auth server"))]
 pub mod forward_auth;
 mod jwt;
 mod raw;
@@ -60,7 +59,7 @@ pub struct Config {
     /// Whose tokens are verified here. Empty where everything is asked about.
     pub issuers: Vec<Issuer>,
     /// Who is asked.
-    pub resolver: Option<Resolver>,
+    pub server: Option<AuthServer>,
     /// The headers that only the filter may set.
     pub managed: Managed,
     /// What is demanded of which request.
@@ -141,6 +140,15 @@ impl Identity {
     }
 }
 
+/// Who is asked about what is not judged here.
+#[derive(Debug, Clone)]
+pub enum AuthServer {
+    /// Authgear's resolver.
+    Resolver(Resolver),
+    /// Any forward-auth server.
+    ForwardAuth(Box<ForwardAuth>),
+}
+
 /// Authgear's resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolver {
@@ -218,11 +226,17 @@ impl fmt::Display for Config {
                 Keys::Fetched { server, .. } => write!(f, " verified with the keys at {server}")?,
             }
         }
-        if let Some(Resolver { endpoint, server, .. }) = &self.resolver {
-            let rest = if self.issuers.is_empty() { "sessions of " } else { "; other sessions of " };
-            write!(f, "{rest}{} by asking {server}", endpoint.origin())?;
+        let is_alone = self.issuers.is_empty();
+        match &self.server {
+            Some(AuthServer::Resolver(Resolver { endpoint, server, .. })) => {
+                let rest = if is_alone { "sessions of " } else { "; other sessions of " };
+                write!(f, "{rest}{} by asking {server}", endpoint.origin())
+            }
+            Some(AuthServer::ForwardAuth(server)) => {
+                write!(f, "{}by asking {server}", if is_alone { "requests " } else { "; other requests " })
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -233,6 +247,24 @@ impl fmt::Display for Server {
 }
 
 impl Config {
+    /// Authgear's resolver, where it is asked.
+    #[must_use]
+    pub const fn resolver(&self) -> Option<&Resolver> {
+        match &self.server {
+            Some(AuthServer::Resolver(resolver)) => Some(resolver),
+            Some(AuthServer::ForwardAuth(_)) | None => None,
+        }
+    }
+
+    /// The forward-auth server, where one is asked.
+    #[must_use]
+    pub const fn forward_auth(&self) -> Option<&ForwardAuth> {
+        match &self.server {
+            Some(AuthServer::ForwardAuth(server)) => Some(server),
+            Some(AuthServer::Resolver(_)) | None => None,
+        }
+    }
+
     /// Reads a plugin configuration, as the host hands it over: JSON text, or the encoding of a
     /// `google.protobuf.Struct`.
     ///

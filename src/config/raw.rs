@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::forward_auth::{RawForwardAuth, RawKeyPart};
 use super::jwt::RawIssuer;
 use super::rules::{
     self, DEFAULT_ALLOW_CORS_PREFLIGHT, RawAnswer, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
@@ -14,9 +15,9 @@ use super::rules::{
 use super::typed::{CookiePrefix, Count, NonEmpty, Object, Span, Status, Text, Typed, Upstream, present};
 use super::url::Url;
 use super::{
-    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, Cache, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_MAX_ENTRIES,
-    DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT, DEFAULT_TTL, Identity, Issuer, Keys, OnError,
-    OnErrorAction, RESOLVER_PATH, Resolver, Server,
+    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, Cache, Config, ConfigError, DEFAULT_LEEWAY,
+    DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT, DEFAULT_TTL, Identity,
+    Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
 use crate::credential::CookieNames;
 use crate::identity::Managed;
@@ -28,6 +29,8 @@ use crate::rules::Access;
 pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "present")]
     authgear: Option<Object<RawAuthgear>>,
+    #[serde(default, deserialize_with = "present")]
+    forward_auth: Option<Object<RawForwardAuth>>,
     #[serde(default, deserialize_with = "present")]
     jwt: Option<NonEmpty<Object<RawIssuer>>>,
     #[serde(default, deserialize_with = "present")]
@@ -112,39 +115,70 @@ struct RawCache {
     stale_if_error: Option<Span>,
     #[serde(default, deserialize_with = "present")]
     max_entries: Option<Count>,
+    #[serde(default, deserialize_with = "present")]
+    key: Option<NonEmpty<RawKeyPart>>,
 }
 
 /// What `authgear` or `jwt` come to.
 struct Believed {
     issuers: Vec<Issuer>,
-    resolver: Option<Resolver>,
+    server: Option<AuthServer>,
+    /// How long its accepting answers are used again where the configuration does not say.
+    ttl: Duration,
     managed: Managed,
     sessions: Sessions,
 }
 
 impl RawConfig {
-    pub(super) fn check(self) -> Result<Config, ConfigError> {
-        let Believed { issuers, resolver, managed, sessions } = match (self.authgear, self.jwt) {
-            (Some(authgear), None) => authgear.0.check()?,
-            (None, Some(issuers)) => {
-                let (issuers, managed) = RawIssuer::check_all(issuers.0)?;
-                let roles = issuers.iter().any(|issuer| issuer.identity.has_roles());
-                let sessions = Sessions::Jwt { roles, forward_auth: false };
-                Believed { issuers, resolver: None, managed, sessions }
-            }
-            (Some(_), Some(_)) => {
-                return Err(ConfigError::new(
-                    "jwt",
-                    "cannot stand beside `authgear`, which has its own issuer",
-                ));
-            }
-            (None, None) => {
-                return Err(missing(
-                    "authgear",
-                    "give `authgear: {endpoint: https://…, upstream: …}`, or `jwt`",
-                ));
-            }
-        };
+    pub(super) fn check(mut self) -> Result<Config, ConfigError> {
+        let key = self.cache.0.key.take();
+        let Believed { issuers, server, ttl, managed, sessions } =
+            match (self.authgear, self.forward_auth, self.jwt) {
+                (Some(_), Some(_), _) => {
+                    return Err(ConfigError::new(
+                        "forward_auth",
+                        "cannot stand beside `authgear`; choose one",
+                    ));
+                }
+                (Some(_), _, Some(_)) => {
+                    return Err(ConfigError::new(
+                        "jwt",
+                        "cannot stand beside `authgear`, which has its own issuer",
+                    ));
+                }
+                (None, None, None) => {
+                    return Err(missing(
+                        "authgear",
+                        "give `authgear: {endpoint: https://…, upstream: …}`, `forward_auth` or `jwt`",
+                    ));
+                }
+                (_, None, _) if key.is_some() => {
+                    return Err(ConfigError::new("cache.key", "is for `forward_auth` alone; remove it"));
+                }
+                (Some(authgear), None, None) => authgear.0.check()?,
+                (None, forward_auth, jwt) => {
+                    let forward_auth =
+                        forward_auth.map(|forward_auth| forward_auth.0.check(key)).transpose()?;
+                    let (issuers, mut managed) =
+                        jwt.map(|jwt| RawIssuer::check_all(jwt.0)).transpose()?.unwrap_or_default();
+                    managed.extend(
+                        forward_auth.iter().flat_map(|server| server.identity_headers.iter().cloned()),
+                    );
+                    let roles = issuers.iter().any(|issuer| issuer.identity.has_roles());
+                    let sessions = match issuers.is_empty() {
+                        true => Sessions::ForwardAuth,
+                        false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
+                    };
+                    let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
+                    Believed {
+                        issuers,
+                        server,
+                        ttl: Duration::ZERO,
+                        managed: Managed::Named(managed),
+                        sessions,
+                    }
+                }
+            };
         let timeout = self.timeout.map_or(DEFAULT_TIMEOUT, |span| span.0);
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
@@ -155,7 +189,7 @@ impl RawConfig {
             Action::Allow => OnErrorAction::Allow,
         };
         let on_error = OnError { action, status: on_error.status.0 };
-        let cache = self.cache.0.check(resolver.is_some(), !issuers.is_empty())?;
+        let cache = self.cache.0.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
         let rules = RawRules {
             rules: self.rules,
             access: self.access,
@@ -165,7 +199,7 @@ impl RawConfig {
         };
         Ok(Config {
             issuers,
-            resolver,
+            server,
             managed,
             rules: rules.check(sessions)?,
             allow_cors_preflight: self.allow_cors_preflight.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
@@ -178,37 +212,49 @@ impl RawConfig {
 }
 
 impl RawCache {
-    /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked,
-    /// and nothing of it at all with `ttl: 0s`.
-    fn check(self, asks: bool, verifies: bool) -> Result<Cache, ConfigError> {
+    /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked
+    /// (`default` is its `ttl` then), and nothing of it at all with a `ttl` of zero.
+    fn check(self, default: Option<Duration>, verifies: bool) -> Result<Cache, ConfigError> {
         let (ttl, negative, stale) = (
-            self.ttl.map(|span| span.0),
-            self.negative_ttl.map(|span| span.0),
-            self.stale_if_error.map(|span| span.0),
+            self.ttl.as_ref().map(|span| span.0),
+            self.negative_ttl.as_ref().map(|span| span.0),
+            self.stale_if_error.as_ref().map(|span| span.0),
         );
-        let is_off = asks && ttl.is_some_and(|ttl| ttl.is_zero());
         let idle = |field: &str, why: &str| {
-            Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}; remove it")))
+            Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}")))
         };
-        if !asks && ttl.is_some() {
-            return idle("ttl", "where nobody is asked; verified tokens are remembered until they expire");
+        let Some(default) = default else {
+            if ttl.is_some() {
+                return idle(
+                    "ttl",
+                    "where nobody is asked; verified tokens are remembered until they expire",
+                );
+            }
+            if stale.is_some() {
+                return idle("stale_if_error", "where nobody is asked; remove it");
+            }
+            return Ok(self.cache(Duration::ZERO, negative.unwrap_or(DEFAULT_NEGATIVE_TTL), Duration::ZERO));
+        };
+        let ttl = ttl.unwrap_or(default);
+        if ttl.is_zero() && stale.is_some() {
+            return idle(
+                "stale_if_error",
+                "with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it",
+            );
         }
-        if !asks && stale.is_some() {
-            return idle("stale_if_error", "where nobody is asked");
+        if ttl.is_zero() && negative.is_some() && !verifies {
+            return idle(
+                "negative_ttl",
+                "with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it",
+            );
         }
-        if is_off && stale.is_some() {
-            return idle("stale_if_error", "with `ttl: 0s`, which remembers no answer");
-        }
-        if is_off && !verifies && negative.is_some() {
-            return idle("negative_ttl", "with `ttl: 0s`, which remembers no answer");
-        }
-        let default_negative = if is_off { Duration::ZERO } else { DEFAULT_NEGATIVE_TTL };
-        Ok(Cache {
-            ttl: if asks { ttl.unwrap_or(DEFAULT_TTL) } else { Duration::ZERO },
-            negative_ttl: negative.unwrap_or(default_negative),
-            stale_if_error: stale.unwrap_or_default(),
-            max_entries: self.max_entries.map_or(DEFAULT_MAX_ENTRIES, |count| count.0),
-        })
+        let default_negative = if ttl.is_zero() { Duration::ZERO } else { DEFAULT_NEGATIVE_TTL };
+        Ok(self.cache(ttl, negative.unwrap_or(default_negative), stale.unwrap_or_default()))
+    }
+
+    fn cache(self, ttl: Duration, negative_ttl: Duration, stale_if_error: Duration) -> Cache {
+        let max_entries = self.max_entries.map_or(DEFAULT_MAX_ENTRIES, |count| count.0);
+        Cache { ttl, negative_ttl, stale_if_error, max_entries }
     }
 }
 
@@ -265,12 +311,13 @@ impl RawAuthgear {
             Mode::Resolver => Sessions::Resolver,
             Mode::Auto | Mode::Local => Sessions::Authgear,
         };
-        let (issuers, resolver) = match mode {
-            Mode::Auto => (vec![issuer], Some(resolver)),
-            Mode::Resolver => (vec![], Some(resolver)),
+        let server = AuthServer::Resolver(resolver);
+        let (issuers, server) = match mode {
+            Mode::Auto => (vec![issuer], Some(server)),
+            Mode::Resolver => (vec![], Some(server)),
             Mode::Local => (vec![issuer], None),
         };
-        Ok(Believed { issuers, resolver, managed: Managed::Authgear, sessions })
+        Ok(Believed { issuers, server, ttl: DEFAULT_TTL, managed: Managed::Authgear, sessions })
     }
 
     /// A field that cannot do anything would be believed to do something.

@@ -35,7 +35,7 @@ fn the_smallest_configuration_has_every_default() {
     assert_eq!(*policy, expected);
     assert_eq!(server.to_string(), "https://myapp.authgear.cloud/oauth2/jwks (upstream `authgear`)");
     assert_eq!(public.origin(), "https://myapp.authgear.cloud");
-    let resolver = config.resolver.as_ref().unwrap();
+    let resolver = config.resolver().unwrap();
     assert_eq!(
         resolver.server.to_string(),
         "https://myapp.authgear.cloud/_resolver/resolve (upstream `authgear`)"
@@ -77,7 +77,7 @@ fn every_field_of_authgear_is_read() {
     assert_eq!(policy.issuer, "https://accounts.example.com");
     assert_eq!(policy.audiences, ["https://accounts.example.com", "https://api.example.com"]);
     assert_eq!(policy.client_ids, ["web", "cli"]);
-    let resolver = config.resolver.unwrap();
+    let resolver = config.resolver().unwrap();
     assert_eq!(resolver.endpoint.authority(), "accounts.example.com");
     assert_eq!(
         resolver.server.to_string(),
@@ -93,10 +93,10 @@ fn every_field_of_authgear_is_read() {
 fn a_mode_settles_who_is_believed_and_who_is_asked() {
     for (mode, issuers, asked) in [("auto", 1, true), ("resolver", 0, true), ("local", 1, false)] {
         let config = parse(&with("authgear.mode", json!(mode))).unwrap();
-        assert_eq!((config.issuers.len(), config.resolver.is_some()), (issuers, asked), "{mode}");
+        assert_eq!((config.issuers.len(), config.resolver().is_some()), (issuers, asked), "{mode}");
     }
     let never = parse(&with("authgear.revalidate", json!("0s"))).unwrap();
-    assert_eq!(never.resolver.unwrap().revalidate, None);
+    assert_eq!(never.resolver().unwrap().revalidate, None);
 }
 
 /// A key set with one key, of RFC 8037 appendix A.2.
@@ -148,7 +148,7 @@ fn every_field_of_an_issuer_is_read() {
         Managed::Named(vec![Pattern::Name("x-user".into()), Pattern::Name("x-city".into())])
     );
     assert_eq!(access(&config), Access::Required);
-    assert!(config.resolver.is_none());
+    assert!(config.resolver().is_none());
 }
 
 /// The smallest configuration with one field, given by its path, set to something else.
@@ -193,7 +193,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("authgear.client_ids", Value::Null, "null"),
         ("authgear.revalidate", json!(60), "\"500ms\""),
         ("authgear.endpont", json!("https://a.example"), "unknown field"),
-        ("forward_auth", json!({}), "unknown field"),
+        ("forward_auth", json!({}), "beside `authgear`"),
         ("rules", json!({}), "sequence"),
         ("rules[0].acess", json!([{"acess": "public"}]), "unknown field"),
         ("rules[0].path", json!([{"path": "admin"}]), "slash"),
@@ -206,7 +206,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("cache.max_entries", json!({"max_entries": 0}), "from 1"),
         ("cache.max_entries", json!({"max_entries": 1.5}), "whole"),
         ("cache.stale_if_error", json!({"ttl": "0s", "stale_if_error": "1s"}), "does nothing"),
-        ("cache.key", json!({"key": ["host"]}), "unknown field"),
+        ("cache.key", json!({"key": ["host"]}), "`forward_auth` alone"),
         ("timeout", json!("0s"), "1ms"),
         ("timeout", json!(3), "\"500ms\""),
         ("timeout", json!("3"), "\"500ms\""),

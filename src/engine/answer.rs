@@ -1,4 +1,4 @@
-//! The resolver's answers: asked for once, however many requests have the same credential, and used again for as
+//! The auth server's answers: asked for once, however many requests have the same credential, and used again for as
 //! long as the operator allows.
 
 use std::rc::Rc;
@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::case::{Case, Known};
 use super::errand::Errand;
 use super::state::State;
+use super::token::weight;
 use super::{Decision, Engine, Outcome, Step, Topic, Wait, Waiting};
 use crate::cache::{Key, Lifetime, Part, Weigh};
-use crate::config::Resolver;
+use crate::config::{AuthServer, Resolver};
 use crate::credential::{Authorization, Credentials};
 use crate::fault::Fault;
+use crate::forward_auth::{self, Denied};
 use crate::identity::Stated;
 use crate::jwt::Token;
 use crate::metric::Metric;
@@ -34,17 +36,24 @@ pub(super) struct Subject {
     ends: Option<UnixTime>,
 }
 
-/// What the resolver said.
+/// What the auth server said of a credential.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
-    who: Known,
-    /// Whether it is a valid session.
-    is_valid: bool,
+pub(super) enum Said {
+    /// It may pass, as this.
+    Session(Known),
+    /// There is no session; and what the app is told of that.
+    NoSession(Rc<[OwnedField]>),
+    /// It may not pass.
+    Denied(Rc<Denied>),
 }
 
 impl Weigh for Said {
     fn weight(&self) -> usize {
-        self.who.weight()
+        match self {
+            Self::Session(known) => known.weight(),
+            Self::NoSession(identity) => weight(identity),
+            Self::Denied(denied) => weight(&denied.reply.fields).saturating_add(denied.reply.body.len()),
+        }
     }
 }
 
@@ -65,26 +74,40 @@ pub(super) struct Asked {
 }
 
 impl Engine {
-    /// Asks the resolver, unless its answer is remembered.
+    /// Asks the auth server about a request, unless its answer is remembered.
     pub(super) fn ask(
         &self,
         state: &mut State,
-        resolver: &Resolver,
+        server: &AuthServer,
         head: &Head<'_>,
         case: Case,
         credentials: Credentials<'_>,
         now: UnixTime,
     ) -> Step {
-        credential_key(&mut state.key, credentials);
+        state.key.clear();
+        match server {
+            AuthServer::Resolver(_) => credential_key(&mut state.key, credentials),
+            AuthServer::ForwardAuth(server) => forward_auth::key(server, head, &mut state.key),
+        }
         if let Some(said) = state.answers.get(&state.key, now) {
             let decision = said.decide(case, &[], now);
             state.count(Metric::AnswersReused);
             return Step::Done(decision);
         }
-        let question = self.question(resolver, head, credentials);
-        self.put(state, question, case, now)
+        let call = match server {
+            AuthServer::Resolver(resolver) => {
+                resolver::call(resolver, self.config.timeout, head, credentials)
+            }
+            AuthServer::ForwardAuth(server) => match forward_auth::call(server, self.config.timeout, head) {
+                Ok(call) => call,
+                Err(bad) => return Step::Done(case.bad_request(bad)),
+            },
+        };
+        let about = Subject { key: state.key.clone(), ends: end_of(credentials) };
+        self.put(state, Question { call, about }, case, now)
     }
 
+    /// The question about credentials alone.
     pub(super) fn question(
         &self,
         resolver: &Resolver,
@@ -93,14 +116,8 @@ impl Engine {
     ) -> Question {
         let mut key = Key::new();
         credential_key(&mut key, credentials);
-        let ends = match credentials.authorization {
-            Authorization::Bearer(token) => {
-                Token::parse(token.reveal()).ok().and_then(|token| token.unverified_expiry())
-            }
-            Authorization::NoToken | Authorization::Invalid => None,
-        };
         let call = resolver::call(resolver, self.config.timeout, head, credentials);
-        Question { call, about: Subject { key, ends } }
+        Question { call, about: Subject { key, ends: end_of(credentials) } }
     }
 
     /// Puts a question, unless its answer is remembered or on its way.
@@ -117,7 +134,7 @@ impl Engine {
             return Step::Call(call, Waiting(Wait::Resolver { case: Box::new(case), about }));
         }
         let topic = match state.asked.get(&about.key) {
-            Some(asked) if now < asked.until => {
+            Some(asked) if self.shares_answers() && now < asked.until => {
                 let topic = asked.topic;
                 state.count(Metric::AnswersShared);
                 topic
@@ -131,6 +148,12 @@ impl Engine {
             }
         };
         Step::Park(Topic::Answer(topic), Waiting(Wait::Answer { case: Box::new(case), topic }))
+    }
+
+    /// Whether an answer may serve more than the request that it was given to. What a session is does not depend
+    /// on the moment; of what another server says, that is for the operator to say, by a `ttl`.
+    fn shares_answers(&self) -> bool {
+        self.config.forward_auth().is_none() || !self.config.cache.ttl.is_zero()
     }
 
     /// Takes the answer to a question that several may wait for.
@@ -176,56 +199,90 @@ impl Engine {
         result: Result<Response, CallError>,
         now: UnixTime,
     ) -> Arrived {
-        match resolver::read(result) {
-            resolver::Result::Answered(Answer { session, identity, cookies }) => {
-                let cache = self.config.cache;
-                let (outcome, life) = match session {
-                    Session::Valid { .. } => {
-                        (Outcome::Session, Lifetime::new(now.after(cache.ttl), cache.stale_if_error))
-                    }
-                    Session::None => {
-                        let negative = if cache.ttl.is_zero() { Duration::ZERO } else { cache.negative_ttl };
-                        (Outcome::NoSession, Lifetime::new(now.after(negative), Duration::ZERO))
-                    }
-                };
-                let stated = Stated::by_headers(&identity, &[]);
-                let who = Known { identity: identity.into(), stated: Rc::new(stated), outcome };
-                let said = Said { who, is_valid: outcome == Outcome::Session };
-                // What sets a cookie was said to one client, at one time.
-                if cookies.is_empty() {
-                    let life = about.ends.map_or(life, |end| life.ending_by(end));
-                    state.answers.insert(&about.key, said.clone(), life, now);
-                } else {
-                    state.answers.remove(&about.key);
+        let (said, cookies) = match &self.config.server {
+            Some(AuthServer::ForwardAuth(server)) => match forward_auth::read(server, result) {
+                forward_auth::Answer::Accepted(forward_auth::Accepted { identity, cookies }) => {
+                    (Said::Session(Known::of_server(identity)), cookies)
                 }
-                let cookies = cookies.into_iter().map(|cookie| (b"set-cookie".to_vec(), cookie)).collect();
-                Arrived::Said { said, cookies }
+                forward_auth::Answer::Denied(denied) => (Said::Denied(Rc::new(denied)), Vec::new()),
+                forward_auth::Answer::Refused(_) => return Arrived::Refused,
+                forward_auth::Answer::Failed(fault) => return self.stale_or_failed(state, about, fault, now),
+            },
+            Some(AuthServer::Resolver(_)) | None => match resolver::read(result) {
+                resolver::Result::Answered(Answer { session: Session::Valid { .. }, identity, cookies }) => {
+                    (Said::Session(Known::of_resolver(identity)), cookies)
+                }
+                resolver::Result::Answered(Answer { session: Session::None, identity, cookies }) => {
+                    (Said::NoSession(identity.into()), cookies)
+                }
+                resolver::Result::Refused(_) => return Arrived::Refused,
+                resolver::Result::Failed(fault) => return self.stale_or_failed(state, about, fault, now),
+            },
+        };
+        self.remember_answer(state, about, &said, !cookies.is_empty(), now);
+        let cookies = cookies.into_iter().map(|cookie| (b"set-cookie".to_vec(), cookie)).collect();
+        Arrived::Said { said, cookies }
+    }
+
+    fn remember_answer(&self, state: &mut State, about: &Subject, said: &Said, cookies: bool, now: UnixTime) {
+        let cache = self.config.cache;
+        let negative = if cache.ttl.is_zero() { Duration::ZERO } else { cache.negative_ttl };
+        let (life, cookies) = match said {
+            Said::Session(_) => (Lifetime::new(now.after(cache.ttl), cache.stale_if_error), cookies),
+            Said::NoSession(_) => (Lifetime::new(now.after(negative), Duration::ZERO), cookies),
+            Said::Denied(denied) => {
+                let sets_cookie = denied.reply.fields.iter().any(|(name, _)| name == b"set-cookie");
+                (Lifetime::new(now.after(negative), Duration::ZERO), sets_cookie)
             }
-            resolver::Result::Refused(_) => Arrived::Refused,
-            resolver::Result::Failed(fault) => self.stale_or_failed(state, about, fault, now),
+        };
+        // What sets a cookie was said to one client, at one time.
+        if cookies {
+            state.answers.remove(&about.key);
+            return;
         }
+        let life = about.ends.map_or(life, |end| life.ending_by(end));
+        state.answers.insert(&about.key, said.clone(), life, now);
     }
 
     fn stale_or_failed(&self, state: &mut State, about: &Subject, fault: Fault, now: UnixTime) -> Arrived {
         let stale = state.answers.get_stale(&about.key, now).cloned();
-        self.warn_of_resolver(state, fault, stale.is_some(), now);
+        self.warn_of_server(state, fault, stale.is_some(), now);
         stale.map_or(Arrived::Failed, Arrived::Stale)
     }
 }
 
 impl Said {
     fn decide(&self, case: Case, cookies: &[OwnedField], now: UnixTime) -> Decision {
-        if self.is_valid {
-            case.accept(&self.who, cookies, now)
-        } else {
-            case.nobody(Rc::clone(&self.who.identity), cookies, self.who.outcome)
+        match self {
+            Self::Session(known) => case.accept(known, cookies, now),
+            Self::NoSession(identity) => case.nobody(Rc::clone(identity), cookies, Outcome::NoSession),
+            Self::Denied(denied) => case.denied(denied),
         }
+    }
+}
+
+impl Known {
+    fn of_resolver(identity: Vec<OwnedField>) -> Self {
+        let stated = Rc::new(Stated::by_headers(&identity, &[]));
+        Self { identity: identity.into(), stated, outcome: Outcome::Session }
+    }
+
+    /// What a forward-auth server's session states, only that server knows.
+    fn of_server(identity: Vec<OwnedField>) -> Self {
+        Self { identity: identity.into(), stated: Rc::default(), outcome: Outcome::Session }
+    }
+}
+
+/// When a request's token ends, as far as it can be told.
+fn end_of(credentials: Credentials<'_>) -> Option<UnixTime> {
+    match credentials.authorization {
+        Authorization::Bearer(token) => Token::parse(token.reveal()).ok()?.unverified_expiry(),
+        Authorization::NoToken | Authorization::Invalid => None,
     }
 }
 
 /// For Authgear: the bearer token and the three cookies, each with its name.
 fn credential_key(key: &mut Key, credentials: Credentials<'_>) {
-    key.clear();
     if let Authorization::Bearer(token) = credentials.authorization {
         key.push(Part::Bearer, token.reveal());
     }

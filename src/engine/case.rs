@@ -4,12 +4,14 @@
 use std::rc::Rc;
 
 use super::{Decision, Engine, Outcome, Verdict};
-use crate::config::{OnError, OnErrorAction};
-use crate::credential::{Authorization, CookieNames, Cookies, Credentials};
+use crate::config::{AuthServer, OnError, OnErrorAction};
+use crate::credential::{self, Authorization, Credentials};
 use crate::denial::Denial;
+use crate::forward_auth::{Denied, Reason};
+use crate::grpc;
 use crate::identity::{self, Managed, Stated};
 use crate::navigation;
-use crate::request::{Head, HeaderEdits, OwnedField, Reply, UnixTime};
+use crate::request::{BadHead, Head, HeaderEdits, OwnedField, Reply, UnixTime};
 use crate::rules::{Access, Demand, OnUnauthenticated};
 
 /// See the module.
@@ -17,11 +19,13 @@ use crate::rules::{Access, Demand, OnUnauthenticated};
 pub(super) struct Case {
     edits: HeaderEdits,
     demand: Demand,
+    is_public: bool,
     /// Where a person is sent to log in.
     location: Option<String>,
     /// Whether it carries a token that can be refused.
     has_token: bool,
     is_authgears: bool,
+    is_grpc: bool,
 }
 
 /// Who a valid session belongs to, and what it states.
@@ -36,21 +40,22 @@ impl Engine {
     /// What there is to know about a request before its credentials are judged.
     pub(super) fn case(&self, head: &Head<'_>, credentials: &Credentials<'_>) -> Case {
         let config = &self.config;
-        let mut remove = config.managed.forged(head.fields);
+        let demand = config.rules.decide(head.method, head.authority, head.path);
+        // A public route, or a browser asking leave to send a request.
+        let is_public = demand.access() == Access::Public
+            || (config.allow_cors_preflight && navigation::is_cors_preflight(head));
+        let mut remove = match is_public {
+            true => config.managed.forged_where_public(head.fields),
+            false => config.managed.forged(head.fields),
+        };
         if !self.background {
             // A host without background does not list all headers of a request.
             remove.extend(config.managed.known());
         }
         let mut cookie = None;
         if config.strip_credentials {
-            if credentials.authorization != Authorization::NoToken {
-                remove.push(b"authorization".to_vec());
-            }
-            if let Some(names) = config.resolver.as_ref().map(|resolver| &resolver.cookies) {
-                cookie = without(head, names, &mut remove, &credentials.cookies);
-            }
+            cookie = self.strip(head, credentials, &mut remove);
         }
-        let demand = config.rules.decide(head.method, head.authority, head.path);
         let location = match demand.on_unauthenticated() {
             Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(head),
             Some(OnUnauthenticated::Answer(_)) | None => None,
@@ -58,20 +63,49 @@ impl Engine {
         Case {
             edits: HeaderEdits { remove, cookie, ..HeaderEdits::default() },
             demand,
+            is_public,
             location,
             has_token: credentials.authorization != Authorization::NoToken,
             is_authgears: config.managed == Managed::Authgear,
+            is_grpc: grpc::is_grpc(head),
         }
     }
 
-    /// Whether nobody has to say who they are: a public route, or a browser asking leave to send a request.
-    pub(super) fn is_public(&self, case: &Case, head: &Head<'_>) -> bool {
-        case.demand.access() == Access::Public
-            || (self.config.allow_cors_preflight && navigation::is_cors_preflight(head))
+    /// Has what authenticates removed; gives back the cookies that stay, where some do not.
+    fn strip(
+        &self,
+        head: &Head<'_>,
+        credentials: &Credentials<'_>,
+        remove: &mut Vec<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let cookies = match &self.config.server {
+            Some(AuthServer::Resolver(resolver)) => {
+                credential::cookies_without(head, |name| resolver.cookies.contains(name))
+            }
+            Some(AuthServer::ForwardAuth(server)) => {
+                let names = server.cookies.as_deref().unwrap_or_default();
+                credential::cookies_without(head, |name| names.iter().any(|known| known.as_bytes() == name))
+            }
+            None => None,
+        };
+        let authorization = b"authorization".as_slice();
+        let is_sent = self.config.forward_auth().is_some_and(|server| server.sends(authorization));
+        let is_token = credentials.authorization != Authorization::NoToken;
+        if head.values(b"authorization").next().is_some() && (is_sent || is_token) {
+            remove.push(authorization.to_vec());
+        }
+        let cookies = cookies?;
+        remove.push(b"cookie".to_vec());
+        (!cookies.is_empty()).then_some(cookies)
     }
 }
 
 impl Case {
+    /// Whether nobody has to say who they are.
+    pub(super) const fn is_public(&self) -> bool {
+        self.is_public
+    }
+
     /// On a public route.
     pub(super) fn public(self) -> Decision {
         self.forward(identity::nothing(), Outcome::Public)
@@ -90,7 +124,7 @@ impl Case {
                     Some(answer) => denial.reply_as(answer),
                     None => denial.reply(),
                 };
-                replied(reply, cookies, Outcome::Forbidden)
+                self.replied(reply, cookies, Outcome::Forbidden)
             }
         }
     }
@@ -108,7 +142,7 @@ impl Case {
             } else {
                 Denial::Unauthenticated
             };
-            return replied(self.deny(denial), cookies, outcome);
+            return self.replied(self.deny(denial), cookies, outcome);
         }
         self.edits.respond = cookies.to_vec();
         self.forward(identity, outcome)
@@ -122,7 +156,7 @@ impl Case {
     /// With a credential that is no good.
     pub(super) fn refuse(self, reason: &str) -> Decision {
         if self.demand.access() == Access::Required {
-            return replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
+            return self.replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
         }
         let identity = if self.is_authgears { identity::refused() } else { identity::nothing() };
         self.forward(identity, Outcome::Refused)
@@ -136,10 +170,44 @@ impl Case {
         };
         match action {
             OnErrorAction::Deny => {
-                replied(Denial::Unavailable(on_error.status).reply(), &[], outcome(OnErrorAction::Deny))
+                self.replied(Denial::Unavailable(on_error.status).reply(), &[], outcome(OnErrorAction::Deny))
             }
             OnErrorAction::Allow => self.forward(identity::nothing(), outcome(OnErrorAction::Allow)),
         }
+    }
+
+    /// Denied by a forward-auth server; what it said goes to the client, unless the operator says otherwise.
+    pub(super) fn denied(self, denied: &Denied) -> Decision {
+        let (reply, outcome) = match denied.reason {
+            Reason::Unauthenticated | Reason::Redirected if self.demand.access() != Access::Required => {
+                return self.forward(identity::nothing(), Outcome::NoSession);
+            }
+            Reason::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
+                (self.deny(Denial::Unauthenticated), Outcome::NoSession)
+            }
+            Reason::Unauthenticated | Reason::Redirected => (denied.reply.clone(), Outcome::NoSession),
+            Reason::Forbidden => match self.demand.on_forbidden() {
+                Some(answer) => (Denial::ForbiddenByServer.reply_as(answer), Outcome::Forbidden),
+                None => (denied.reply.clone(), Outcome::Forbidden),
+            },
+        };
+        self.replied(reply, &[], outcome)
+    }
+
+    /// Something about the request itself makes the auth server's answer impossible.
+    pub(super) fn bad_request(self, bad: BadHead) -> Decision {
+        self.replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest)
+    }
+
+    fn replied(&self, mut reply: Reply, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+        if self.is_grpc {
+            let status = grpc::Status::of(reply.status);
+            reply.grpc = Some(status);
+            // It becomes the header `grpc-message`; a gRPC client reads nothing else.
+            reply.body = status.message().as_bytes().to_vec();
+            reply.fields.retain(|(name, _)| name != b"content-type");
+        }
+        replied(reply, cookies, outcome)
     }
 
     fn forward(self, set: Rc<[OwnedField]>, outcome: Outcome) -> Decision {
@@ -158,19 +226,4 @@ impl Case {
 pub(super) fn replied(mut reply: Reply, cookies: &[OwnedField], outcome: Outcome) -> Decision {
     reply.fields.extend_from_slice(cookies);
     Decision { verdict: Verdict::Reply(reply), outcome }
-}
-
-/// The `Cookie` header without Authgear's cookies; `None` where there is nothing to change, or nothing left.
-fn without(
-    head: &Head<'_>,
-    names: &CookieNames,
-    remove: &mut Vec<Vec<u8>>,
-    found: &Cookies<'_>,
-) -> Option<Vec<u8>> {
-    if found.is_empty() && !names.any_named(head) {
-        return None;
-    }
-    remove.push(b"cookie".to_vec());
-    let rest = names.others(head);
-    (!rest.is_empty()).then(|| rest.join(b"; ".as_slice()))
 }

@@ -207,7 +207,7 @@ impl Engine {
         let word = match read {
             Ok(word) => word,
             Err(fault) => {
-                let from = self.resolver_name();
+                let from = self.server_name();
                 state.warn(
                     |kinds| &mut kinds.confirm,
                     now,

@@ -12,7 +12,7 @@ use std::fmt;
 use self::answer::{Question, Subject};
 use self::case::{Case, replied};
 use self::token::{Accepted, Judgement, Lack};
-use crate::config::{Config, OnErrorAction, Resolver};
+use crate::config::{AuthServer, Config, OnErrorAction};
 use crate::credential::{Authorization, Cookies, Credentials, Secret};
 use crate::denial::Denial;
 use crate::fault::Fault;
@@ -207,27 +207,31 @@ impl Engine {
     /// The first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
-        let names = self.config.resolver.as_ref().map(|resolver| &resolver.cookies);
+        let names = self.config.resolver().map(|resolver| &resolver.cookies);
         let credentials = Credentials::of(head, names);
         let Credentials { authorization, cookies } = credentials;
         let case = self.case(head, &credentials);
-        if self.is_public(&case, head) {
+        if case.is_public() {
             return Step::Done(case.public());
         }
-        match (authorization, &self.config.resolver) {
-            (Authorization::Invalid, _) => {
+        match (authorization, &self.config.server) {
+            // Where tokens are nothing to the filter, what an `Authorization` means is the server's to say.
+            (Authorization::Invalid, _) if self.config.forward_auth().is_none() || self.judges() => {
                 Step::Done(case.refuse("there is more than one, or it is malformed"))
             }
-            (Authorization::Bearer(token), resolver) if self.is_judged_here(token, resolver.as_ref()) => {
+            (Authorization::Bearer(token), server) if self.is_judged_here(token, server.as_ref()) => {
                 self.claim(state, Claim::Fresh { head, case: Box::new(case), token, cookies }, now)
             }
-            (Authorization::Bearer(_), Some(resolver)) => {
-                self.ask(state, resolver, head, case, credentials, now)
+            (_, Some(server @ AuthServer::ForwardAuth(_)))
+            | (Authorization::Bearer(_), Some(server @ AuthServer::Resolver(_))) => {
+                self.ask(state, server, head, case, credentials, now)
             }
-            (Authorization::NoToken, Some(resolver)) if !cookies.is_empty() => {
-                self.ask(state, resolver, head, case, credentials, now)
+            (Authorization::NoToken, Some(server @ AuthServer::Resolver(_))) if !cookies.is_empty() => {
+                self.ask(state, server, head, case, credentials, now)
             }
-            (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(case.anonymous()),
+            (Authorization::NoToken | Authorization::Bearer(_) | Authorization::Invalid, _) => {
+                Step::Done(case.anonymous())
+            }
         }
     }
 
@@ -301,10 +305,24 @@ impl Engine {
         replied(Denial::Broken.reply(), &[], Outcome::Broken)
     }
 
-    /// Whether a token is judged by an issuer's keys. Where the resolver can be asked, only what claims to be a
-    /// JWT is: opaque tokens mean something to the resolver alone.
-    fn is_judged_here(&self, token: Secret<'_>, resolver: Option<&Resolver>) -> bool {
-        !self.config.issuers.is_empty() && (resolver.is_none() || jwt::looks_like_jwt(token.reveal()))
+    /// Whether tokens are judged here at all.
+    fn judges(&self) -> bool {
+        !self.config.issuers.is_empty()
+    }
+
+    /// Whether a token is judged by an issuer's keys. Where Authgear's resolver can be asked, only what claims to
+    /// be a JWT is: opaque tokens mean something to the resolver alone. Where another server can be, only what
+    /// claims to be of a listed issuer.
+    fn is_judged_here(&self, token: Secret<'_>, server: Option<&AuthServer>) -> bool {
+        self.judges()
+            && match server {
+                None => true,
+                Some(AuthServer::Resolver(_)) => jwt::looks_like_jwt(token.reveal()),
+                Some(AuthServer::ForwardAuth(_)) => jwt::Token::parse(token.reveal()).is_ok_and(|token| {
+                    let issuer = token.unverified_issuer();
+                    self.config.issuers.iter().any(|known| issuer == Some(known.policy.issuer.as_str()))
+                }),
+            }
     }
 
     /// Judges a request's token.
@@ -400,7 +418,7 @@ impl Engine {
     fn confirm_call(&self, claim: &Claim<'_>) -> Option<Call> {
         match claim {
             Claim::Fresh { head, token, .. } => {
-                let resolver = self.config.resolver.as_ref()?;
+                let resolver = self.config.resolver()?;
                 let alone =
                     Credentials { authorization: Authorization::Bearer(*token), cookies: Cookies::default() };
                 Some(resolver::call(resolver, self.config.timeout, head, alone))
@@ -412,7 +430,7 @@ impl Engine {
     fn question_of_cookies(&self, claim: &Claim<'_>) -> Option<Question> {
         match claim {
             Claim::Fresh { head, cookies, .. } => {
-                let resolver = self.config.resolver.as_ref().filter(|_resolver| !cookies.is_empty())?;
+                let resolver = self.config.resolver().filter(|_resolver| !cookies.is_empty())?;
                 let alone = Credentials { authorization: Authorization::NoToken, cookies: *cookies };
                 Some(self.question(resolver, head, alone))
             }
@@ -430,8 +448,8 @@ impl Engine {
         }
     }
 
-    fn warn_of_resolver(&self, state: &mut State, fault: Fault, stale: bool, now: UnixTime) {
-        let from = self.resolver_name();
+    fn warn_of_server(&self, state: &mut State, fault: Fault, stale: bool, now: UnixTime) {
+        let from = self.server_name();
         let then = match self.config.on_error.action {
             _ if stale => "decided by what it said before (cache.stale_if_error)".to_owned(),
             OnErrorAction::Deny => format!("denied with {}", self.config.on_error.status),
@@ -446,10 +464,11 @@ impl Engine {
         );
     }
 
-    fn resolver_name(&self) -> String {
-        match &self.config.resolver {
-            Some(resolver) => format!("the resolver {}", resolver.server),
-            None => "the resolver".to_owned(),
+    fn server_name(&self) -> String {
+        match &self.config.server {
+            Some(AuthServer::Resolver(resolver)) => format!("the resolver {}", resolver.server),
+            Some(AuthServer::ForwardAuth(server)) => format!("the auth server {}", server.server),
+            None => "the auth server".to_owned(),
         }
     }
 }

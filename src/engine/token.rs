@@ -96,17 +96,17 @@ impl Weigh for Reason {
     }
 }
 
+/// The memory that headers own, in bytes.
+pub(super) fn weight(fields: &[OwnedField]) -> usize {
+    fields.iter().fold(0usize, |sum, (name, value)| {
+        sum.saturating_add(size_of::<OwnedField>()).saturating_add(name.len()).saturating_add(value.len())
+    })
+}
+
 impl Known {
     /// The memory that it owns, in bytes: what it tells the app, and as much again for what rules ask of it.
     pub(super) fn weight(&self) -> usize {
-        self.identity
-            .iter()
-            .fold(0usize, |sum, (name, value)| {
-                sum.saturating_add(size_of::<OwnedField>())
-                    .saturating_add(name.len())
-                    .saturating_add(value.len())
-            })
-            .saturating_mul(2)
+        weight(&self.identity).saturating_mul(2)
     }
 }
 
@@ -213,7 +213,7 @@ impl Engine {
             }
         };
         let known = Known { identity: identity.into(), stated: Rc::new(stated), outcome };
-        let revalidate = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate);
+        let revalidate = self.config.resolver().and_then(|resolver| resolver.revalidate);
         let period = revalidate.filter(|_period| user.is_some());
         Ok(Remembered {
             known,
@@ -238,7 +238,7 @@ impl Engine {
     pub(super) fn confirmation_answered(&self, state: &mut State, token: &[u8], word: &Word, now: UnixTime) {
         /// The longest wait before a resolver is asked again that could not answer.
         const RETRY: Duration = Duration::from_secs(10);
-        let Some(period) = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate) else {
+        let Some(period) = self.config.resolver().and_then(|resolver| resolver.revalidate) else {
             return;
         };
         token_key(&mut state.key, token);

@@ -128,7 +128,7 @@ fn relayed(forward_auth: &ForwardAuth, reason: Reason, response: Response) -> Re
         relayed.push((b"cache-control".to_vec(), b"no-store".to_vec()));
     }
     if has_body {
-        return Reply { status, fields: relayed, body };
+        return Reply { status, fields: relayed, body, grpc: None };
     }
     let body = match reason {
         Reason::Unauthenticated | Reason::Redirected => {
@@ -139,7 +139,7 @@ fn relayed(forward_auth: &ForwardAuth, reason: Reason, response: Response) -> Re
         }
     };
     relayed.push((b"content-type".to_vec(), b"application/json".to_vec()));
-    Reply { status, fields: relayed, body }
+    Reply { status, fields: relayed, body, grpc: None }
 }
 
 fn is_location(name: &[u8]) -> bool {

@@ -199,9 +199,14 @@ pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, Status> {
     bytes(|data, length| unsafe { import::proxy_get_property(path.as_ptr(), path.len(), data, length) })
 }
 
-pub(super) fn reply(status: u16, headers: &[u8], body: &[u8], details: &str) -> Result<(), Status> {
-    /// No gRPC status: the host tells it from the HTTP status.
-    const NO_GRPC_STATUS: i32 = -1;
+/// `grpc_status` is −1 for none.
+pub(super) fn reply(
+    status: u16,
+    headers: &[u8],
+    body: &[u8],
+    details: &str,
+    grpc_status: i32,
+) -> Result<(), Status> {
     // SAFETY: as in `log`, for all slices.
     done(unsafe {
         import::proxy_send_local_response(
@@ -212,7 +217,7 @@ pub(super) fn reply(status: u16, headers: &[u8], body: &[u8], details: &str) -> 
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            NO_GRPC_STATUS,
+            grpc_status,
         )
     })
 }

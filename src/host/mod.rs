@@ -22,6 +22,7 @@ mod wasm {
     use super::background::{Background, background};
     use super::pairs;
     use crate::engine::Outcome;
+    use crate::grpc;
     use crate::jwt;
     use crate::metric::Metric;
     use crate::request::{
@@ -204,7 +205,8 @@ mod wasm {
     /// Answers the client instead of the app.
     pub(crate) fn reply(reply: &Reply, outcome: Outcome) {
         let headers = pairs::encode(&reply.fields).unwrap_or_default();
-        if abi::reply(reply.status, &headers, &reply.body, outcome.metric().name()).is_err() {
+        let grpc = reply.grpc.map_or(-1, grpc::Status::code);
+        if abi::reply(reply.status, &headers, &reply.body, outcome.metric().name(), grpc).is_err() {
             log(Level::Error, "the proxy did not send a denial");
         }
     }
