@@ -163,7 +163,7 @@ mod tests {
             client_address: &|| address,
         };
         let resolver = config.resolver().unwrap();
-        let call = call(&resolver, config.timeout, &head, Credentials::of(&head, Some(&resolver.cookies)));
+        let call = call(resolver, config.timeout, &head, Credentials::of(&head, Some(&resolver.cookies)));
         assert_eq!(
             (call.upstream.as_str(), call.timeout, call.body),
             ("resolver", config.timeout, WantedBody::None)

@@ -144,7 +144,7 @@ impl Identity {
 #[derive(Debug, Clone)]
 pub enum AuthServer {
     /// Authgear's resolver.
-    Resolver(Resolver),
+    Resolver(Box<Resolver>),
     /// Any forward-auth server.
     ForwardAuth(Box<ForwardAuth>),
 }
@@ -228,7 +228,8 @@ impl fmt::Display for Config {
         }
         let is_alone = self.issuers.is_empty();
         match &self.server {
-            Some(AuthServer::Resolver(Resolver { endpoint, server, .. })) => {
+            Some(AuthServer::Resolver(resolver)) => {
+                let Resolver { endpoint, server, .. } = resolver.as_ref();
                 let rest = if is_alone { "sessions of " } else { "; other sessions of " };
                 write!(f, "{rest}{} by asking {server}", endpoint.origin())
             }

@@ -311,7 +311,7 @@ impl RawAuthgear {
             Mode::Resolver => Sessions::Resolver,
             Mode::Auto | Mode::Local => Sessions::Authgear,
         };
-        let server = AuthServer::Resolver(resolver);
+        let server = AuthServer::Resolver(Box::new(resolver));
         let (issuers, server) = match mode {
             Mode::Auto => (vec![issuer], Some(server)),
             Mode::Resolver => (vec![], Some(server)),
