@@ -26,10 +26,13 @@ override ENVOY := $(abspath $(ENVOY))
 export ENVOY
 ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
 
+# How many different credentials `make soak` sends: make soak SOAK_CREDENTIALS=1000000
+SOAK_CREDENTIALS ?= 200000
+
 # Ports of the demo: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT APP_PORT ADMIN_PORT
 
-.PHONY: help setup build run test check advisories clean
+.PHONY: help setup build run test soak check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -47,6 +50,12 @@ test: check build $(ENVOY_READY) ## check everything, then run all tests, also i
 	cargo test --locked -p authgear-filter
 	cargo test --locked -p wasm-tests
 	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
+
+soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (minutes)
+	SOAK_CREDENTIALS=$(SOAK_CREDENTIALS) cargo test --locked -p wasm-tests --test cache -- \
+		--exact --nocapture memory_stays_flat_over_many_different_credentials
+	cargo test --locked -p wasm-tests --test apisix -- \
+		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
 
 check: .tools/toolchain.stamp .tools/bin/cargo-deny ## format, lints, documentation, dependencies
 	cargo fmt --all --check

@@ -273,5 +273,6 @@ async fn memory_stays_flat_over_many_different_credentials() {
     let full = scene.host.resident_memory();
     send(half, 2 * half).await;
     let end = scene.host.resident_memory();
+    println!("Envoy's memory after {half} credentials: {full} bytes, after {}: {end}", 2 * half);
     assert!(end < full + 8 * 1024 * 1024, "{full} bytes grew to {end}");
 }

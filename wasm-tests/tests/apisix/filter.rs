@@ -237,6 +237,7 @@ async fn does_not_grow(requests: usize) {
         let answer: Response = connection.send(request).await;
         assert_eq!(answer.status, status, "{answer:?}");
     }
+    println!("the module's memory before and after {requests} requests: {warm:?}, {:?} bytes", host.memory());
     assert_eq!(host.memory(), warm, "bytes");
 }
 

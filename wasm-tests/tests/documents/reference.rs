@@ -10,12 +10,14 @@ use crate::markdown::{self, Document};
 
 /// Every field of the filter that the parser knows, by its path.
 fn fields() -> BTreeSet<String> {
-    let mut with_error = smallest();
-    with_error["on_error"] = json!({});
+    let mut smallest_with_all = smallest();
+    for object in ["on_error", "cache"] {
+        smallest_with_all[object] = json!({});
+    }
     let mut fields = BTreeSet::new();
     for name in known_fields(smallest(), "") {
         let inner = match name.as_str() {
-            "authgear" | "on_error" => known_fields(with_error.clone(), &format!("/{name}")),
+            "authgear" | "on_error" | "cache" => known_fields(smallest_with_all.clone(), &format!("/{name}")),
             "jwt" => known_fields(smallest_jwt(), "/jwt/0"),
             _ => Vec::new(),
         };
