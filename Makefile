@@ -29,13 +29,13 @@ ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
 # It cannot say its version, so the name of the stamp does.
 AUTHOTRON_READY := .tools/authotron-$(AUTHOTRON_VERSION).stamp
 
-# Ports of the demo: make run PROXY_PORT=8081
-export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT APP_PORT ADMIN_PORT
+# Ports of the demos: make run PROXY_PORT=8081
+export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
-.PHONY: help setup build run test check advisories clean
+.PHONY: help setup build run run-auth-o-tron test check advisories clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 25
 
 setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/bin/cargo-deny $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
 
@@ -45,6 +45,10 @@ build: .tools/toolchain.stamp ## build the filter: a release .wasm
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
 	cargo build --locked -p wasm-tests --bins
 	@$(TARGET_DIR)/debug/demo
+
+run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
+	cargo build --locked -p wasm-tests --bins
+	@$(TARGET_DIR)/debug/demo auth-o-tron
 
 test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
 	cargo test --locked -p authgear-filter
