@@ -25,7 +25,7 @@ impl Denial<'_> {
         const BEARER: Option<&str> = Some("Bearer");
         const INVALID_TOKEN: Option<&str> = Some("Bearer error=\"invalid_token\"");
         let (status, error, message, challenge) = match self {
-            Self::BadRequest(bad) => (400, "bad_request", bad.message().to_owned(), None),
+            Self::BadRequest(bad) => (bad.status(), bad.error(), bad.message().to_owned(), None),
             Self::Unauthenticated => (401, "unauthorized", "an access token is needed".to_owned(), BEARER),
             Self::InvalidToken(reason) => {
                 (401, "unauthorized", format!("the access token is refused: {reason}"), INVALID_TOKEN)
@@ -68,6 +68,7 @@ mod tests {
         ];
         let bad = bad.map(|bad| (Denial::BadRequest(bad), 400, "bad_request", None));
         let others = [
+            (Denial::BadRequest(BadHead::TooManyHeaders), 431, "too_large", None),
             (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
             (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
             (Denial::Unavailable(502), 502, "unavailable", None),

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
 use crate::host::{self, Counters, Level};
 use crate::jwt::Backend;
-use crate::request::{BadHead, Call, Head, OwnedField};
+use crate::request::{Call, Head, OwnedField};
 
 /// How soon after a configuration the first tick comes, which fetches what requests will need.
 const FIRST_TICK: Duration = Duration::from_millis(20);
@@ -133,6 +133,7 @@ pub(crate) fn on_context_create(context: u32, root: u32) {
 
 /// `false` refuses the configuration: Envoy keeps the one before or does not start, APISIX answers 503.
 pub(crate) fn on_configure(root: u32, size: usize) -> bool {
+    host::discover();
     let config = host::configuration(size)
         .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
         .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
@@ -189,11 +190,10 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
 
 pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
     VM.with(|vm| {
-        // Whose request is gone, nobody waits for.
-        let Some(Asked { for_whom, body_limit }) = vm.calls.take(token) else { return };
+        let Some(Asked { for_whom, body_limit }) = vm.calls.take(token) else { return lost() };
         match for_whom {
             Asker::Request(context) => {
-                let Some(mut request) = vm.requests.take(context) else { return };
+                let Some(mut request) = vm.requests.take(context) else { return lost() };
                 if host::act_for(context).is_err() {
                     return;
                 }
@@ -214,6 +214,15 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
             }
         }
     });
+}
+
+/// Nobody waits for an answer whose request is gone. Where a host lets the request of a call go on unless it is
+/// denied, it was not gone but lost, by a panic.
+fn lost() {
+    if host::is_open_after_calls() {
+        let mut request = Request { root: None, stage: Stage::New };
+        request.finish(Engine::broken(), Paused::Yes);
+    }
 }
 
 pub(crate) fn on_response_headers(context: u32) -> Action {
@@ -248,7 +257,7 @@ impl Request {
         };
         let step = match host::RequestHeaders::read() {
             Ok(headers) => root.first_step(&headers),
-            Err(host::HostRefused) => Step::Done(root.engine.bad_request(BadHead::Unreadable)),
+            Err(bad) => Step::Done(root.engine.bad_request(bad)),
         };
         self.run(vm, context, &root, step, Paused::No)
     }
@@ -257,6 +266,7 @@ impl Request {
         let (Some(root), Stage::Calling { waiting, .. }) =
             (self.root.clone(), std::mem::replace(&mut self.stage, Stage::New))
         else {
+            self.finish(Engine::broken(), Paused::Yes);
             return;
         };
         let result = host::call_response(headers, body, body_limit);
@@ -351,10 +361,7 @@ impl Asked {
 impl Root {
     fn first_step(&self, headers: &host::RequestHeaders) -> Step {
         let mut fields = Vec::new();
-        let head = headers
-            .fields()
-            .ok_or(BadHead::Unreadable)
-            .and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
+        let head = headers.fields().and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
         match head {
             Ok(head) => self.with_state(|engine, state| engine.start(state, &head, host::now())),
             Err(bad) => Step::Done(self.engine.bad_request(bad)),
@@ -440,6 +447,9 @@ impl Root {
                     request.wake(vm, context);
                     vm.requests.put(context, request);
                 }
+            }
+            for topic in settled {
+                self.with_state(|engine, state| engine.told(state, topic));
             }
         }
     }

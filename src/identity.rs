@@ -13,6 +13,21 @@ pub const SESSION_VALID: &[u8] = b"x-authgear-session-valid";
 /// Whose session it is; only of a valid one.
 pub const USER_ID: &[u8] = b"x-authgear-user-id";
 
+/// What begins with the prefix today.
+const KNOWN: [&str; 11] = [
+    "x-authgear-client-id",
+    "x-authgear-client-scope",
+    "x-authgear-session-acr",
+    "x-authgear-session-amr",
+    "x-authgear-session-authenticated-at",
+    "x-authgear-session-valid",
+    "x-authgear-user-anonymous",
+    "x-authgear-user-can-reauthenticate",
+    "x-authgear-user-id",
+    "x-authgear-user-roles",
+    "x-authgear-user-verified",
+];
+
 /// Which client a machine's token is of. Not a user's id: what reads one must not find the other.
 const CLIENT_ID: &[u8] = b"x-authgear-client-id";
 
@@ -42,6 +57,20 @@ impl Managed {
             Self::Authgear => is_authgears(name),
             Self::Named(names) => names.iter().any(|known| is_same(known, name)),
         }
+    }
+
+    /// Those that can be named without having seen the request's headers, with `-` and with `_`: for hosts that
+    /// do not list all of them.
+    #[must_use]
+    pub fn known(&self) -> Vec<Vec<u8>> {
+        let names: Vec<&[u8]> = match self {
+            Self::Authgear => KNOWN.iter().map(|name| name.as_bytes()).collect(),
+            Self::Named(names) => names.iter().map(Vec::as_slice).collect(),
+        };
+        let underscored = names
+            .iter()
+            .map(|name| name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte }).collect());
+        names.iter().map(|name| name.to_vec()).chain(underscored).collect()
     }
 
     /// The names of those that a client sent, each once.

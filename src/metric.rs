@@ -25,6 +25,12 @@ pub enum Metric {
     NoKeysAllowed,
     /// Requests denied because the proxy refused what the filter asked of it.
     Broken,
+    /// Requests decided by an answer that was remembered.
+    AnswersReused,
+    /// Requests that waited for the answer to another one's question.
+    AnswersShared,
+    /// Requests decided by an answer past its time, because the auth server could not answer.
+    AnswersStale,
     /// Key sets that were fetched.
     KeysFetched,
     /// Fetches of a key set that failed.
@@ -39,7 +45,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, to be defined at the start.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Anonymous,
         Self::Session,
         Self::Machine,
@@ -51,6 +57,9 @@ impl Metric {
         Self::NoKeysDenied,
         Self::NoKeysAllowed,
         Self::Broken,
+        Self::AnswersReused,
+        Self::AnswersShared,
+        Self::AnswersStale,
         Self::KeysFetched,
         Self::KeysFailed,
         Self::Confirmed,
@@ -73,6 +82,9 @@ impl Metric {
             Self::NoKeysDenied => "authgear_filter.requests.no_keys_denied",
             Self::NoKeysAllowed => "authgear_filter.requests.no_keys_allowed",
             Self::Broken => "authgear_filter.requests.broken",
+            Self::AnswersReused => "authgear_filter.answers.reused",
+            Self::AnswersShared => "authgear_filter.answers.shared",
+            Self::AnswersStale => "authgear_filter.answers.stale",
             Self::KeysFetched => "authgear_filter.keys.fetched",
             Self::KeysFailed => "authgear_filter.keys.failed",
             Self::Confirmed => "authgear_filter.tokens.confirmed",

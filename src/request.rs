@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A moment, as the time since the Unix epoch. The core never reads a clock: every function that needs
@@ -121,7 +122,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Why a request is answered with 400: the filter cannot tell what it asks for.
+/// Why a request is answered with 400 or 431: the filter cannot tell what it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHead {
     /// No method.
@@ -136,9 +137,33 @@ pub enum BadHead {
     Repeated,
     /// The host's list of headers cannot be read.
     Unreadable,
+    /// More headers than the host shows: what it hides could be forged.
+    TooManyHeaders,
 }
 
 impl BadHead {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NoMethod | Self::NoPath | Self::Path | Self::NoHost | Self::Repeated | Self::Unreadable => {
+                400
+            }
+            Self::TooManyHeaders => 431,
+        }
+    }
+
+    /// What the client is told, in a word.
+    #[must_use]
+    pub const fn error(self) -> &'static str {
+        match self {
+            Self::NoMethod | Self::NoPath | Self::Path | Self::NoHost | Self::Repeated | Self::Unreadable => {
+                "bad_request"
+            }
+            Self::TooManyHeaders => "too_large",
+        }
+    }
+
     /// What the client is told.
     #[must_use]
     pub const fn message(self) -> &'static str {
@@ -149,6 +174,7 @@ impl BadHead {
             Self::NoHost => "the request names no host",
             Self::Repeated => "the request repeats what it can say only once",
             Self::Unreadable => "the headers of the request cannot be read",
+            Self::TooManyHeaders => "the request has too many headers",
         }
     }
 }
@@ -204,8 +230,8 @@ pub enum CallError {
 pub struct HeaderEdits {
     /// Headers of the client to remove, by the very names that it sent.
     pub remove: Vec<Vec<u8>>,
-    /// Headers to set after that, one value a name.
-    pub set: Vec<OwnedField>,
+    /// Headers to set after that, one value a name. Shared with whoever remembers them.
+    pub set: Rc<[OwnedField]>,
     /// Headers to add to the response to the client, repeated ones apart.
     pub respond: Vec<OwnedField>,
 }

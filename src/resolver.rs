@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::Resolver;
-use crate::credential::{Authorization, Cookies};
+use crate::credential::{Authorization, Credentials};
 use crate::identity::{self, SESSION_VALID, USER_ID, is_value};
 use crate::request::{Call, CallError, Head, OwnedField, Response};
 
@@ -17,13 +17,8 @@ const MAX_INFORMATIVE: usize = 4 * 1024;
 /// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
 /// along but what stands here.
 #[must_use]
-pub fn call(
-    resolver: &Resolver,
-    timeout: Duration,
-    head: &Head<'_>,
-    authorization: Authorization<'_>,
-    cookies: Cookies<'_>,
-) -> Call {
+pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials: Credentials<'_>) -> Call {
+    let Credentials { authorization, cookies } = credentials;
     let Resolver { endpoint, server, .. } = resolver;
     let mut fields = Fields(Vec::with_capacity(14));
     fields.push(b":method", "GET");
@@ -198,7 +193,6 @@ impl Fields {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::credential::Credentials;
     use crate::request::Field;
 
     fn config() -> Config {
@@ -222,8 +216,7 @@ mod tests {
             client_address: &|| address,
         };
         let resolver = config.resolver.unwrap();
-        let Credentials { authorization, cookies } = Credentials::of(&head, Some(&resolver.cookies));
-        let call = call(&resolver, config.timeout, &head, authorization, cookies);
+        let call = call(&resolver, config.timeout, &head, Credentials::of(&head, Some(&resolver.cookies)));
         assert_eq!((call.upstream.as_str(), call.timeout, call.body_limit), ("resolver", config.timeout, 0));
         let text = |bytes| String::from_utf8(bytes).unwrap();
         call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()

@@ -24,7 +24,7 @@ pub enum Part<'a> {
 ///
 /// Holds secrets, so it prints as `[secret]`. Meant to be used again: after [`Key::clear`] the next request's
 /// key needs no new memory.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Key(Vec<u8>);
 
 impl Key {

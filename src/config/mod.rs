@@ -8,6 +8,7 @@ mod typed;
 pub mod url;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use self::raw::RawConfig;
@@ -28,6 +29,15 @@ pub const RESOLVER_PATH: &str = "/_resolver/resolve";
 
 /// How long a token that was verified here goes unconfirmed, where the configuration does not say.
 pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
+
+/// How long an accepting answer of Authgear is used again, where the configuration does not say.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(10);
+
+/// The same for "no session" and for refused tokens.
+pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(1);
+
+/// How many answers and tokens are remembered, where the configuration does not say.
+pub const DEFAULT_MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// Where Authgear publishes its keys, on its public origin.
 pub const AUTHGEAR_KEYS_PATH: &str = "/oauth2/jwks";
@@ -50,10 +60,25 @@ pub struct Config {
     pub managed: Managed,
     /// What becomes of a request that nobody vouches for.
     pub access: Access,
+    /// How long what is known is used again.
+    pub cache: Cache,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.
     pub timeout: Duration,
     /// What becomes of requests while the auth server cannot answer.
     pub on_error: OnError,
+}
+
+/// How long what is known of credentials is used again, in each worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cache {
+    /// An accepting answer of the auth server; zero for not at all.
+    pub ttl: Duration,
+    /// "No session", and that a token was refused; zero for not at all.
+    pub negative_ttl: Duration,
+    /// An accepting answer past its time, while the auth server cannot answer; zero for not at all.
+    pub stale_if_error: Duration,
+    /// How many of each are remembered.
+    pub max_entries: NonZeroUsize,
 }
 
 /// What becomes of a request that nobody vouches for.

@@ -1,14 +1,17 @@
 //! What was typed at the top and under `authgear`, and what becomes of it.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::jwt::RawIssuer;
-use super::typed::{CookiePrefix, NonEmpty, Object, Span, Status, Text, Typed, Upstream, present};
+use super::typed::{CookiePrefix, Count, NonEmpty, Object, Span, Status, Text, Typed, Upstream, present};
 use super::url::Url;
 use super::{
-    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, Access, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE,
-    DEFAULT_TIMEOUT, Identity, Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
+    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, Access, Cache, Config, ConfigError, DEFAULT_LEEWAY,
+    DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT, DEFAULT_TTL, Identity,
+    Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
 use crate::credential::CookieNames;
 use crate::identity::Managed;
@@ -25,6 +28,8 @@ pub(super) struct RawConfig {
     timeout: Option<Span>,
     #[serde(default)]
     on_error: Object<RawOnError>,
+    #[serde(default)]
+    cache: Object<RawCache>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +81,19 @@ enum Action {
     Allow,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawCache {
+    #[serde(default, deserialize_with = "present")]
+    ttl: Option<Span>,
+    #[serde(default, deserialize_with = "present")]
+    negative_ttl: Option<Span>,
+    #[serde(default, deserialize_with = "present")]
+    stale_if_error: Option<Span>,
+    #[serde(default, deserialize_with = "present")]
+    max_entries: Option<Count>,
+}
+
 /// What `authgear` or `jwt` come to.
 struct Believed {
     issuers: Vec<Issuer>,
@@ -125,7 +143,43 @@ impl RawConfig {
             Action::Allow => OnErrorAction::Allow,
         };
         let on_error = OnError { action, status: on_error.status.0 };
-        Ok(Config { issuers, resolver, managed, access, timeout, on_error })
+        let cache = self.cache.0.check(resolver.is_some(), !issuers.is_empty())?;
+        Ok(Config { issuers, resolver, managed, access, cache, timeout, on_error })
+    }
+}
+
+impl RawCache {
+    /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked,
+    /// and nothing of it at all with `ttl: 0s`.
+    fn check(self, asks: bool, verifies: bool) -> Result<Cache, ConfigError> {
+        let (ttl, negative, stale) = (
+            self.ttl.map(|span| span.0),
+            self.negative_ttl.map(|span| span.0),
+            self.stale_if_error.map(|span| span.0),
+        );
+        let is_off = asks && ttl.is_some_and(|ttl| ttl.is_zero());
+        let idle = |field: &str, why: &str| {
+            Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}; remove it")))
+        };
+        if !asks && ttl.is_some() {
+            return idle("ttl", "where nobody is asked; verified tokens are remembered until they expire");
+        }
+        if !asks && stale.is_some() {
+            return idle("stale_if_error", "where nobody is asked");
+        }
+        if is_off && stale.is_some() {
+            return idle("stale_if_error", "with `ttl: 0s`, which remembers no answer");
+        }
+        if is_off && !verifies && negative.is_some() {
+            return idle("negative_ttl", "with `ttl: 0s`, which remembers no answer");
+        }
+        let default_negative = if is_off { Duration::ZERO } else { DEFAULT_NEGATIVE_TTL };
+        Ok(Cache {
+            ttl: if asks { ttl.unwrap_or(DEFAULT_TTL) } else { Duration::ZERO },
+            negative_ttl: negative.unwrap_or(default_negative),
+            stale_if_error: stale.unwrap_or_default(),
+            max_entries: self.max_entries.map_or(DEFAULT_MAX_ENTRIES, |count| count.0),
+        })
     }
 }
 

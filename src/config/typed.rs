@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -232,6 +233,21 @@ impl<'de> Deserialize<'de> for Status {
             Ok(status @ 400..=599) => Ok(Self(status)),
             _ => Err(de::Error::custom("a status of a denial is 400 to 599")),
         }
+    }
+}
+
+/// A number of things: one or more.
+pub(super) struct Count(pub(super) NonZeroUsize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// More than any worker has memory for: a slip of the pen.
+        const MOST: usize = 10_000_000;
+        let count = usize::try_from(whole(deserializer)?).ok().filter(|count| *count <= MOST);
+        count
+            .and_then(NonZeroUsize::new)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom(format_args!("a number from 1 to {MOST}")))
     }
 }
 

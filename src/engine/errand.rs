@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::answer::Subject;
 use super::state::State;
 use super::token::Word;
 use super::{Engine, Topic};
@@ -15,31 +16,32 @@ use crate::resolver::{self, Answer, Fault, Session};
 /// How many confirmations may be under way at once; beyond it a token is confirmed at a later use.
 const MAX_CONFIRMING: usize = 32;
 
-/// What a call is for.
-pub enum Errand {
-    /// To fetch an issuer's keys.
-    Keys {
-        /// The issuer's place in the configuration.
-        issuer: usize,
-        /// The duty to report.
-        ticket: FetchTicket,
-    },
+/// What a call is for. Whoever sends the call gives this back with what came of it.
+pub struct Errand(Purpose);
+
+enum Purpose {
+    /// To fetch the keys of an issuer, by its place in the configuration, and the duty to report.
+    Keys { issuer: usize, ticket: FetchTicket },
+    /// To ask the resolver about a credential, and the topic of those who wait.
+    Ask { topic: u64, about: Subject },
     /// To have a token confirmed by the resolver.
-    Confirm {
-        /// The token.
-        token: Vec<u8>,
-    },
+    Confirm { token: Vec<u8> },
+}
+
+impl Errand {
+    pub(super) const fn ask(topic: u64, about: Subject) -> Self {
+        Self(Purpose::Ask { topic, about })
+    }
 }
 
 /// Prints without the token.
 impl fmt::Debug for Errand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keys { issuer, .. } => {
-                f.debug_struct("Keys").field("issuer", issuer).finish_non_exhaustive()
-            }
-            Self::Confirm { .. } => f.write_str("Confirm"),
-        }
+        f.write_str(match &self.0 {
+            Purpose::Keys { .. } => "Keys",
+            Purpose::Ask { .. } => "Ask",
+            Purpose::Confirm { .. } => "Confirm",
+        })
     }
 }
 
@@ -63,12 +65,16 @@ impl Engine {
         result: Result<Response, CallError>,
         now: UnixTime,
     ) -> Option<Topic> {
-        match errand {
-            Errand::Keys { issuer, ticket } => {
+        match errand.0 {
+            Purpose::Keys { issuer, ticket } => {
                 self.keys_arrived(state, issuer, Some(ticket), result, now);
                 Some(Topic::Keys(issuer))
             }
-            Errand::Confirm { token } => {
+            Purpose::Ask { topic, about } => {
+                self.answer_arrived(state, topic, &about, result, now);
+                Some(Topic::Answer(topic))
+            }
+            Purpose::Confirm { token } => {
                 state.confirming = state.confirming.saturating_sub(1);
                 let word = self.word(state, result, now);
                 self.confirmation_answered(state, &token, &word, now);
@@ -83,7 +89,7 @@ impl Engine {
         if let Some(ticket) = ticket
             && let Some(call) = self.keys_call(issuer)
         {
-            state.send(call, Errand::Keys { issuer, ticket });
+            state.send(call, Errand(Purpose::Keys { issuer, ticket }));
         }
     }
 
@@ -92,7 +98,7 @@ impl Engine {
         if state.confirming < MAX_CONFIRMING {
             state.confirming = state.confirming.saturating_add(1);
             self.confirmation_asked(state, token, now);
-            state.send(call, Errand::Confirm { token: token.to_vec() });
+            state.send(call, Errand(Purpose::Confirm { token: token.to_vec() }));
         }
     }
 

@@ -1,12 +1,15 @@
 //! Decides: what a request's head and an auth server's answer make of the request. Pure: whoever calls it
 //! carries out the steps that it returns.
 
+mod answer;
 mod errand;
 mod state;
 mod token;
 
 use std::fmt;
+use std::rc::Rc;
 
+use self::answer::{Question, Subject};
 use self::token::{Accepted, Judgement, Lack};
 use crate::config::{Access, Config, OnErrorAction, Resolver};
 use crate::credential::{Authorization, Cookies, Credentials, Secret};
@@ -16,7 +19,7 @@ use crate::jwks::{FetchTicket, Need};
 use crate::jwt::{self, Backend};
 use crate::metric::Metric;
 use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime};
-use crate::resolver::{self, Answer, Fault, Session};
+use crate::resolver::{self, Fault};
 
 pub use self::errand::Errand;
 pub use self::state::{Effects, State};
@@ -40,6 +43,8 @@ pub enum Step {
 pub enum Topic {
     /// The keys of an issuer, by its place in the configuration.
     Keys(usize),
+    /// The answer to a question about one credential, by its number.
+    Answer(u64),
 }
 
 /// What a request that waits needs to go on: never the whole head. Exists only beside what it waits for, and is
@@ -50,7 +55,9 @@ pub struct Waiting(Wait);
 #[derive(Debug)]
 enum Wait {
     /// For the resolver to say whose request it is.
-    Resolver { forged: Vec<Vec<u8>> },
+    Resolver { forged: Vec<Vec<u8>>, about: Subject },
+    /// For the answer to a question that others may have put.
+    Answer { forged: Vec<Vec<u8>>, topic: u64 },
     /// For an issuer's keys.
     Keys { issuer: usize, ticket: Option<FetchTicket>, kept: Box<Kept> },
     /// For the resolver to confirm the token.
@@ -63,8 +70,8 @@ struct Kept {
     token: Vec<u8>,
     /// The call that has the token confirmed, where there is someone to ask.
     confirm: Option<Call>,
-    /// The call that asks about the cookies alone, where the request has some.
-    cookies: Option<Call>,
+    /// The question about the cookies alone, where the request has some.
+    cookies: Option<Question>,
 }
 
 /// Prints without the token.
@@ -193,9 +200,10 @@ impl Engine {
     /// The first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
-        let forged = self.config.managed.forged(head.fields);
+        let forged = self.forged(head);
         let names = self.config.resolver.as_ref().map(|resolver| &resolver.cookies);
-        let Credentials { authorization, cookies } = Credentials::of(head, names);
+        let credentials = Credentials::of(head, names);
+        let Credentials { authorization, cookies } = credentials;
         match (authorization, &self.config.resolver) {
             (Authorization::Invalid, _) => {
                 Step::Done(self.refuse(forged, "there is more than one, or it is malformed"))
@@ -204,10 +212,10 @@ impl Engine {
                 self.claim(state, Claim::Fresh { head, forged, token, cookies }, now)
             }
             (Authorization::Bearer(_), Some(resolver)) => {
-                self.ask(resolver, head, forged, authorization, cookies)
+                self.ask(state, resolver, head, forged, credentials, now)
             }
             (Authorization::NoToken, Some(resolver)) if !cookies.is_empty() => {
-                self.ask(resolver, head, forged, authorization, cookies)
+                self.ask(state, resolver, head, forged, credentials, now)
             }
             (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(self.anonymous(forged)),
         }
@@ -222,7 +230,12 @@ impl Engine {
         now: UnixTime,
     ) -> Step {
         match waiting.0 {
-            Wait::Resolver { forged } => Step::Done(self.answered(state, forged, result, now)),
+            Wait::Resolver { forged, about } => {
+                let arrived = self.read(state, &about, result, now);
+                Step::Done(self.decide_arrived(state, Some(arrived), forged))
+            }
+            // Nobody calls for this; if somebody did, nothing is known of them.
+            Wait::Answer { .. } => Step::Done(Self::broken()),
             Wait::Keys { issuer, ticket, kept } => {
                 self.keys_arrived(state, issuer, ticket, result, now);
                 self.claim(state, Claim::Kept(kept), now)
@@ -241,8 +254,20 @@ impl Engine {
             Wait::Keys { kept, .. } | Wait::Confirmation { kept } => {
                 self.claim(state, Claim::Kept(kept), now)
             }
-            // Nobody parks for the resolver; if somebody did, nothing is known of them.
+            Wait::Answer { forged, topic } => {
+                let arrived = state.arrived.get(&topic).cloned();
+                Step::Done(self.decide_arrived(state, arrived, forged))
+            }
+            // Nobody parks for this; if somebody did, nothing is known of them.
             Wait::Resolver { .. } => Step::Done(Self::broken()),
+        }
+    }
+
+    /// All who waited for a topic were woken.
+    pub fn told(&self, state: &mut State, topic: Topic) {
+        match topic {
+            Topic::Answer(number) => drop(state.arrived.remove(&number)),
+            Topic::Keys(_) => {}
         }
     }
 
@@ -266,22 +291,19 @@ impl Engine {
         reply(Denial::Broken, Outcome::Broken)
     }
 
+    /// The names of the headers to remove. A host without background does not list all of a request's.
+    fn forged(&self, head: &Head<'_>) -> Vec<Vec<u8>> {
+        let mut forged = self.config.managed.forged(head.fields);
+        if !self.background {
+            forged.extend(self.config.managed.known());
+        }
+        forged
+    }
+
     /// Whether a token is judged by an issuer's keys. Where the resolver can be asked, only what claims to be a
     /// JWT is: opaque tokens mean something to the resolver alone.
     fn is_judged_here(&self, token: Secret<'_>, resolver: Option<&Resolver>) -> bool {
         !self.config.issuers.is_empty() && (resolver.is_none() || jwt::looks_like_jwt(token.reveal()))
-    }
-
-    fn ask(
-        &self,
-        resolver: &Resolver,
-        head: &Head<'_>,
-        forged: Vec<Vec<u8>>,
-        authorization: Authorization<'_>,
-        cookies: Cookies<'_>,
-    ) -> Step {
-        let call = resolver::call(resolver, self.config.timeout, head, authorization, cookies);
-        Step::Call(call, Waiting(Wait::Resolver { forged }))
     }
 
     /// Judges a request's token.
@@ -312,7 +334,7 @@ impl Engine {
                 }
                 Step::Done(forward(claim.forged(), identity, outcome))
             }
-            Judgement::Refused(reason) => self.refused(claim, reason),
+            Judgement::Refused(reason) => self.refused(state, claim, reason, now),
             Judgement::NeedsKeys(issuer, lack) => {
                 let need = match lack {
                     Lack::AllKeys => Need::Fresh,
@@ -322,7 +344,7 @@ impl Engine {
                     (Ok(step), _) => step,
                     (Err(claim), Lack::AllKeys) => Step::Done(self.fail(claim.forged(), Outcome::NoKeys)),
                     (Err(claim), Lack::ThisKey) => {
-                        self.refused(claim, Reason::Check(jwt::Refusal::UnknownKey))
+                        self.refused(state, claim, Reason::Check(jwt::Refusal::UnknownKey), now)
                     }
                 }
             }
@@ -363,11 +385,11 @@ impl Engine {
 
     /// A refused token says nothing about the cookies beside it: the resolver is asked about those alone, as it
     /// falls through itself.
-    fn refused(&self, claim: Claim<'_>, reason: Reason) -> Step {
-        let call = self.cookies_call(&claim);
+    fn refused(&self, state: &mut State, claim: Claim<'_>, reason: Reason, now: UnixTime) -> Step {
+        let question = self.question_of_cookies(&claim);
         let forged = claim.forged();
-        match call {
-            Some(call) => Step::Call(call, Waiting(Wait::Resolver { forged })),
+        match question {
+            Some(question) => self.put(state, question, forged, now),
             None => Step::Done(self.refuse(forged, &reason.to_string())),
         }
     }
@@ -376,25 +398,27 @@ impl Engine {
         match claim {
             Claim::Fresh { head, token, .. } => {
                 let resolver = self.config.resolver.as_ref()?;
-                let token = Authorization::Bearer(*token);
-                Some(resolver::call(resolver, self.config.timeout, head, token, Cookies::default()))
+                let alone =
+                    Credentials { authorization: Authorization::Bearer(*token), cookies: Cookies::default() };
+                Some(resolver::call(resolver, self.config.timeout, head, alone))
             }
             Claim::Kept(kept) => kept.confirm.clone(),
         }
     }
 
-    fn cookies_call(&self, claim: &Claim<'_>) -> Option<Call> {
+    fn question_of_cookies(&self, claim: &Claim<'_>) -> Option<Question> {
         match claim {
             Claim::Fresh { head, cookies, .. } => {
                 let resolver = self.config.resolver.as_ref().filter(|_resolver| !cookies.is_empty())?;
-                Some(resolver::call(resolver, self.config.timeout, head, Authorization::NoToken, *cookies))
+                let alone = Credentials { authorization: Authorization::NoToken, cookies: *cookies };
+                Some(self.question(resolver, head, alone))
             }
             Claim::Kept(kept) => kept.cookies.clone(),
         }
     }
 
     fn keep(&self, claim: Claim<'_>) -> Box<Kept> {
-        let (confirm, cookies) = (self.confirm_call(&claim), self.cookies_call(&claim));
+        let (confirm, cookies) = (self.confirm_call(&claim), self.question_of_cookies(&claim));
         match claim {
             Claim::Fresh { forged, token, .. } => {
                 Box::new(Kept { forged, token: token.reveal().to_vec(), confirm, cookies })
@@ -403,34 +427,10 @@ impl Engine {
         }
     }
 
-    fn answered(
-        &self,
-        state: &mut State,
-        forged: Vec<Vec<u8>>,
-        result: Result<Response, CallError>,
-        now: UnixTime,
-    ) -> Decision {
-        match resolver::read(result) {
-            resolver::Result::Answered(Answer { session, identity, cookies }) => {
-                let outcome = match session {
-                    Session::Valid { .. } => Outcome::Session,
-                    Session::None => Outcome::NoSession,
-                };
-                let respond = cookies.into_iter().map(|cookie| (b"set-cookie".to_vec(), cookie)).collect();
-                let edits = HeaderEdits { remove: forged, set: identity, respond };
-                Decision { verdict: Verdict::Forward(edits), outcome }
-            }
-            resolver::Result::Refused(_) => self.refuse(forged, "it is too large or malformed"),
-            resolver::Result::Failed(fault) => {
-                self.warn_of_resolver(state, fault, now);
-                self.fail(forged, Outcome::AuthServerFailed)
-            }
-        }
-    }
-
-    fn warn_of_resolver(&self, state: &mut State, fault: Fault, now: UnixTime) {
+    fn warn_of_resolver(&self, state: &mut State, fault: Fault, stale: bool, now: UnixTime) {
         let from = self.resolver_name();
         let then = match self.config.on_error.action {
+            _ if stale => "decided by what it said before (cache.stale_if_error)".to_owned(),
             OnErrorAction::Deny => format!("denied with {}", self.config.on_error.status),
             OnErrorAction::Allow => {
                 "let through without identity headers (on_error.action is allow)".to_owned()
@@ -493,8 +493,8 @@ impl Claim<'_> {
     }
 }
 
-fn forward(remove: Vec<Vec<u8>>, set: Vec<OwnedField>, outcome: Outcome) -> Decision {
-    let edits = HeaderEdits { remove, set, respond: Vec::new() };
+fn forward(remove: Vec<Vec<u8>>, set: impl Into<Rc<[OwnedField]>>, outcome: Outcome) -> Decision {
+    let edits = HeaderEdits { remove, set: set.into(), respond: Vec::new() };
     Decision { verdict: Verdict::Forward(edits), outcome }
 }
 

@@ -1,10 +1,10 @@
 //! What lasts from one request to the next in one worker, and what a step wants done besides its own outcome.
 
-use std::collections::VecDeque;
-use std::num::NonZeroUsize;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::answer::{Arrived, Asked, Said};
 use super::errand::Errand;
-use super::token::{Remembered, Revoked};
+use super::token::{Reason, Remembered, Revoked};
 use crate::cache::{Cache, Key};
 use crate::config::{Config, Keys};
 use crate::jwks::KeySource;
@@ -12,9 +12,8 @@ use crate::metric::Metric;
 use crate::request::{Call, UnixTime};
 use crate::warning::Warnings;
 
-/// How many verified tokens are remembered, and how many bytes of them.
-const MAX_TOKENS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
-const MAX_TOKEN_BYTES: usize = 32 * 1024 * 1024;
+/// The most that each of the caches may weigh, in bytes, however many entries are allowed.
+const MAX_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// A worker's memory of one configuration.
 pub struct State {
@@ -24,6 +23,14 @@ pub struct State {
     pub(super) tokens: Cache<Remembered>,
     /// The tokens that the resolver no longer knows, as long as they would still be good.
     pub(super) revoked: Cache<Revoked>,
+    /// The tokens that were refused a moment ago, and why.
+    pub(super) refused: Cache<Reason>,
+    /// What the resolver said.
+    pub(super) answers: Cache<Said>,
+    /// What the resolver is being asked.
+    pub(super) asked: HashMap<Key, Asked>,
+    /// What it has said to those who are about to be told.
+    pub(super) arrived: BTreeMap<u64, Arrived>,
     /// A key to look tokens up by, kept for its memory.
     pub(super) key: Key,
     /// Whether a request was ever served: Envoy configures more VMs than serve.
@@ -32,6 +39,7 @@ pub struct State {
     pub(super) confirming: usize,
     pub(super) warnings: Kinds,
     random: u64,
+    topics: u64,
     effects: Effects,
 }
 
@@ -64,8 +72,13 @@ impl State {
         };
         Self {
             keys: config.issuers.iter().map(|issuer| source(&issuer.keys)).collect(),
-            tokens: Cache::new(MAX_TOKENS, MAX_TOKEN_BYTES),
-            revoked: Cache::new(MAX_TOKENS, MAX_TOKEN_BYTES),
+            tokens: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
+            revoked: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
+            refused: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
+            answers: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
+            asked: HashMap::new(),
+            arrived: BTreeMap::new(),
+            topics: 0,
             key: Key::new(),
             served: false,
             confirming: 0,
@@ -78,6 +91,12 @@ impl State {
     /// Takes what is to be done. To be called after each step, and again when an errand could not be sent.
     pub fn effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
+    }
+
+    /// A number for a question, different from all others under way.
+    pub(super) fn new_topic(&mut self) -> u64 {
+        self.topics = self.topics.wrapping_add(1);
+        self.topics
     }
 
     pub(super) fn send(&mut self, call: Call, errand: Errand) {

@@ -1,6 +1,9 @@
 //! Judges a bearer token here: what is remembered of it, what its issuer's keys say, and whether it is time to
 //! have it confirmed.
 
+use std::rc::Rc;
+use std::time::Duration;
+
 use super::state::State;
 use super::{Engine, Outcome};
 use crate::cache::{Key, Lifetime, Part, Weigh};
@@ -10,7 +13,6 @@ use crate::jwks::{KeyId, KeySource};
 use crate::jwt::authgear::{self, Subject};
 use crate::jwt::{Refusal, Token, Verified};
 use crate::request::{OwnedField, UnixTime};
-use std::time::Duration;
 
 /// What comes of a token.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(super) enum Judgement {
 #[derive(Debug)]
 pub(super) struct Accepted {
     /// What the app is told.
-    pub(super) identity: Vec<OwnedField>,
+    pub(super) identity: Rc<[OwnedField]>,
     pub(super) outcome: Outcome,
     /// Whether it is time to ask the resolver whether it still knows the token.
     pub(super) confirmation_due: bool,
@@ -62,7 +64,7 @@ pub(super) enum Lack {
 
 /// A token that was verified here.
 pub(super) struct Remembered {
-    identity: Vec<OwnedField>,
+    identity: Rc<[OwnedField]>,
     outcome: Outcome,
     issuer: usize,
     key: KeyId,
@@ -85,11 +87,21 @@ impl Weigh for Revoked {
 
 impl Weigh for Remembered {
     fn weight(&self) -> usize {
-        let user = self.user.as_ref().map_or(0, String::len);
-        self.identity.iter().fold(user, |sum, (name, value)| {
-            sum.saturating_add(size_of::<OwnedField>()).saturating_add(name.len()).saturating_add(value.len())
-        })
+        weight(&self.identity).saturating_add(self.user.as_ref().map_or(0, String::len))
     }
+}
+
+impl Weigh for Reason {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+/// The memory that headers own.
+pub(super) fn weight(fields: &[OwnedField]) -> usize {
+    fields.iter().fold(0, |sum, (name, value)| {
+        sum.saturating_add(size_of::<OwnedField>()).saturating_add(name.len()).saturating_add(value.len())
+    })
 }
 
 /// What the resolver says of a token that it was asked to confirm.
@@ -119,6 +131,9 @@ impl Engine {
         if state.revoked.get(&state.key, now).is_some() {
             return Judgement::Refused(Reason::Revoked);
         }
+        if let Some(reason) = state.refused.get(&state.key, now) {
+            return Judgement::Refused(*reason);
+        }
         match self.verify(state, token, now) {
             Ok(remembered) => {
                 let accepted = remembered.accepted(now);
@@ -126,7 +141,14 @@ impl Engine {
                 state.tokens.insert(&state.key, remembered, life, now);
                 Judgement::Accepted(accepted)
             }
-            Err(judgement) => judgement,
+            Err(judgement) => {
+                // A signature that is wrong is as dear to check as a right one.
+                if let Judgement::Refused(reason) = judgement {
+                    let life = Lifetime::new(now.after(self.config.cache.negative_ttl), Duration::ZERO);
+                    state.refused.insert(&state.key, reason, life, now);
+                }
+                judgement
+            }
         }
     }
 
@@ -178,7 +200,7 @@ impl Engine {
         let revalidate = self.config.resolver.as_ref().and_then(|resolver| resolver.revalidate);
         let period = revalidate.filter(|_period| user.is_some());
         Ok(Remembered {
-            identity,
+            identity: identity.into(),
             outcome,
             issuer: index,
             key: verified.key,
@@ -230,7 +252,7 @@ fn put_off(state: &mut State, token: &[u8], due: UnixTime, now: UnixTime) {
 impl Remembered {
     fn accepted(&self, now: UnixTime) -> Accepted {
         let confirmation_due = self.confirmation_due.is_some_and(|due| now >= due);
-        Accepted { identity: self.identity.clone(), outcome: self.outcome, confirmation_due }
+        Accepted { identity: Rc::clone(&self.identity), outcome: self.outcome, confirmation_due }
     }
 }
 

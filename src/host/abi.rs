@@ -55,6 +55,13 @@ mod import {
             size: *mut usize,
         ) -> Status;
         pub(super) fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> Status;
+        pub(super) fn proxy_get_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> Status;
         pub(super) fn proxy_replace_header_map_value(
             map: u32,
             name: *const u8,
@@ -155,6 +162,13 @@ pub(super) fn headers(map: Map) -> Result<Vec<u8>, Status> {
     bytes(|data, length| unsafe { import::proxy_get_header_map_pairs(map as u32, data, length) })
 }
 
+pub(super) fn header(map: Map, name: &[u8]) -> Result<Vec<u8>, Status> {
+    // SAFETY: as in `log` for the name, as in `buffer` for the rest.
+    bytes(|data, length| unsafe {
+        import::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, length)
+    })
+}
+
 pub(super) fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), Status> {
     // SAFETY: as in `log`, for both slices.
     done(unsafe {
@@ -236,6 +250,7 @@ pub(super) fn call(upstream: &str, headers: &[u8], timeout_milliseconds: u32) ->
     Ok(token)
 }
 
+/// 0 is never.
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_set_tick_period_milliseconds(milliseconds) })

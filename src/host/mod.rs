@@ -3,8 +3,12 @@
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
+#[cfg(target_arch = "wasm32")]
+mod background;
 pub mod pairs;
 
+#[cfg(target_arch = "wasm32")]
+pub(crate) use background::{discover, is_open_after_calls};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::*;
 
@@ -15,11 +19,14 @@ mod wasm {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use super::abi::{self, Buffer, Map};
+    use super::background::{Background, background};
     use super::pairs;
     use crate::engine::Outcome;
     use crate::jwt;
     use crate::metric::Metric;
-    use crate::request::{Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime};
+    use crate::request::{
+        BadHead, Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime,
+    };
 
     /// The host did not do what it was asked.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +94,20 @@ mod wasm {
     pub(crate) struct RequestHeaders(Vec<u8>);
 
     impl RequestHeaders {
-        pub(crate) fn read() -> Result<Self, HostRefused> {
-            Ok(Self(abi::headers(Map::Request)?))
+        pub(crate) fn read() -> Result<Self, BadHead> {
+            if background() == Background::Missing && abi::header(Map::Request, b"host").is_err() {
+                return Err(BadHead::NoHost);
+            }
+            abi::headers(Map::Request).map(Self).map_err(|_status| BadHead::Unreadable)
         }
 
-        pub(crate) fn fields(&self) -> Option<Vec<Field<'_>>> {
-            pairs::decode(&self.0)
+        pub(crate) fn fields(&self) -> Result<Vec<Field<'_>>, BadHead> {
+            let fields = pairs::decode(&self.0).ok_or(BadHead::Unreadable)?;
+            let client = fields.iter().filter(|(name, _)| name.first() != Some(&b':')).count();
+            if background() == Background::Missing && client >= LISTED {
+                return Err(BadHead::TooManyHeaders);
+            }
+            Ok(fields)
         }
     }
 
@@ -114,8 +129,8 @@ mod wasm {
     /// Sends a call. Its answer comes to `filter::on_http_call_response` with the token that is returned.
     pub(crate) fn dispatch(call: &Call) -> Result<u32, CallError> {
         let headers = pairs::encode(&call.fields).ok_or(CallError::NotSent)?;
-        // APISIX takes 0 for a default of its own.
-        let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+        // APISIX takes 0 for a default of its own, and refuses what would be negative with a sign.
+        let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).clamp(1, u32::MAX / 2);
         abi::call(&call.upstream, &headers, timeout).map_err(|_status| CallError::NotSent)
     }
 
@@ -155,7 +170,7 @@ mod wasm {
         for name in &edits.remove {
             abi::remove_header(Map::Request, name)?;
         }
-        for (name, value) in &edits.set {
+        for (name, value) in edits.set.iter() {
             abi::replace_header(Map::Request, name, value)?;
         }
         Ok(())
@@ -184,6 +199,9 @@ mod wasm {
             log(Level::Error, "the proxy did not send a denial");
         }
     }
+
+    /// How many headers of a client a host without background lists.
+    const LISTED: usize = 100;
 
     /// The counters. Hosts without metrics take the calls and do nothing.
     #[derive(Debug, Clone, Copy)]

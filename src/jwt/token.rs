@@ -110,6 +110,12 @@ impl<'t> Token<'t> {
         self.claims.issuer()
     }
 
+    /// When it says that it expires: good for forgetting it no later than then, and for nothing else.
+    #[must_use]
+    pub fn unverified_expiry(&self) -> Option<UnixTime> {
+        u64::try_from(self.claims.expires()?).ok().map(UnixTime::from_secs)
+    }
+
     /// Checks everything: the algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `client_id` against
     /// the policy and the time, then the signature against the keys.
     ///

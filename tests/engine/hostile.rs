@@ -1,6 +1,6 @@
 //! The corpus of hostile tokens, all of it, in both modes that judge tokens: nobody comes in.
 
-use authgear_filter::engine::{Decision, Outcome, Step};
+use authgear_filter::engine::{Decision, Outcome, Step, Topic};
 
 use crate::corpus::hostile_tokens;
 use crate::issuer;
@@ -13,10 +13,11 @@ fn decide(world: &mut World, token: &[u8]) -> Decision {
     loop {
         step = match step {
             Step::Done(decision) => return decision,
-            Step::Park(_, waiting) => {
+            Step::Park(Topic::Keys(_), waiting) => {
                 world.finish_all(World::jwks);
                 world.wake(waiting)
             }
+            Step::Park(Topic::Answer(_), waiting) => world.answer(waiting, resolved(None)),
             Step::Call(call, waiting) => {
                 let answer = if call.body_limit > 0 { world.jwks() } else { resolved(None) };
                 world.resume(waiting, answer)

@@ -6,6 +6,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows is a test that fails")]
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 #[path = "../tokens/corpus.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod corpus;

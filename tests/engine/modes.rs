@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER, Issuer};
 use crate::world::{
-    APISIX, ENVOY, World, assert_refused, assert_user, authgear, called, done, replied, resolved, set, value,
+    APISIX, ENVOY, World, asked, assert_refused, assert_user, authgear, done, replied, resolved, set, value,
 };
 
 #[test]
@@ -32,18 +32,20 @@ fn a_token_that_is_verified_here_gives_the_headers_that_the_resolver_gives() {
         ];
         assert_eq!(set(&decision), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let Verdict::Forward(edits) = &decision.verdict else { panic!() };
-        assert_eq!(edits.remove, [b"x-authgear-user-id".to_vec(), b"x_authgear_user_roles".to_vec()]);
+        // And on a host that does not list all headers, what could be hidden.
+        let seen = [b"x-authgear-user-id".to_vec(), b"x_authgear_user_roles".to_vec()];
+        assert!(edits.remove.starts_with(&seen) && (edits.remove.len() == 2) == (background == ENVOY));
     }
 }
 
 #[test]
 fn in_auto_what_is_no_jwt_goes_to_the_resolver() {
     let mut world = World::with_keys(ENVOY, &authgear("auto"));
-    let (call, _) = called(world.bearer("abcdefghijklmnopqrstuvwxyz012345"));
+    let (call, _) = asked(&mut world, |world| world.bearer("abcdefghijklmnopqrstuvwxyz012345"));
     assert_eq!(value(&call, "authorization"), Some("Bearer abcdefghijklmnopqrstuvwxyz012345"));
-    let (call, _) = called(world.start(&[(b"cookie", b"session=s")]));
+    let (call, _) = asked(&mut world, |world| world.start(&[(b"cookie", b"session=s")]));
     assert_eq!((value(&call, "authorization"), value(&call, "cookie")), (None, Some("session=s")));
-    let (call, _) = called(world.bearer_and_cookie("abcdefghijklmnopqrstuvwxyz012345"));
+    let (call, _) = asked(&mut world, |world| world.bearer_and_cookie("abcdefghijklmnopqrstuvwxyz012345"));
     assert!(value(&call, "authorization").is_some() && value(&call, "cookie").is_some());
 }
 
@@ -53,10 +55,10 @@ fn in_auto_a_jwt_that_fails_here_says_nothing_about_the_cookies_beside_it() {
     let mut claims = issuer::claims();
     claims["exp"] = json!(1);
     let expired = world.issuer.token(Algorithm::Rs256, &claims);
-    let (call, waiting) = called(world.bearer_and_cookie(&expired));
+    let (call, waiting) = asked(&mut world, |world| world.bearer_and_cookie(&expired));
     assert_eq!(value(&call, "authorization"), None, "its verdict is not asked for again");
     assert_eq!(value(&call, "cookie"), Some("session=s"));
-    let decision = done(world.resume(waiting, resolved(Some("cookie-user"))));
+    let decision = done(world.answer(waiting, resolved(Some("cookie-user"))));
     assert!(set(&decision).contains(&("x-authgear-user-id".into(), "cookie-user".into())));
 
     assert_refused(world.bearer(&expired));

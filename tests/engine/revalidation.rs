@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER};
 use crate::world::{
-    APISIX, ENVOY, World, assert_refused, assert_user, authgear, body, called, done, resolved, set, value,
+    APISIX, ENVOY, World, asked, assert_refused, assert_user, authgear, body, called, done, resolved, set,
+    value,
 };
 use authgear_filter::jwt::Algorithm;
 
@@ -72,7 +73,7 @@ fn a_token_that_the_resolver_no_longer_knows_is_refused_from_then_on() {
             world.pass(minutes(1));
         }
         assert!(world.errands.is_empty(), "it is not asked about again");
-        let (call, _) = called(world.bearer_and_cookie(&token));
+        let (call, _) = asked(&mut world, |world| world.bearer_and_cookie(&token));
         assert_eq!((value(&call, "cookie"), value(&call, "authorization")), (Some("session=s"), None));
     }
 }

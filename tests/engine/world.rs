@@ -128,6 +128,33 @@ impl World {
         self.collect();
     }
 
+    /// What the resolver is asked for a request, whether by the request itself or for all with its credential.
+    pub(crate) fn question(&mut self, step: Step) -> (Call, Waiting) {
+        match step {
+            Step::Call(call, waiting) => (call, waiting),
+            Step::Park(Topic::Answer(_), waiting) => {
+                let (call, _) = self.errands.last().expect("a question under way");
+                (call.clone(), waiting)
+            }
+            step @ (Step::Park(Topic::Keys(_), _) | Step::Done(_)) => panic!("nothing is asked: {step:?}"),
+        }
+    }
+
+    /// Answers it.
+    pub(crate) fn answer(&mut self, waiting: Waiting, answer: Answer) -> Step {
+        if self.errands.is_empty() {
+            return self.resume(waiting, answer);
+        }
+        let topic = self.finish(answer).expect("somebody waits for it");
+        let step = self.wake(waiting);
+        self.engine.told(&mut self.state, topic);
+        step
+    }
+
+    pub(crate) fn told(&mut self, topic: Topic) {
+        self.engine.told(&mut self.state, topic);
+    }
+
     fn collect(&mut self) {
         let effects = self.state.effects();
         self.errands.extend(effects.errands);
@@ -166,6 +193,12 @@ pub(crate) fn called(step: Step) -> (Call, Waiting) {
         Step::Call(call, waiting) => (call, waiting),
         step @ (Step::Done(_) | Step::Park(..)) => panic!("no call: {step:?}"),
     }
+}
+
+/// What the resolver is asked about a request.
+pub(crate) fn asked(world: &mut World, request: impl FnOnce(&mut World) -> Step) -> (Call, Waiting) {
+    let step = request(world);
+    world.question(step)
 }
 
 pub(crate) fn parked(step: Step) -> (Topic, Waiting) {

@@ -1,13 +1,17 @@
-//! What most suites start from: the stand-in Authgear, the app, and a real Envoy with the filter between them.
+//! What most suites start from: the stand-in Authgear, the app, and a host with the filter between them.
+//!
+//! A suite that holds on every host is written once, for `H: Host`, and run on each of them with
+//! [`on_each_host!`](crate::on_each_host): same request, same verdict.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::apisix::{self, Apisix};
 use crate::authgear::{Authgear, Options};
 use crate::client::{self, Request, Response};
 use crate::echo::Echo;
-use crate::envoy::{Builder, Envoy};
+use crate::envoy::{self, Envoy};
 
 /// The project's public origin in the suites.
 pub const ORIGIN: &str = "https://accounts.example.test";
@@ -15,46 +19,185 @@ pub const ORIGIN: &str = "https://accounts.example.test";
 /// The same, as `Host`.
 pub const HOST: &str = "accounts.example.test";
 
+/// Something that runs the filter in front of an app.
+pub trait Host: Sized + Send + 'static {
+    /// What it is started with.
+    type Builder: Send;
+
+    /// Whether a header can be set to nothing; nginx takes that for its removal.
+    const KEEPS_EMPTY_HEADERS: bool;
+
+    /// Whether a call ends at its timeout, and an answer's headers have a bound. On APISIX the timeout is that
+    /// of each socket operation, and headers may be of any length.
+    const BOUNDS_CALLS: bool;
+
+    /// How a plugin configuration names an auth server: a cluster of Envoy, or an address.
+    fn upstream(name: &str, address: SocketAddr) -> String;
+
+    /// A host that guards `app`, and knows these auth servers by name.
+    fn builder(app: &Echo, upstreams: &[(&str, SocketAddr)]) -> Self::Builder;
+
+    /// Starts it with the filter's configuration.
+    fn start(builder: Self::Builder, configuration: Value) -> impl Future<Output = Self> + Send;
+
+    /// Tries to serve with a configuration that the filter must refuse; gives back the log.
+    fn refuse(configuration: String) -> impl Future<Output = String> + Send;
+
+    /// Where it takes requests.
+    fn address(&self) -> SocketAddr;
+
+    /// All that it has logged so far.
+    fn log(&self) -> String;
+
+    /// Waits until the log contains `text`.
+    fn wait_for_log(&self, text: &str) -> impl Future<Output = ()> + Send;
+
+    /// Checks a counter of the filter, where the host keeps counters.
+    fn assert_counted(&self, counter: &str, count: u64) -> impl Future<Output = ()> + Send;
+}
+
+/// Makes a test of each scenario on each host: `envoy::scenario` and `apisix::scenario`.
+#[macro_export]
+macro_rules! on_each_host {
+    ($($scenario:ident),+ $(,)?) => {
+        mod envoy {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario::<wasm_tests::envoy::Envoy>().await;
+            })+
+        }
+        mod apisix {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario::<wasm_tests::apisix::Apisix>().await;
+            })+
+        }
+    };
+}
+
+impl Host for Envoy {
+    type Builder = envoy::Builder;
+
+    const KEEPS_EMPTY_HEADERS: bool = true;
+    const BOUNDS_CALLS: bool = true;
+
+    fn upstream(name: &str, _address: SocketAddr) -> String {
+        name.to_owned()
+    }
+
+    fn builder(app: &Echo, upstreams: &[(&str, SocketAddr)]) -> envoy::Builder {
+        let envoy = Self::builder().cluster("app", app.address());
+        upstreams.iter().fold(envoy, |envoy, (name, address)| envoy.cluster(name, *address))
+    }
+
+    async fn start(builder: envoy::Builder, configuration: Value) -> Self {
+        builder.plugin(configuration).start().await
+    }
+
+    async fn refuse(configuration: String) -> String {
+        Self::builder().plugin_text(configuration).start_refused().await
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn log(&self) -> String {
+        self.log()
+    }
+
+    async fn wait_for_log(&self, text: &str) {
+        self.wait_for_log(text).await;
+    }
+
+    async fn assert_counted(&self, counter: &str, count: u64) {
+        assert_eq!(self.stat(&format!("wasmcustom.authgear_filter.{counter}")).await, count, "{counter}");
+    }
+}
+
+impl Host for Apisix {
+    type Builder = apisix::Builder;
+
+    const KEEPS_EMPTY_HEADERS: bool = false;
+    const BOUNDS_CALLS: bool = false;
+
+    fn upstream(_name: &str, address: SocketAddr) -> String {
+        address.to_string()
+    }
+
+    fn builder(app: &Echo, _upstreams: &[(&str, SocketAddr)]) -> apisix::Builder {
+        Self::builder().upstream(app.address())
+    }
+
+    async fn start(builder: apisix::Builder, configuration: Value) -> Self {
+        builder.plugin(configuration).start()
+    }
+
+    async fn refuse(configuration: String) -> String {
+        let host = Self::builder().route("/", configuration.clone()).start();
+        let answer = client::send(host.address(), Request::get("/")).await;
+        assert_eq!(answer.status, 503, "{configuration} is served");
+        host.log()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn log(&self) -> String {
+        self.log()
+    }
+
+    async fn wait_for_log(&self, text: &str) {
+        self.wait_for_log(text).await;
+    }
+
+    /// Counters are taken there, and forgotten.
+    async fn assert_counted(&self, _counter: &str, _count: u64) {}
+}
+
 /// A running layout. Dropping it stops all of it.
-pub struct Scene {
+pub struct Layout<H> {
     /// Whom the filter asks.
     pub authgear: Authgear,
     /// Whom it guards.
     pub app: Echo,
     /// Where it runs.
-    pub envoy: Envoy,
+    pub host: H,
 }
 
-impl Scene {
+/// The layout with a real Envoy.
+pub type Scene = Layout<Envoy>;
+
+impl<H: Host> Layout<H> {
     /// The layout with the smallest configuration, but for what `change` does to it.
     pub async fn start(change: impl FnOnce(&mut Value)) -> Self {
-        Self::start_with(Options::default(), change, |envoy| envoy).await
+        Self::start_with(Options::default(), change, |host| host).await
     }
 
-    /// The layout with another Authgear, and an Envoy that is set up further.
+    /// The layout with another Authgear, and a host that is set up further.
     ///
     /// # Panics
     /// When something does not start.
     pub async fn start_with(
         options: Options,
         change: impl FnOnce(&mut Value),
-        setup: impl FnOnce(Builder) -> Builder,
+        setup: impl FnOnce(H::Builder) -> H::Builder,
     ) -> Self {
         let options = Options { public_origin: Some(ORIGIN.to_owned()), ..options };
         let authgear = Authgear::start(options).await.expect("a port for the stand-in");
         let app = Echo::start().await.expect("a port for the app");
-        let mut configuration = configuration();
+        let (main, resolver) = (authgear.main_address(), authgear.resolver_address());
+        let mut configuration = configuration_on::<H>(main, resolver);
         change(&mut configuration);
-        let envoy = setup(builder(&app, authgear.main_address(), authgear.resolver_address()))
-            .plugin(configuration)
-            .start()
-            .await;
-        Self { authgear, app, envoy }
+        let builder = setup(H::builder(&app, &upstreams(main, resolver)));
+        let host = H::start(builder, configuration).await;
+        Self { authgear, app, host }
     }
 
-    /// Sends a request through Envoy, on a connection of its own.
+    /// Sends a request through the host, on a connection of its own.
     pub async fn send(&self, request: Request) -> Response {
-        client::send(self.envoy.address(), request).await
+        client::send(self.host.address(), request).await
     }
 
     /// What the app received of a request that was let through.
@@ -65,19 +208,21 @@ impl Scene {
         seen(&self.send(request).await)
     }
 
-    /// What the resolver itself answers to these headers.
+    /// What an app behind this host should be told of these headers: what the resolver itself answers.
     pub async fn resolver_says(&self, headers: &[(&str, &str)]) -> Vec<(String, String)> {
         let request = headers
             .iter()
             .fold(Request::get("/resolve").host(HOST), |request, (name, value)| request.header(name, value));
         let answer = client::send(self.authgear.resolver_address(), request).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        let headers = answer.headers.iter().filter(|(name, _)| name.starts_with("x-authgear-"));
+        let headers = answer.headers.iter().filter(|(name, value)| {
+            name.starts_with("x-authgear-") && (H::KEEPS_EMPTY_HEADERS || !value.is_empty())
+        });
         sorted(headers.map(|(name, value)| (name.clone(), latin1(value))))
     }
 }
 
-/// The smallest configuration for the self-hosted layout.
+/// The smallest configuration for the self-hosted layout, with Envoy's clusters.
 pub fn configuration() -> Value {
     json!({
         "authgear": {
@@ -90,9 +235,22 @@ pub fn configuration() -> Value {
     })
 }
 
+/// The same, with the upstreams as this host names them.
+pub fn configuration_on<H: Host>(main: SocketAddr, resolver: SocketAddr) -> Value {
+    let mut configuration = configuration();
+    configuration["authgear"]["upstream"] = H::upstream("authgear", main).into();
+    configuration["authgear"]["resolver_upstream"] = H::upstream("resolver", resolver).into();
+    configuration
+}
+
+/// The auth servers of [`configuration`], by name.
+pub const fn upstreams(main: SocketAddr, resolver: SocketAddr) -> [(&'static str, SocketAddr); 2] {
+    [("authgear", main), ("resolver", resolver)]
+}
+
 /// An Envoy whose clusters are the app and an Authgear.
-pub fn builder(app: &Echo, main: SocketAddr, resolver: SocketAddr) -> Builder {
-    Envoy::builder().cluster("app", app.address()).cluster("authgear", main).cluster("resolver", resolver)
+pub fn builder(app: &Echo, main: SocketAddr, resolver: SocketAddr) -> envoy::Builder {
+    <Envoy as Host>::builder(app, &upstreams(main, resolver))
 }
 
 /// A request as the app saw it.

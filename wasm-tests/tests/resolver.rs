@@ -1,5 +1,5 @@
-//! A request authenticated by Authgear's resolver, in a real Envoy: who gets through as whom, what the resolver
-//! is asked, and what of the client never reaches the app.
+//! A request authenticated by Authgear's resolver, on every host: who gets through as whom, what the resolver is
+//! asked, and what of the client never reaches the app.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -7,7 +7,27 @@ use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options, User};
 use wasm_tests::client::{self, Connection, Protocol, Request};
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::Envoy;
-use wasm_tests::scene::{HOST, ORIGIN, Scene, seen};
+use wasm_tests::on_each_host;
+use wasm_tests::scene::{HOST, Host, Layout, ORIGIN, Scene, seen};
+
+on_each_host! {
+    each_credential_gives_the_app_exactly_what_the_resolver_says_of_it,
+    every_identity_header_of_a_session_reaches_the_app,
+    an_empty_header_of_the_resolver_reaches_the_app_where_the_host_knows_such,
+    the_cookies_of_a_project_with_a_prefix_are_its_own,
+    the_hosted_layout_needs_only_an_endpoint_and_an_upstream,
+    no_identity_header_of_a_client_survives_any_outcome,
+    a_forged_header_that_is_repeated_or_written_in_capitals_does_not_survive,
+    the_resolver_receives_a_call_built_from_scratch,
+    nothing_is_asked_without_a_credential,
+    two_authorization_headers_are_no_session_and_nothing_is_asked,
+    bytes_that_are_not_utf8_neither_break_nor_open_anything,
+    a_body_reaches_the_app_whole_while_the_resolver_is_asked,
+    several_cookie_entries_of_http2_are_one_set_of_cookies,
+    a_clearing_cookie_of_the_resolver_reaches_the_client_and_no_other_does,
+    a_thousand_requests_of_different_users_over_fifty_connections_are_not_mixed_up,
+    a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_field,
+}
 
 /// Identity headers that no resolver sent, in every spelling that something behind the proxy could fold.
 const FORGED: [(&str, &str); 9] = [
@@ -30,9 +50,8 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-#[tokio::test]
-async fn each_credential_gives_the_app_exactly_what_the_resolver_says_of_it() {
-    let scene = Scene::start(|_| ()).await;
+async fn each_credential_gives_the_app_exactly_what_the_resolver_says_of_it<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let authgear = &scene.authgear;
     let session = authgear.log_in("alice");
     let revoked = authgear.opaque_token("alice");
@@ -84,10 +103,9 @@ async fn each_credential_gives_the_app_exactly_what_the_resolver_says_of_it() {
     }
 }
 
-#[tokio::test]
-async fn every_identity_header_of_a_session_reaches_the_app() {
+async fn every_identity_header_of_a_session_reaches_the_app<H: Host>() {
     let options = Options { session_acr: true, ..Options::default() };
-    let scene = Scene::start_with(options, |_| (), |envoy| envoy).await;
+    let scene = Layout::<H>::start_with(options, |_| (), |host| host).await;
     let session = scene.authgear.log_in("alice");
     let seen = scene.seen(Request::get("/").header("cookie", format!("session={session}"))).await;
     let names: Vec<_> = seen.identity().into_iter().map(|(name, _)| name).collect();
@@ -109,20 +127,19 @@ async fn every_identity_header_of_a_session_reaches_the_app() {
     assert_eq!(seen.identity_header("x-authgear-session-amr").as_deref(), Some("pwd otp mfa"));
 }
 
-#[tokio::test]
-async fn an_empty_header_of_the_resolver_reaches_the_app_empty() {
-    let scene = Scene::start(|_| ()).await;
+async fn an_empty_header_of_the_resolver_reaches_the_app_where_the_host_knows_such<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let session = scene.authgear.log_in("carol");
     let seen = scene.seen(Request::get("/").header("cookie", format!("session={session}"))).await;
-    assert_eq!(seen.identity_header("x-authgear-session-amr").as_deref(), Some(""));
+    let empty = H::KEEPS_EMPTY_HEADERS.then_some("");
+    assert_eq!(seen.identity_header("x-authgear-session-amr").as_deref(), empty);
     assert_eq!(seen.identity_header("x-authgear-user-roles"), None);
 }
 
-#[tokio::test]
-async fn the_cookies_of_a_project_with_a_prefix_are_its_own() {
+async fn the_cookies_of_a_project_with_a_prefix_are_its_own<H: Host>() {
     let options = Options { cookie_prefix: "shop_".into(), ..Options::default() };
     let prefix = |config: &mut serde_json::Value| config["authgear"]["cookie_prefix"] = json!("shop_");
-    let scene = Scene::start_with(options, prefix, |envoy| envoy).await;
+    let scene = Layout::<H>::start_with(options, prefix, |host| host).await;
     let session = scene.authgear.log_in("alice");
     let seen = scene
         .seen(Request::get("/").header("cookie", format!("session=other; shop_session={session}")))
@@ -137,8 +154,21 @@ async fn the_cookies_of_a_project_with_a_prefix_are_its_own() {
     assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0, "not a cookie of this project");
 }
 
+async fn the_hosted_layout_needs_only_an_endpoint_and_an_upstream<H: Host>() {
+    let authgear = Authgear::start(Options { resolver_on_main: true, ..Options::default() }).await.unwrap();
+    let app = Echo::start().await.unwrap();
+    let main = authgear.main_address();
+    let configuration = json!({"authgear": {
+        "endpoint": authgear.public_origin(), "upstream": H::upstream("authgear", main), "mode": "resolver",
+    }});
+    let host = H::start(H::builder(&app, &[("authgear", main)]), configuration).await;
+    let request = Request::get("/").header("authorization", bearer(&authgear.opaque_token("alice")));
+    let seen = seen(&client::send(host.address(), request).await);
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+}
+
 #[tokio::test]
-async fn the_hosted_layout_needs_only_an_endpoint_and_a_cluster() {
+async fn envoy_takes_the_configuration_as_a_struct_too() {
     let authgear = Authgear::start(Options { resolver_on_main: true, ..Options::default() }).await.unwrap();
     let app = Echo::start().await.unwrap();
     let envoy = Envoy::builder()
@@ -154,9 +184,8 @@ async fn the_hosted_layout_needs_only_an_endpoint_and_a_cluster() {
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
 }
 
-#[tokio::test]
-async fn no_identity_header_of_a_client_survives_any_outcome() {
-    let scene = Scene::start(|_| ()).await;
+async fn no_identity_header_of_a_client_survives_any_outcome<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let authgear = &scene.authgear;
     let session = authgear.log_in("carol");
     #[rustfmt::skip]
@@ -179,11 +208,10 @@ async fn no_identity_header_of_a_client_survives_any_outcome() {
     assert_eq!(seen.identity(), [("x-authgear-session-valid".to_owned(), "false".to_owned())]);
 }
 
-#[tokio::test]
-async fn a_forged_header_that_is_repeated_or_written_in_capitals_does_not_survive() {
-    let scene = Scene::start(|_| ()).await;
+async fn a_forged_header_that_is_repeated_or_written_in_capitals_does_not_survive<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let answer = client::raw(
-        scene.envoy.address(),
+        scene.host.address(),
         "GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\
          X-AUTHGEAR-USER-ID: a\r\nX-Authgear-User-Id: b\r\nx-authgear-USER-id: c\r\nX_AUTHGEAR_USER_ID: d\r\n\r\n",
     )
@@ -192,9 +220,8 @@ async fn a_forged_header_that_is_repeated_or_written_in_capitals_does_not_surviv
     assert!(!answer.text().to_ascii_lowercase().contains("authgear"), "{}", answer.text());
 }
 
-#[tokio::test]
-async fn the_resolver_receives_a_call_built_from_scratch() {
-    let scene = Scene::start(|_| ()).await;
+async fn the_resolver_receives_a_call_built_from_scratch<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let session = scene.authgear.log_in("alice");
     let token = scene.authgear.opaque_token("alice");
     let request = forging(Request::post("/app/orders?id=1", vec![b'x'; 1000]))
@@ -208,6 +235,7 @@ async fn the_resolver_receives_a_call_built_from_scratch() {
         .header("x-forwarded-for", "203.0.113.7")
         .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .header("tracestate", "vendor=1")
+        .header("x-request-id", "b7ad6b71-6920-3331-8448-eb211c80319c")
         .header("te", "trailers")
         .header("expect", "nothing")
         .header("x-secret-of-the-app", "1")
@@ -251,9 +279,8 @@ async fn the_resolver_receives_a_call_built_from_scratch() {
     assert!(chain.contains(&"127.0.0.1"), "the connection's address: {chain:?}");
 }
 
-#[tokio::test]
-async fn nothing_is_asked_without_a_credential() {
-    let scene = Scene::start(|_| ()).await;
+async fn nothing_is_asked_without_a_credential<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     for (name, value) in [
         ("cookie", "theme=dark"),
         ("authorization", "Basic eDp5"),
@@ -264,12 +291,11 @@ async fn nothing_is_asked_without_a_credential() {
         assert_eq!(seen.identity(), [], "{name}: {value}");
     }
     assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0);
-    assert_eq!(scene.envoy.stat("wasmcustom.authgear_filter.requests.anonymous").await, 4);
+    scene.host.assert_counted("requests.anonymous", 4).await;
 }
 
-#[tokio::test]
-async fn two_authorization_headers_are_no_session_and_nothing_is_asked() {
-    let scene = Scene::start(|_| ()).await;
+async fn two_authorization_headers_are_no_session_and_nothing_is_asked<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let (alice, carol) = (scene.authgear.opaque_token("alice"), scene.authgear.opaque_token("carol"));
     let session = scene.authgear.log_in("alice");
     // Envoy drops an empty line before any filter sees it, so that is one header.
@@ -287,9 +313,8 @@ async fn two_authorization_headers_are_no_session_and_nothing_is_asked() {
     assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0);
 }
 
-#[tokio::test]
-async fn bytes_that_are_not_utf8_neither_break_nor_open_anything() {
-    let scene = Scene::start(|_| ()).await;
+async fn bytes_that_are_not_utf8_neither_break_nor_open_anything<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let session = scene.authgear.log_in("alice");
     let cookie = |before: &[u8], name: &str| [before, name.as_bytes(), b"=", session.as_bytes()].concat();
     // Another cookie with such a byte changes nothing; a session with one is none to Authgear either.
@@ -309,9 +334,8 @@ async fn bytes_that_are_not_utf8_neither_break_nor_open_anything() {
     assert!(seen.headers.contains(&("x-odd".into(), "\u{ff}".into())), "{seen:?}");
 }
 
-#[tokio::test]
-async fn a_body_reaches_the_app_whole_while_the_resolver_is_asked() {
-    let scene = Scene::start(|_| ()).await;
+async fn a_body_reaches_the_app_whole_while_the_resolver_is_asked<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let token = scene.authgear.opaque_token("alice");
     for size in [0usize, 1, 10 * 1024, 1024 * 1024] {
         let body: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
@@ -323,24 +347,22 @@ async fn a_body_reaches_the_app_whole_while_the_resolver_is_asked() {
     }
 }
 
-#[tokio::test]
-async fn several_cookie_entries_of_http2_are_one_set_of_cookies() {
-    let scene = Scene::start(|_| ()).await;
+async fn several_cookie_entries_of_http2_are_one_set_of_cookies<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let (bad, good) = ("app_session=nonsense", format!("session={}", scene.authgear.log_in("alice")));
     for entries in [[bad, &good], [&good, bad]] {
         let request = entries
             .iter()
             .fold(Request::get("/"), |request, entry| request.header("cookie", entry))
             .header("cookie", "theme=dark");
-        let seen = seen(&client::send_http2(scene.envoy.address(), forging(request)).await);
+        let seen = seen(&client::send_http2(scene.host.address(), forging(request)).await);
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"), "{entries:?}");
         assert_eq!(seen.identity_header("x-authgear-of-tomorrow"), None);
     }
 }
 
-#[tokio::test]
-async fn a_clearing_cookie_of_the_resolver_reaches_the_client_and_no_other_does() {
-    let scene = Scene::start(|_| ()).await;
+async fn a_clearing_cookie_of_the_resolver_reaches_the_client_and_no_other_does<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let bad = scene.send(Request::get("/").header("cookie", "session=nonsense")).await;
     let cookies = bad.header_lines("set-cookie");
     assert!(matches!(cookies.as_slice(), [one] if one.starts_with("session=;")), "{cookies:?}");
@@ -350,9 +372,8 @@ async fn a_clearing_cookie_of_the_resolver_reaches_the_client_and_no_other_does(
     assert!(good.headers.iter().all(|(name, _)| !name.starts_with("x-authgear")), "{good:?}");
 }
 
-#[tokio::test]
-async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_mixed_up() {
-    let scene = Scene::start(|_| ()).await;
+async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_mixed_up<H: Host>() {
+    let scene = Layout::<H>::start(|_| ()).await;
     let users: Vec<_> = (0..100).map(|number| format!("user-{number}")).collect();
     for user in &users {
         scene.authgear.add_user(User::new(user));
@@ -368,7 +389,7 @@ async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_m
             ]
         })
         .collect();
-    let address = scene.envoy.address();
+    let address = scene.host.address();
     let connections = (0..50).map(|number| {
         let credentials = credentials.clone();
         tokio::spawn(async move {
@@ -393,14 +414,14 @@ async fn a_client_that_leaves_during_the_call_disturbs_nobody() {
     let scene = Scene::start(|_| ()).await;
     let token = scene.authgear.opaque_token("alice");
     scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
-    let address = scene.envoy.address();
+    let address = scene.host.address();
     for number in 1..=20 {
         let request = Request::get("/").header("authorization", bearer(&token));
         let leaving = tokio::spawn(client::try_send(address, Protocol::Http1, request));
         scene.authgear.received(Endpoint::Resolver).wait_for(number).await;
         leaving.abort();
     }
-    scene.envoy.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 20).await;
+    scene.host.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 20).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::None);
     let seen = scene.seen(Request::get("/").header("authorization", bearer(&token))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
@@ -423,7 +444,7 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
     )
     .await;
     let answer = client::raw(
-        scene.envoy.address(),
+        scene.host.address(),
         "GET /app#/../admin HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n",
     )
     .await;
@@ -431,8 +452,7 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
     assert!(answer.status() == Some(400) || reached == ["/app"], "{} {reached:?}", answer.text());
 }
 
-#[tokio::test]
-async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_field() {
+async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_field<H: Host>() {
     let cases = [
         (json!({}), "authgear: missing"),
         (
@@ -455,12 +475,16 @@ async fn a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_fiel
         ),
     ];
     for (configuration, expected) in cases {
-        let log = Envoy::builder().plugin(configuration.clone()).start_refused().await;
+        let log = H::refuse(configuration.to_string()).await;
         assert!(log.contains("authgear-filter: the configuration is refused"), "{configuration}: {log}");
         assert!(log.contains(expected), "{configuration}: {log}");
     }
-    let log = Envoy::builder().plugin_text("{\"authgear\": {").start_refused().await;
+    let log = H::refuse("{\"authgear\": {".to_owned()).await;
     assert!(log.contains("line 1 column"), "{log}");
+}
+
+#[tokio::test]
+async fn envoy_names_the_field_of_a_struct_that_cannot_serve() {
     let log =
         Envoy::builder().plugin_struct(json!({"authgear": {"endpoint": "nonsense"}})).start_refused().await;
     assert!(log.contains("authgear.endpoint"), "{log}");
@@ -477,8 +501,8 @@ async fn the_log_tells_what_is_served_and_never_a_credential() {
     scene.seen(request.clone()).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(scene.send(request).await.status, 503);
-    scene.envoy.wait_for_log("it answered 500").await;
-    let log = scene.envoy.log();
+    scene.host.wait_for_log("it answered 500").await;
+    let log = scene.host.log();
     assert!(log.contains(&format!("sessions of {ORIGIN} by asking http://resolver.internal:3001")), "{log}");
     assert!(!log.contains(&token) && !log.contains(&session), "{log}");
 }

@@ -1,4 +1,4 @@
-//! The resolver's faults, one by one, in a real Envoy: denied in JSON by default, through as nobody where the
+//! The resolver's faults, one by one, on every host: denied in JSON by default, through as nobody where the
 //! operator chose so, within `timeout`, and never let in as someone.
 
 use std::net::SocketAddr;
@@ -9,7 +9,17 @@ use wasm_tests::client::{self, Request, Response};
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::Envoy;
 use wasm_tests::faulty::{Answer, Failure, Faulty, INTRUDER};
-use wasm_tests::scene::{self, seen};
+use wasm_tests::on_each_host;
+use wasm_tests::scene::{self, Host, seen};
+
+on_each_host! {
+    each_fault_is_denied_in_json_within_the_timeout,
+    each_fault_lets_through_as_nobody_where_the_operator_chose_so,
+    the_status_of_a_denial_is_the_operators,
+    a_page_instead_of_an_answer_is_nobody,
+    what_a_client_caused_is_refused_and_does_not_fall_under_on_error,
+    requests_with_nothing_to_ask_do_not_notice_that_the_resolver_is_down,
+}
 
 /// What is configured where a fault is one of time.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -17,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// What a loaded machine may take on top: a bound against hanging, not a measure of speed.
 const SLACK: Duration = Duration::from_secs(3);
 
-fn faults() -> Vec<Failure> {
+fn faults<H: Host>() -> Vec<Failure> {
     let session = |answer: Answer| {
         answer.header("x-authgear-session-valid", "true").header("x-authgear-user-id", INTRUDER)
     };
@@ -37,7 +47,11 @@ fn faults() -> Vec<Failure> {
         session(Answer::status(200)).header("x-authgear-user-id", "another"),
         session(Answer::status(200)).header("x-authgear-session-valid", "false"),
         Answer::status(200).header("x-authgear-session-valid", "1").header("x-authgear-user-id", INTRUDER),
-        session(Answer::status(200)).header("x-padding", vec![b'x'; 200 * 1024]),
+    ];
+    let unbounded = [
+        Failure::DripHead,
+        Failure::DripBody,
+        Failure::Answer(session(Answer::status(200)).header("x-padding", vec![b'x'; 200 * 1024])),
     ];
     [
         Failure::Refuse,
@@ -47,84 +61,78 @@ fn faults() -> Vec<Failure> {
         Failure::Reset,
         Failure::HalfHead,
         Failure::ShortBody,
-        Failure::DripHead,
-        Failure::DripBody,
     ]
     .into_iter()
     .chain(answers.map(Failure::Answer))
+    .chain(unbounded.into_iter().filter(|_| H::BOUNDS_CALLS))
     .collect()
 }
 
-async fn envoy(app: &Echo, resolver: SocketAddr, on_error: Value) -> Envoy {
-    let mut configuration = scene::configuration();
+async fn host<H: Host>(app: &Echo, resolver: SocketAddr, on_error: Value) -> H {
+    let mut configuration = scene::configuration_on::<H>(resolver, resolver);
     configuration["timeout"] = json!("1s");
     configuration["on_error"] = on_error;
-    scene::builder(app, resolver, resolver).plugin(configuration).concurrency(1).start().await
+    H::start(H::builder(app, &scene::upstreams(resolver, resolver)), configuration).await
 }
 
 /// Sends a request with a credential and a forged header; says how long its answer took.
-async fn ask(envoy: &Envoy) -> (Response, Duration) {
+async fn ask<H: Host>(host: &H) -> (Response, Duration) {
     let request =
         Request::get("/").header("authorization", "Bearer abc").header("x-authgear-user-id", "forged");
     let begun = Instant::now();
-    (client::send(envoy.address(), request).await, begun.elapsed())
+    (client::send(host.address(), request).await, begun.elapsed())
 }
 
-#[tokio::test]
-async fn each_fault_is_denied_in_json_within_the_timeout() {
+async fn each_fault_is_denied_in_json_within_the_timeout<H: Host>() {
     let app = Echo::start().await.unwrap();
-    for failure in faults() {
+    for failure in faults::<H>() {
         let resolver = Faulty::start(failure.clone()).await.unwrap();
-        let envoy = envoy(&app, resolver.address(), json!({})).await;
-        let (answer, took) = ask(&envoy).await;
+        let host = host::<H>(&app, resolver.address(), json!({})).await;
+        let (answer, took) = ask(&host).await;
         assert_eq!(answer.status, 503, "{failure:?}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"), "{failure:?}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{failure:?}");
         assert_eq!(answer.json()["error"], "unavailable", "{failure:?}");
         assert!(took < TIMEOUT + SLACK, "{failure:?}: {took:?}");
-        envoy.wait_for_log("the resolver http://resolver.internal:3001/_resolver/resolve").await;
-        assert_eq!(envoy.stat("wasmcustom.authgear_filter.requests.error_denied").await, 1, "{failure:?}");
+        host.wait_for_log("the resolver http://resolver.internal:3001/_resolver/resolve").await;
+        host.assert_counted("requests.error_denied", 1).await;
     }
     assert_eq!(app.received().count(), 0, "nothing reached the app");
 }
 
-#[tokio::test]
-async fn each_fault_lets_through_as_nobody_where_the_operator_chose_so() {
+async fn each_fault_lets_through_as_nobody_where_the_operator_chose_so<H: Host>() {
     let app = Echo::start().await.unwrap();
-    for failure in faults() {
+    for failure in faults::<H>() {
         let resolver = Faulty::start(failure.clone()).await.unwrap();
-        let envoy = envoy(&app, resolver.address(), json!({"action": "allow"})).await;
-        let (answer, took) = ask(&envoy).await;
+        let host = host::<H>(&app, resolver.address(), json!({"action": "allow"})).await;
+        let (answer, took) = ask(&host).await;
         assert_eq!(seen(&answer).identity(), [], "{failure:?}");
         assert!(took < TIMEOUT + SLACK, "{failure:?}: {took:?}");
-        assert_eq!(envoy.stat("wasmcustom.authgear_filter.requests.error_allowed").await, 1, "{failure:?}");
+        host.assert_counted("requests.error_allowed", 1).await;
     }
 }
 
-#[tokio::test]
-async fn the_status_of_a_denial_is_the_operators() {
+async fn the_status_of_a_denial_is_the_operators<H: Host>() {
     let app = Echo::start().await.unwrap();
     let resolver = Faulty::start(Failure::Answer(Answer::status(500))).await.unwrap();
-    let envoy = envoy(&app, resolver.address(), json!({"status": 429})).await;
-    assert_eq!(ask(&envoy).await.0.status, 429);
+    let host = host::<H>(&app, resolver.address(), json!({"status": 429})).await;
+    assert_eq!(ask(&host).await.0.status, 429);
 }
 
-#[tokio::test]
-async fn a_page_instead_of_an_answer_is_nobody() {
+async fn a_page_instead_of_an_answer_is_nobody<H: Host>() {
     let app = Echo::start().await.unwrap();
     let resolver = Faulty::start(Failure::Answer(Answer::html())).await.unwrap();
-    let envoy = envoy(&app, resolver.address(), json!({})).await;
-    assert_eq!(seen(&ask(&envoy).await.0).identity(), []);
+    let host = host::<H>(&app, resolver.address(), json!({})).await;
+    assert_eq!(seen(&ask(&host).await.0).identity(), []);
 }
 
-#[tokio::test]
-async fn what_a_client_caused_is_refused_and_does_not_fall_under_on_error() {
+async fn what_a_client_caused_is_refused_and_does_not_fall_under_on_error<H: Host>() {
     let app = Echo::start().await.unwrap();
     for status in [400, 413, 414, 431] {
         let resolver = Faulty::start(Failure::Answer(Answer::status(status))).await.unwrap();
-        let envoy = envoy(&app, resolver.address(), json!({"action": "allow"})).await;
+        let host = host::<H>(&app, resolver.address(), json!({"action": "allow"})).await;
         let refused = [("x-authgear-session-valid".to_owned(), "false".to_owned())];
-        assert_eq!(seen(&ask(&envoy).await.0).identity(), refused, "{status}");
+        assert_eq!(seen(&ask(&host).await.0).identity(), refused, "{status}");
     }
 }
 
@@ -139,11 +147,10 @@ async fn a_cluster_that_does_not_exist_is_a_fault_that_the_log_explains() {
     envoy.wait_for_log("is the upstream's name right?").await;
 }
 
-#[tokio::test]
-async fn requests_with_nothing_to_ask_do_not_notice_that_the_resolver_is_down() {
+async fn requests_with_nothing_to_ask_do_not_notice_that_the_resolver_is_down<H: Host>() {
     let app = Echo::start().await.unwrap();
     let resolver = Faulty::start(Failure::Refuse).await.unwrap();
-    let envoy = envoy(&app, resolver.address(), json!({})).await;
-    let answer = client::send(envoy.address(), Request::get("/")).await;
+    let host = host::<H>(&app, resolver.address(), json!({})).await;
+    let answer = client::send(host.address(), Request::get("/")).await;
     assert_eq!(seen(&answer).identity(), []);
 }

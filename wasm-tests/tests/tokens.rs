@@ -44,7 +44,7 @@ async fn wait_for_keys(scene: &Scene) {
     let token = scene.authgear.jwt("alice");
     let end = Instant::now() + Duration::from_secs(20);
     while scene.send(with_token(&token)).await.status != 200 {
-        assert!(Instant::now() < end, "no keys: {}", scene.envoy.log());
+        assert!(Instant::now() < end, "no keys: {}", scene.host.log());
     }
 }
 
@@ -179,14 +179,14 @@ async fn keys_are_asked_for_with_the_endpoints_host_and_scheme() {
     assert_eq!(asked.header("host"), Some(scene::HOST.as_bytes()));
     assert_eq!(asked.header("x-forwarded-host"), Some(scene::HOST.as_bytes()));
     assert_eq!(asked.header("x-forwarded-proto"), Some(b"https".as_slice()));
-    assert!(scene.envoy.stat("wasmcustom.authgear_filter.keys.fetched").await >= 1);
+    assert!(scene.host.stat("wasmcustom.authgear_filter.keys.fetched").await >= 1);
 }
 
 #[tokio::test]
 async fn the_keys_are_there_before_the_first_request() {
     let scene = Scene::start(mode("auto")).await;
     // Every VM fetches them once, the workers' among them: Envoy configures two more than there are workers.
-    scene.envoy.wait_for_stat("wasmcustom.authgear_filter.keys.fetched", 3).await;
+    scene.host.wait_for_stat("wasmcustom.authgear_filter.keys.fetched", 3).await;
     scene.authgear.fail(Endpoint::Jwks, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     let seen = scene.seen(with_token(&scene.authgear.jwt("alice"))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
@@ -236,19 +236,19 @@ async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys
             .plugin(configuration)
             .start()
             .await;
-        let scene = Scene { authgear, app, envoy };
+        let scene = Scene { authgear, app, host: envoy };
         let token = scene.authgear.jwt("alice");
         let answer = scene.send(with_token(&token)).await;
         assert_eq!(answer.status, status, "{action}: {answer:?}");
         if action == "deny" {
             assert_eq!(answer.json()["error"], "unavailable");
-            assert!(scene.envoy.stat("wasmcustom.authgear_filter.requests.no_keys_denied").await >= 1);
+            assert!(scene.host.stat("wasmcustom.authgear_filter.requests.no_keys_denied").await >= 1);
         } else {
             assert_eq!(seen(&answer).identity(), []);
-            assert!(scene.envoy.stat("wasmcustom.authgear_filter.requests.no_keys_allowed").await >= 1);
+            assert!(scene.host.stat("wasmcustom.authgear_filter.requests.no_keys_allowed").await >= 1);
         }
-        scene.envoy.wait_for_log("it answered 503").await;
-        assert!(scene.envoy.stat("wasmcustom.authgear_filter.keys.failed").await >= 1);
+        scene.host.wait_for_log("it answered 503").await;
+        assert!(scene.host.stat("wasmcustom.authgear_filter.keys.failed").await >= 1);
         scene.authgear.fail(Endpoint::Jwks, Fault::None);
         let end = Instant::now() + Duration::from_secs(60);
         loop {
@@ -256,7 +256,7 @@ async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys
             if answer.status == 200 && seen(&answer).identity_header("x-authgear-user-id").is_some() {
                 break;
             }
-            assert!(Instant::now() < end, "the keys are back, and nobody noticed: {}", scene.envoy.log());
+            assert!(Instant::now() < end, "the keys are back, and nobody noticed: {}", scene.host.log());
         }
     }
 }
@@ -274,17 +274,17 @@ async fn cold() -> Scene {
         .plugin(configuration)
         .start()
         .await;
-    Scene { authgear, app, envoy }
+    Scene { authgear, app, host: envoy }
 }
 
 #[tokio::test]
 async fn two_hundred_cold_requests_wait_for_a_fetch_or_two_of_each_vm() {
     let scene = cold().await;
     let token = scene.authgear.jwt("alice");
-    let address = scene.envoy.address();
+    let address = scene.host.address();
     let requests: Vec<_> =
         (0..200).map(|_| tokio::spawn(client::send(address, with_token(&token)))).collect();
-    scene.envoy.wait_for_stat("http.ingress.downstream_rq_active", 200).await;
+    scene.host.wait_for_stat("http.ingress.downstream_rq_active", 200).await;
     scene.authgear.fail(Endpoint::Jwks, Fault::None);
     for request in requests {
         let seen = seen(&request.await.unwrap());
@@ -300,17 +300,17 @@ async fn two_hundred_cold_requests_wait_for_a_fetch_or_two_of_each_vm() {
 async fn clients_that_leave_while_keys_are_fetched_disturb_nobody() {
     let scene = cold().await;
     let token = scene.authgear.jwt("alice");
-    let address = scene.envoy.address();
+    let address = scene.host.address();
     let leaving: Vec<_> = (0..50)
         .map(|_| tokio::spawn(client::try_send(address, Protocol::Http1, with_token(&token))))
         .collect();
-    scene.envoy.wait_for_stat("http.ingress.downstream_rq_active", 50).await;
+    scene.host.wait_for_stat("http.ingress.downstream_rq_active", 50).await;
     for request in leaving {
         request.abort();
     }
-    scene.envoy.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 50).await;
+    scene.host.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 50).await;
     let staying = tokio::spawn(client::send(address, with_token(&token)));
-    scene.envoy.wait_for_stat("http.ingress.downstream_rq_active", 1).await;
+    scene.host.wait_for_stat("http.ingress.downstream_rq_active", 1).await;
     scene.authgear.fail(Endpoint::Jwks, Fault::None);
     let seen = seen(&staying.await.unwrap());
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
@@ -348,7 +348,7 @@ async fn a_revoked_token_is_refused_within_revalidate_and_two_seconds() {
         for _ in 0..20 {
             assert_eq!(scene.seen(with_token(&token)).await.identity(), refused(), "{what}");
         }
-        assert!(scene.envoy.stat("wasmcustom.authgear_filter.tokens.revoked").await >= 1);
+        assert!(scene.host.stat("wasmcustom.authgear_filter.tokens.revoked").await >= 1);
         let bob = scene.authgear.jwt("bob");
         let seen = scene.seen(with_token(&bob)).await;
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("bob"), "{what}");
@@ -376,7 +376,7 @@ async fn confirmations_are_few_and_no_request_waits_for_one() {
     let ours = asked.iter().filter(|call| call.header("authorization") == Some(bearer(&token).as_bytes()));
     assert!(ours.count() <= 1, "{}", asked.len());
     scene.authgear.fail(Endpoint::Resolver, Fault::None);
-    scene.envoy.wait_for_stat("wasmcustom.authgear_filter.tokens.confirmed", 1).await;
+    scene.host.wait_for_stat("wasmcustom.authgear_filter.tokens.confirmed", 1).await;
 }
 
 #[tokio::test]
@@ -386,19 +386,19 @@ async fn a_resolver_that_cannot_answer_revokes_nothing_and_is_counted() {
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     let token = scene.authgear.jwt("alice");
     let end = Instant::now() + Duration::from_secs(20);
-    while scene.envoy.stat("wasmcustom.authgear_filter.tokens.confirm_failed").await == 0 {
+    while scene.host.stat("wasmcustom.authgear_filter.tokens.confirm_failed").await == 0 {
         let seen = scene.seen(with_token(&token)).await;
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
         assert!(Instant::now() < end, "never asked");
     }
     let seen = scene.seen(with_token(&token)).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
-    scene.envoy.wait_for_log("cannot be confirmed").await;
+    scene.host.wait_for_log("cannot be confirmed").await;
 }
 
 #[tokio::test]
 async fn envoy_checks_the_signatures_itself() {
     let scene = Scene::start(mode("local")).await;
     wait_for_keys(&scene).await;
-    scene.envoy.wait_for_log("signatures are checked by the proxy").await;
+    scene.host.wait_for_log("signatures are checked by the proxy").await;
 }

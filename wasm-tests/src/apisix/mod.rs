@@ -1,0 +1,210 @@
+//! A host on wasmtime that behaves like wasm-nginx-module 0.7 in Apache APISIX: a small reverse proxy on a free
+//! port, with real calls to real servers.
+//!
+//! Where the real one would crash a worker, lose a reply, leak memory or let a request in, this one records a
+//! [`Violation`], and dropping the host fails the test. What it does not imitate: TLS, filters for bodies,
+//! APISIX's other plugins, and that nginx itself answers 400 to a second `Authorization` line (here it
+//! reaches the filter, which has to deal with it elsewhere).
+
+mod client;
+mod env;
+mod exchange;
+mod map;
+mod proxy;
+mod record;
+mod violation;
+mod vm;
+mod wasi;
+mod wire;
+mod worker;
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use self::proxy::Process;
+use self::record::Record;
+use self::worker::{Route, Worker};
+use crate::envoy::filter_module;
+
+pub use self::violation::Violation;
+
+/// How long [`Apisix::wait_for_log`] waits.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a condition is looked at again.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What the host is started with.
+pub struct Builder {
+    module: Option<Vec<u8>>,
+    routes: Vec<Route>,
+    upstream: Option<SocketAddr>,
+    workers: usize,
+}
+
+impl Builder {
+    /// Guards all paths with this configuration.
+    #[must_use]
+    pub fn plugin(self, configuration: Value) -> Self {
+        self.route("/", configuration.to_string())
+    }
+
+    /// Guards paths that start so with this text as configuration, whatever it is. The first route that fits
+    /// a path is its route; a path without one is a 404.
+    #[must_use]
+    pub fn route(mut self, prefix: &str, configuration: impl Into<String>) -> Self {
+        let configuration = configuration.into().into_bytes().into();
+        self.routes.push(Route { prefix: prefix.to_owned(), configuration });
+        self
+    }
+
+    /// Runs this module, in binary form or as text, instead of the filter.
+    #[must_use]
+    pub fn module(mut self, bytes: Vec<u8>) -> Self {
+        self.module = Some(bytes);
+        self
+    }
+
+    /// Where requests go that are let through; without it they are answered with a page and 200.
+    #[must_use]
+    pub fn upstream(mut self, address: SocketAddr) -> Self {
+        self.upstream = Some(address);
+        self
+    }
+
+    /// The number of workers, each with a module of its own; 2 unless told.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Starts the host.
+    ///
+    /// # Panics
+    /// When the module cannot be loaded, or there is no port.
+    pub fn start(self) -> Apisix {
+        self.try_start().unwrap_or_else(|problem| panic!("failed to load wasm plugin: {problem}"))
+    }
+
+    /// Starts the host, unless the module cannot be loaded: then APISIX says `unknown plugin`, and drops the
+    /// route.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub fn try_start(self) -> Result<Apisix, String> {
+        let bytes = self.module.unwrap_or_else(|| fs::read(filter_module()).expect("the module can be read"));
+        let module = vm::compile(&bytes)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        listener.set_nonblocking(true).expect("a socket of ours");
+        let address = listener.local_addr().expect("it is bound");
+        let routes: Arc<[Route]> = self.routes.into();
+        let mut apisix = Apisix { address, record: Arc::default(), workers: Vec::new() };
+        for number in 0..self.workers {
+            let (listener, routes) = (listener.try_clone().expect("a descriptor"), routes.clone());
+            let (module, record, upstream) = (module.clone(), apisix.record.clone(), self.upstream);
+            let (stop, stopped) = oneshot::channel::<()>();
+            let (loaded, load) = std::sync::mpsc::channel();
+            let thread = thread::spawn(move || {
+                let worker = Worker::start(number, module, record.clone(), routes);
+                let worker = match worker {
+                    Ok(worker) => worker,
+                    Err(problem) => return drop(loaded.send(Err(problem))),
+                };
+                let process = Rc::new(Process { worker: RefCell::new(worker), upstream, record });
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.expect("a runtime of its own");
+                // Whoever waits for it is there: it is the one who started this thread.
+                let _ = loaded.send(Ok(()));
+                LocalSet::new().block_on(&runtime, async {
+                    let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
+                    tokio::select! {
+                        () = proxy::serve(process, listener) => {}
+                        _ = stopped => {}
+                    }
+                });
+            });
+            apisix.workers.push((stop, thread));
+            load.recv().unwrap_or_else(|_| Err("the worker ended".to_owned()))?;
+        }
+        Ok(apisix)
+    }
+}
+
+/// A running host. Dropping it stops it, and fails the test when the filter did what APISIX does not survive.
+pub struct Apisix {
+    address: SocketAddr,
+    record: Arc<Record>,
+    workers: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Apisix {
+    /// With the filter, without routes and upstream.
+    pub fn builder() -> Builder {
+        Builder { module: None, routes: Vec::new(), upstream: None, workers: 2 }
+    }
+
+    /// Where it takes requests: HTTP/1, or HTTP/2 with prior knowledge.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All that error.log holds so far.
+    pub fn log(&self) -> String {
+        self.record.read_log()
+    }
+
+    /// Waits until the log contains `text`.
+    ///
+    /// # Panics
+    /// When it does not within 10 s.
+    pub async fn wait_for_log(&self, text: &str) {
+        let end = Instant::now() + WAIT_TIMEOUT;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "the log lacks {text:?}:\n{}", self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The first thousand calls into the modules: name and arguments, in order.
+    pub fn callbacks(&self) -> Vec<String> {
+        self.record.read_callbacks()
+    }
+
+    /// The bytes of each worker's module. What a filter does not free of what the host gave it shows here.
+    pub fn memory(&self) -> Vec<usize> {
+        self.record.read_memory()
+    }
+
+    /// What the filter did wrong so far. Whoever takes it answers for it: dropping the host then passes.
+    pub fn take_violations(&self) -> Vec<Violation> {
+        self.record.take_violations()
+    }
+}
+
+impl Drop for Apisix {
+    fn drop(&mut self) {
+        for (stop, thread) in self.workers.drain(..) {
+            drop(stop);
+            // A worker that panicked has said so.
+            let _ = thread.join();
+        }
+        let violations: Vec<_> = self.take_violations().iter().map(Violation::to_string).collect();
+        if thread::panicking() {
+            eprintln!("error.log of the APISIX host:\n{}", self.log());
+        } else {
+            assert!(violations.is_empty(), "the filter is unfit for APISIX:\n{}", violations.join("\n"));
+        }
+    }
+}

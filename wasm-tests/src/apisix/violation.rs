@@ -1,0 +1,97 @@
+//! What a filter must not do in APISIX, because the real one would crash, leak, or let a request in.
+
+use std::fmt;
+
+/// Something that the filter did and that APISIX does not survive, or does not deny. Each fails the test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// A callback ended in a trap: a panic, `unreachable`, `proc_exit`, memory out of bounds. What it had
+    /// borrowed stays borrowed.
+    Trap {
+        /// The export that was called.
+        callback: &'static str,
+        /// What wasmtime says.
+        cause: String,
+    },
+    /// `Pause` with neither a call under way nor a reply: the worker reads a call that is not there.
+    PausedForNothing,
+    /// A callback returned something that is no action: the worker's loop never ends.
+    UnknownAction(i32),
+    /// A call and a reply in one callback.
+    ReplyLost,
+    /// The callback of an answer ended without a call, a reply, or resuming the request, which goes on
+    /// nevertheless.
+    LetThrough,
+    /// A call without one of its pseudo headers: the worker takes what the call before had left there.
+    MissingPseudoHeader(&'static str),
+    /// `:authority`, or all headers, of a request without `Host`.
+    ReadsAbsentHost,
+    /// The headers of a call that failed; the Rust SDK panics there.
+    ReadsFailedCall,
+    /// A range of a buffer that reaches past what an `i32` can tell.
+    ReadsPastBuffer,
+    /// An answer with more header lines than the worker has memory for.
+    CallHeaders {
+        /// With `:status`.
+        lines: usize,
+    },
+    /// A reply, or a call, while the response is on its way to the client.
+    TooLate(&'static str),
+    /// A reply whose `content-length` is not that of its body.
+    WrongLength {
+        /// What the header says.
+        said: String,
+        /// The body's.
+        length: usize,
+    },
+    /// A line of the log with a line break in it: whoever caused it can write lines of their own.
+    RawLineBreak(String),
+}
+
+impl Violation {
+    /// Whether it is the end of the worker, and of all that it was doing.
+    pub(super) const fn is_crash(&self) -> bool {
+        matches!(self, Self::PausedForNothing | Self::UnknownAction(_) | Self::ReadsAbsentHost)
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trap { callback, cause } => {
+                write!(f, "{callback} trapped, which can end the filter in that worker for good: {cause}")
+            }
+            Self::PausedForNothing => f.write_str(
+                "it paused a request with neither a call under way nor a reply: the worker crashes (segmentation fault)",
+            ),
+            Self::UnknownAction(action) => {
+                write!(f, "a callback returned the action {action}: the worker loops for ever")
+            }
+            Self::ReplyLost => f.write_str(
+                "it sent a call and a reply in one callback: the reply is lost, and the request may reach the upstream",
+            ),
+            Self::LetThrough => f.write_str(
+                "the callback of an answer neither called, nor replied, nor resumed: the request goes upstream",
+            ),
+            Self::MissingPseudoHeader(name) => write!(
+                f,
+                "a call has no {name}: the worker takes the one of an earlier call, from memory that is not its own"
+            ),
+            Self::ReadsAbsentHost => f.write_str(
+                "it read `:authority` or all headers of a request without Host: the worker crashes (segmentation fault)",
+            ),
+            Self::ReadsFailedCall => {
+                f.write_str("it read the headers of a call that failed, although their number is 0")
+            }
+            Self::ReadsPastBuffer => f.write_str("it read a range of a buffer that ends past 2^31 bytes"),
+            Self::CallHeaders { lines } => {
+                write!(f, "the auth server answered {lines} header lines: the worker's heap is corrupt")
+            }
+            Self::TooLate(what) => write!(f, "it sent a {what} while the response was on its way to the client"),
+            Self::WrongLength { said, length } => {
+                write!(f, "a reply says content-length {said}, and its body has {length} bytes")
+            }
+            Self::RawLineBreak(line) => write!(f, "it logged a line break as it is: {line:?}"),
+        }
+    }
+}

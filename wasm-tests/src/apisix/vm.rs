@@ -1,0 +1,113 @@
+//! The module in wasmtime: loaded as wasm-nginx-module loads it, and called by the names of its exports.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use wasmtime::{Config, Engine, Instance, Linker, Memory, Module, Store, Val};
+
+use super::exchange::Exchange;
+use super::record::Record;
+use super::violation::Violation;
+use super::{env, wasi};
+
+/// What the host functions see while a callback runs.
+pub(super) struct Host {
+    pub(super) record: Arc<Record>,
+    /// The module's, once it is there.
+    pub(super) memory: Option<Memory>,
+    /// The configuration of the plugin context that the callback concerns.
+    pub(super) configuration: Option<Arc<[u8]>>,
+    /// The request that the callback concerns.
+    pub(super) exchange: Option<Exchange>,
+    /// Something that the worker does not survive.
+    pub(super) crashed: bool,
+    /// The number of the next call.
+    pub(super) next_token: u32,
+}
+
+impl Host {
+    pub(super) fn violate(&mut self, violation: Violation) {
+        self.crashed |= violation.is_crash();
+        self.record.violation(violation);
+    }
+}
+
+/// A worker's module.
+pub(super) struct Vm {
+    store: Store<Host>,
+    instance: Instance,
+    worker: usize,
+}
+
+/// The callback ended in a trap.
+#[derive(Debug)]
+pub(super) struct Trapped;
+
+/// The features of wasmtime 0.38 and no newer ones.
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let mut config = Config::new();
+    config.wasm_tail_call(false).wasm_relaxed_simd(false).wasm_multi_memory(false).wasm_memory64(false);
+    config.wasm_extended_const(false);
+    Engine::new(&config).expect("these options go together")
+});
+
+/// Compiles, or finds what was compiled before: the suites start many hosts with one module.
+pub(super) fn compile(bytes: &[u8]) -> Result<Module, String> {
+    static COMPILED: LazyLock<Mutex<HashMap<Vec<u8>, Module>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(module) = compiled.get(bytes) {
+        return Ok(module.clone());
+    }
+    let module = Module::new(&ENGINE, bytes).map_err(|error| format!("failed to new module: {error:?}"))?;
+    compiled.insert(bytes.to_vec(), module.clone());
+    Ok(module)
+}
+
+impl Vm {
+    /// Instantiates the module and initialises it. An error is what makes APISIX say `unknown plugin`.
+    pub(super) fn load(module: &Module, record: Arc<Record>, worker: usize) -> Result<Self, String> {
+        let mut linker = Linker::new(&ENGINE);
+        env::define(&mut linker).and_then(|()| wasi::define(&mut linker)).expect("each name once");
+        let host =
+            Host { record, memory: None, configuration: None, exchange: None, crashed: false, next_token: 0 };
+        let mut store = Store::new(&ENGINE, host);
+        let instance = linker
+            .instantiate(&mut store, module)
+            .map_err(|error| format!("failed to new instance: {error:?}"))?;
+        let memory = instance.get_memory(&mut store, "memory");
+        store.data_mut().memory = Some(memory.ok_or("the wasm plugin doesn't export memory")?);
+        let mut vm = Self { store, instance, worker };
+        for name in ["_start", "_initialize"] {
+            if vm.instance.get_func(&mut vm.store, name).is_some() {
+                vm.call(name, &[]).map_err(|Trapped| format!("{name} trapped"))?;
+                break;
+            }
+        }
+        Ok(vm)
+    }
+
+    pub(super) fn host(&mut self) -> &mut Host {
+        self.store.data_mut()
+    }
+
+    /// Calls an export. What it returns, or 0 for one that is missing or returns nothing.
+    pub(super) fn call(&mut self, name: &'static str, arguments: &[i32]) -> Result<i32, Trapped> {
+        let Some(function) = self.instance.get_func(&mut self.store, name) else { return Ok(0) };
+        self.store.data().record.callback(name, arguments);
+        let arguments: Vec<_> = arguments.iter().copied().map(Val::I32).collect();
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        let called = function.call(&mut self.store, &arguments, &mut results);
+        let memory = self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store));
+        let host = self.store.data_mut();
+        host.record.memory(self.worker, memory);
+        match called {
+            Ok(()) => Ok(results.first().and_then(Val::i32).unwrap_or(0)),
+            // The worker died before the module could trap.
+            Err(_) if host.crashed => Err(Trapped),
+            Err(error) => {
+                host.violate(Violation::Trap { callback: name, cause: format!("{error:#}") });
+                Err(Trapped)
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The filter in this host: what it does there because the host is what it is. Every host that is dropped here
+//! says that the filter did nothing that the real one would not survive.
+
+use serde_json::{Value, json};
+use wasm_tests::apisix::{Apisix, Builder};
+use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
+use wasm_tests::client::{self, Connection, Protocol, Request, Response};
+use wasm_tests::echo::Echo;
+use wasm_tests::faulty::{Answer, Failure, Faulty, INTRUDER};
+use wasm_tests::scene::{self, Layout, seen};
+
+type Scene = Layout<Apisix>;
+
+/// The configuration for a resolver of any kind.
+fn configuration(resolver: &Faulty) -> Value {
+    scene::configuration_on::<Apisix>(resolver.address(), resolver.address())
+}
+
+fn with_token() -> Request {
+    Request::get("/").header("authorization", "Bearer abc").header("x-authgear-user-id", "forged")
+}
+
+async fn accepting() -> Faulty {
+    let answer =
+        Answer::status(200).header("x-authgear-session-valid", "true").header("x-authgear-user-id", "alice");
+    Faulty::start(Failure::Answer(answer)).await.unwrap()
+}
+
+fn one_worker(builder: Builder) -> Builder {
+    builder.workers(1)
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_refused_and_does_not_crash_the_worker() {
+    let scene = Scene::start(|_| ()).await;
+    for head in ["", "x-a: 1\r\n", "authorization: Bearer abc\r\nx-authgear-user-id: admin\r\n", "Host:\r\n"]
+    {
+        let answer = client::raw(scene.host.address(), format!("GET / HTTP/1.0\r\n{head}\r\n")).await;
+        assert_eq!(answer.status(), Some(400), "{head:?}: {}", answer.text());
+        let body: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(body["error"], "bad_request");
+    }
+    let answer = client::raw(scene.host.address(), "GET / HTTP/1.0\r\nHost: app.test\r\n\r\n").await;
+    assert_eq!(answer.status(), Some(200), "{}", answer.text());
+    assert_eq!(scene.app.received().count(), 1);
+}
+
+#[tokio::test]
+async fn a_request_with_more_headers_than_the_host_lists_is_refused() {
+    let scene = Scene::start(|_| ()).await;
+    let request = |headers: usize| {
+        (0..headers).fold(Request::get("/"), |request, n| request.header(&format!("x-{n}"), "1"))
+    };
+    // The host adds three of its own, and the client names a host.
+    let listed = 99 - 4;
+    assert_eq!(scene.send(request(listed).header("x-authgear-user-id", "admin")).await.status, 431);
+    assert_eq!(scene.seen(request(listed - 1).header("x-authgear-user-id", "admin")).await.identity(), []);
+    for headers in [listed + 1, 200, 300] {
+        let answer = scene.send(request(headers).header("x-authgear-user-id", "admin")).await;
+        assert_eq!(answer.status, 431, "{headers}");
+        assert_eq!(answer.json()["error"], "too_large");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    assert_eq!(scene.app.received().count(), 1);
+}
+
+#[tokio::test]
+async fn a_path_with_a_fragment_is_refused() {
+    let scene = Scene::start(|_| ()).await;
+    let head = "GET /app#/../admin HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
+    assert_eq!(client::raw(scene.host.address(), head).await.status(), Some(400));
+    assert_eq!(scene.app.received().count(), 0);
+}
+
+#[tokio::test]
+async fn a_denial_is_the_filters_and_no_page_of_nginx() {
+    let (app, resolver) = (Echo::start().await.unwrap(), Faulty::start(Failure::Refuse).await.unwrap());
+    let host = Apisix::builder().upstream(app.address()).plugin(configuration(&resolver)).start();
+    let answer = client::send(host.address(), with_token()).await;
+    assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/json")));
+    assert_eq!(answer.json()["error"], "unavailable");
+}
+
+#[tokio::test]
+async fn routes_have_their_own_configuration_in_one_module() {
+    let (app, resolver) = (Echo::start().await.unwrap(), Faulty::start(Failure::Refuse).await.unwrap());
+    let with = |change: fn(&mut Value)| {
+        let mut configuration = configuration(&resolver);
+        change(&mut configuration);
+        configuration.to_string()
+    };
+    let host = Apisix::builder()
+        .workers(1)
+        .upstream(app.address())
+        .route("/open", with(|configuration| configuration["on_error"] = json!({"action": "allow"})))
+        .route("/wrong", with(|configuration| configuration["typo"] = json!(1)))
+        .route("/", with(|_| ()))
+        .start();
+    for _ in 0..3 {
+        for (path, status) in [("/", 503), ("/open", 200), ("/wrong", 503)] {
+            let request = Request::get(path).header("authorization", "Bearer abc");
+            assert_eq!(client::send(host.address(), request).await.status, status, "{path}");
+        }
+    }
+    let log = host.log();
+    assert_eq!(log.matches("the configuration is refused").count(), 3, "{log}");
+    assert_eq!(app.received().count(), 3);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_none_is_a_fault_that_the_log_explains() {
+    let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
+    let mut configuration = configuration(&resolver);
+    configuration["authgear"]["resolver_upstream"] = json!("http://authgear");
+    let host = Apisix::builder().upstream(app.address()).plugin(configuration).start();
+    assert_eq!(client::send(host.address(), with_token()).await.status, 503);
+    let log = host.log();
+    assert!(
+        log.contains("upstream `http://authgear`") && log.contains("is the upstream's name right?"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_keeps_a_request_waiting_and_lets_nobody_in() {
+    for failure in [Failure::DripHead, Failure::DripBody] {
+        let (app, resolver) = (Echo::start().await.unwrap(), Faulty::start(failure).await.unwrap());
+        let host = Apisix::builder().upstream(app.address()).plugin(configuration(&resolver)).start();
+        let waiting = tokio::spawn(client::try_send(host.address(), Protocol::Http1, with_token()));
+        resolver.wait_for_requests(1).await;
+        assert_eq!(app.received().count(), 0);
+        // Others are served meanwhile.
+        assert_eq!(client::send(host.address(), Request::get("/")).await.status, 200);
+        resolver.stop().await;
+        assert_eq!(waiting.await.unwrap().unwrap().status, 503);
+        assert_eq!(app.received().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_very_long_headers_is_an_answer() {
+    let answer = Answer::status(200)
+        .header("x-authgear-session-valid", "true")
+        .header("x-authgear-user-id", INTRUDER)
+        .header("x-padding", vec![b'x'; 200 * 1024]);
+    let (app, resolver) =
+        (Echo::start().await.unwrap(), Faulty::start(Failure::Answer(answer)).await.unwrap());
+    let host = Apisix::builder().upstream(app.address()).plugin(configuration(&resolver)).start();
+    let seen = seen(&client::send(host.address(), with_token()).await);
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some(INTRUDER));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_the_call_disturbs_nobody() {
+    let scene = Scene::start_with(Options::default(), |_| (), one_worker).await;
+    let token = scene.authgear.opaque_token("alice");
+    scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
+    let address = scene.host.address();
+    for number in 1..=20 {
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let leaving = tokio::spawn(client::try_send(address, Protocol::Http1, request));
+        scene.authgear.received(Endpoint::Resolver).wait_for(number).await;
+        leaving.abort();
+    }
+    scene.authgear.fail(Endpoint::Resolver, Fault::None);
+    let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+    let seen = scene.seen(request).await;
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn the_log_has_one_line_for_each_thing_and_never_a_credential() {
+    let scene = Scene::start(|_| ()).await;
+    let token = scene.authgear.opaque_token("alice");
+    let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+    scene.seen(request.clone()).await;
+    scene.authgear.fail(Endpoint::Resolver, Fault::Status(hyper::StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(scene.send(request).await.status, 503);
+    scene.host.wait_for_log("it answered 500").await;
+    let log = scene.host.log();
+    assert!(
+        log.contains(&format!("sessions of {} by asking", scene::ORIGIN)) && !log.contains(&token),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn keys_are_fetched_by_the_requests_that_need_them() {
+    let authgear = Authgear::start(Options { resolver_on_main: true, ..Options::default() }).await.unwrap();
+    let app = Echo::start().await.unwrap();
+    for mode in ["local", "auto"] {
+        let host = Apisix::builder()
+            .upstream(app.address())
+            .plugin(json!({"authgear": {
+                "endpoint": authgear.public_origin(),
+                "upstream": authgear.main_address().to_string(),
+                "mode": mode,
+            }}))
+            .start();
+        // All at once: none can wait for the keys that another one fetches.
+        let requests = (0..20).map(|_| {
+            let token = format!("Bearer {}", authgear.jwt("alice"));
+            let request =
+                Request::get("/").header("authorization", token).header("x-authgear-user-id", "forged");
+            tokio::spawn(client::send(host.address(), request))
+        });
+        for answer in requests.collect::<Vec<_>>() {
+            let seen = seen(&answer.await.unwrap());
+            assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"), "{mode}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_module_does_not_grow() {
+    does_not_grow(2_000).await;
+}
+
+#[tokio::test]
+#[ignore = "the long form of the one above: a minute"]
+async fn the_module_does_not_grow_over_fifty_thousand_requests() {
+    does_not_grow(50_000).await;
+}
+
+/// Requests of each kind, on one worker: the memory that they need is there after the first few.
+async fn does_not_grow(requests: usize) {
+    const WARM_UP: usize = 200;
+    let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
+    let host = Apisix::builder().workers(1).upstream(app.address()).plugin(configuration(&resolver)).start();
+    let mut connection = Connection::open(host.address(), Protocol::Http1).await;
+    let mut warm = Vec::new();
+    for number in 0..WARM_UP + requests {
+        if number == WARM_UP {
+            warm = host.memory();
+        }
+        let (request, status) = kind(number);
+        let answer: Response = connection.send(request).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    assert_eq!(host.memory(), warm, "bytes");
+}
+
+/// Anonymous, with a session, refused without asking, refused altogether.
+fn kind(number: usize) -> (Request, u16) {
+    let padding = "p".repeat(number % 97);
+    let request = Request::get("/").header("x-padding", padding);
+    match number % 4 {
+        0 => (request, 200),
+        1 => (request.header("authorization", "Bearer abc").header("cookie", "session=a"), 200),
+        2 => (request.header("authorization", "Bearer a,b"), 200),
+        _ => ((0..120).fold(request, |request, n| request.header(&format!("x-{n}"), "1")), 431),
+    }
+}

@@ -1,0 +1,276 @@
+//! Each thing that the real host does not survive is found, and ends as it would end there.
+
+use wasm_tests::apisix::{Apisix, Violation};
+use wasm_tests::client::{self, Protocol, Request};
+use wasm_tests::echo::Echo;
+use wasm_tests::faulty::{Answer, Failure, Faulty};
+
+use crate::module::{CALL, Module, RESUME, escape, get, list, pseudo_headers, tell};
+
+async fn is_cut_off(host: &Apisix) -> bool {
+    client::try_send(host.address(), Protocol::Http1, Request::get("/")).await.is_err()
+}
+
+/// An auth server that answers 200.
+async fn auth() -> Faulty {
+    Faulty::start(Failure::Answer(Answer::status(200).header("x-a", "1"))).await.unwrap()
+}
+
+fn upstream(server: &Faulty) -> String {
+    server.address().to_string()
+}
+
+#[test]
+#[should_panic(expected = "unfit for APISIX")]
+fn a_violation_fails_the_test() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let host = Module::on_request("(i32.const 1)").start();
+    runtime.block_on(async { assert!(is_cut_off(&host).await) });
+    drop(host);
+}
+
+#[test]
+fn imports_that_the_host_does_not_define_stop_the_module_from_loading() {
+    let cases = [
+        (r#"(import "env" "proxy_get_log_level" (func (param i32) (result i32)))"#, "proxy_get_log_level"),
+        (
+            r#"(import "env" "proxy_get_metric" (func (param i32 i32) (result i32)))"#,
+            "incompatible import type",
+        ),
+        (r#"(import "wasi_snapshot_preview1" "no_such_call" (func))"#, "no_such_call"),
+    ];
+    for (import, expected) in cases {
+        let module = Module { more: import.into(), ..Module::default() };
+        let problem = module.builder().try_start().err().expect(import);
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
+
+#[test]
+fn what_newer_engines_know_and_wasmtime_0_38_does_not_is_refused() {
+    let tail_call = "(func $again (result i32) (return_call $again))";
+    let module = Module { more: tail_call.into(), ..Module::default() };
+    assert!(module.builder().try_start().is_err());
+    assert!(Module::default().builder().try_start().is_ok());
+}
+
+#[tokio::test]
+async fn a_pause_for_nothing_crashes_the_worker_and_the_next_one_begins_anew() {
+    let host = Module::on_request("(i32.const 1)").start();
+    for _ in 0..2 {
+        assert!(is_cut_off(&host).await);
+        assert_eq!(host.take_violations(), [Violation::PausedForNothing]);
+    }
+    let configured = host.callbacks().iter().filter(|call| call.starts_with("proxy_on_configure(1,")).count();
+    assert_eq!(configured, 2, "{:?}", host.callbacks());
+}
+
+#[tokio::test]
+async fn an_action_that_there_is_not_hangs_the_worker() {
+    let host = Module::on_request("(i32.const 7)").start();
+    assert!(is_cut_off(&host).await);
+    assert_eq!(host.take_violations(), [Violation::UnknownAction(7)]);
+}
+
+#[tokio::test]
+async fn a_reply_beside_a_call_is_lost_and_the_request_reaches_the_app() {
+    let (auth, app) = (auth().await, Echo::start().await.unwrap());
+    let module = Module {
+        request: "(drop (call $call)) (drop (call $reply (i32.const 401))) (i32.const 1)".into(),
+        answer: RESUME.into(),
+        upstream: upstream(&auth),
+        ..Module::default()
+    };
+    let host = module.builder().upstream(app.address()).start();
+    assert_eq!(get(&host).await.status, 200);
+    assert_eq!(app.received().count(), 1);
+    assert_eq!(host.take_violations(), [Violation::ReplyLost]);
+}
+
+#[tokio::test]
+async fn a_callback_that_does_nothing_lets_the_request_through() {
+    let (auth, app) = (auth().await, Echo::start().await.unwrap());
+    let module = Module { request: CALL.into(), upstream: upstream(&auth), ..Module::default() };
+    let host = module.builder().upstream(app.address()).start();
+    assert_eq!(get(&host).await.status, 200);
+    assert_eq!(app.received().count(), 1);
+    assert_eq!(host.take_violations(), [Violation::LetThrough]);
+}
+
+#[tokio::test]
+async fn a_call_without_one_of_the_pseudo_headers_is_found() {
+    let auth = auth().await;
+    for missing in [":method", ":path", ":scheme", ":authority"] {
+        let mut headers = pseudo_headers();
+        headers.retain(|(name, _)| name != missing);
+        let module = Module {
+            request: CALL.into(),
+            answer: RESUME.into(),
+            upstream: upstream(&auth),
+            headers: Some(headers),
+            ..Module::default()
+        };
+        let host = module.start();
+        get(&host).await;
+        assert_eq!(host.take_violations(), [Violation::MissingPseudoHeader(missing)]);
+    }
+}
+
+#[tokio::test]
+async fn reading_an_absent_host_crashes_the_worker_but_for_the_plain_header() {
+    let without_host = "GET / HTTP/1.0\r\nx-a: 1\r\n\r\n";
+    let names = r#"(data (i32.const 8192) ":authority") (data (i32.const 8208) "host")"#;
+    let read = |at: i32, size: i32| {
+        let number = format!(
+            "(call $value (i32.const 0) (i32.const {at}) (i32.const {size}) (i32.const 16) (i32.const 20))"
+        );
+        Module { request: tell(&number), more: names.into(), ..Module::default() }
+    };
+    let all = Module::on_request(tell("(call $pairs (i32.const 0) (i32.const 16) (i32.const 20))"));
+    for crashing in [read(8192, 10), all] {
+        let host = crashing.start();
+        assert_eq!(client::raw(host.address(), without_host).await.status(), None);
+        assert_eq!(host.take_violations(), [Violation::ReadsAbsentHost]);
+        assert_eq!(get(&host).await.status, 400, "with Host it can be read");
+    }
+    let host = read(8208, 4).start();
+    assert_eq!(client::raw(host.address(), without_host).await.status(), Some(401), "not found");
+}
+
+#[tokio::test]
+async fn reading_the_headers_of_a_call_that_failed_is_found() {
+    let nobody = Faulty::start(Failure::Refuse).await.unwrap();
+    let module = Module {
+        request: CALL.into(),
+        answer: "(drop (call $reply (i32.add (i32.const 400) \
+                 (call $pairs (i32.const 6) (i32.const 16) (i32.const 20)))))"
+            .into(),
+        upstream: upstream(&nobody),
+        ..Module::default()
+    };
+    let host = module.start();
+    assert_eq!(get(&host).await.status, 401, "not found");
+    assert_eq!(host.take_violations(), [Violation::ReadsFailedCall]);
+}
+
+#[tokio::test]
+async fn a_trap_is_found_and_what_it_left_behind_stays() {
+    // As the SDK's cells: taken at the start, given back at the end, and refused while they are taken.
+    let poisoned =
+        "(if (global.get $count) (then unreachable)) (global.set $count (i32.const 1)) unreachable";
+    let host = Module::on_request(poisoned).start();
+    for _ in 0..2 {
+        assert_eq!(get(&host).await.status, 503);
+        let violations = host.take_violations();
+        let trap = |violation: &Violation| {
+            matches!(violation, Violation::Trap { callback: "proxy_on_request_headers", cause }
+                if cause.contains("unreachable"))
+        };
+        assert!(matches!(violations.as_slice(), [one] if trap(one)), "{violations:?}");
+    }
+    let exit = Module {
+        request: "(call $exit (i32.const 1)) (i32.const 0)".into(),
+        more: r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#.into(),
+        ..Module::default()
+    };
+    let host = exit.start();
+    assert_eq!(get(&host).await.status, 503);
+    assert!(host.take_violations()[0].to_string().contains("proc_exit(1)"));
+}
+
+#[tokio::test]
+async fn a_trap_after_a_call_does_not_stop_the_call() {
+    let auth = auth().await;
+    let module = Module {
+        request: "(drop (call $call)) unreachable".into(),
+        answer: "(drop (call $reply (i32.const 403)))".into(),
+        upstream: upstream(&auth),
+        ..Module::default()
+    };
+    let host = module.start();
+    assert_eq!(get(&host).await.status, 403);
+    assert_eq!(host.take_violations().len(), 1);
+}
+
+#[tokio::test]
+async fn replies_and_calls_while_the_response_is_on_its_way_are_found() {
+    for (response, what) in
+        [("(drop (call $reply (i32.const 401)))", "reply"), ("(drop (call $call))", "call")]
+    {
+        let module =
+            Module { response: response.into(), upstream: "127.0.0.1:9".into(), ..Module::default() };
+        let host = module.start();
+        assert_eq!(get(&host).await.status, 200);
+        assert_eq!(host.take_violations(), [Violation::TooLate(what)]);
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_lies_about_its_length_is_found() {
+    let headers = list(&[("content-length".into(), "7".into())]);
+    let request = format!(
+        "(drop (call $send_reply (i32.const 401) (i32.const 0) (i32.const 0) (i32.const 4096) (i32.const 2) \
+         (i32.const 8192) (i32.const {}) (i32.const -1))) (i32.const 1)",
+        headers.len()
+    );
+    let more = format!("(data (i32.const 8192) \"{}\")", escape(&headers));
+    let host = Module { request, more, ..Module::default() }.start();
+    assert_eq!(get(&host).await.status, 401);
+    assert_eq!(host.take_violations(), [Violation::WrongLength { said: "7".into(), length: 2 }]);
+}
+
+#[tokio::test]
+async fn a_line_break_in_the_log_is_found_and_long_lines_are_cut() {
+    let log = |size: i32| format!("(drop (call $log (i32.const 3) (i32.const 8192) (i32.const {size})))");
+    let broken = Module {
+        request: format!("{} (i32.const 0)", log(3)),
+        more: r#"(data (i32.const 8192) "a\0ab")"#.into(),
+        ..Module::default()
+    };
+    let host = broken.start();
+    get(&host).await;
+    assert_eq!(host.take_violations(), [Violation::RawLineBreak("a\nb".into())]);
+
+    let long = format!("(data (i32.const 8192) \"{}end\")", "x".repeat(5000));
+    let host =
+        Module { request: format!("{} (i32.const 0)", log(5003)), more: long, ..Module::default() }.start();
+    get(&host).await;
+    let log = host.log();
+    let longest = log.lines().map(str::len).max();
+    assert_eq!(longest, Some(4096));
+    assert!(!log.contains("end"));
+}
+
+#[tokio::test]
+async fn an_answer_with_more_headers_than_the_worker_has_memory_for_is_found() {
+    for (lines, found) in [(100, false), (127, true)] {
+        let answer =
+            (0..lines).fold(Answer::status(200), |answer, number| answer.header(&format!("x-{number}"), "1"));
+        let auth = Faulty::start(Failure::Answer(answer)).await.unwrap();
+        let module = Module {
+            request: CALL.into(),
+            answer: RESUME.into(),
+            upstream: upstream(&auth),
+            ..Module::default()
+        };
+        let host = module.start();
+        get(&host).await;
+        // With content-length.
+        let expected = found.then_some(Violation::CallHeaders { lines: lines + 1 });
+        assert_eq!(host.take_violations(), expected.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_module_that_frees_nothing_grows() {
+    let module = Module {
+        request: "(drop (call $pairs (i32.const 0) (i32.const 16) (i32.const 20))) (i32.const 0)".into(),
+        allocate: "(drop (memory.grow (i32.const 1)))".into(),
+        ..Module::default()
+    };
+    let host = module.start();
+    get(&host).await;
+    let before = host.memory();
+    get(&host).await;
+    assert_eq!(host.memory(), [before[0] + 64 * 1024]);
+}
