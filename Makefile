@@ -1,7 +1,7 @@
 # Everything that is done with this repository. `make` alone lists it.
 #
-# A fresh Debian machine needs rustup, Python 3 and a C compiler; `make` gets the rest, into .tools
-# and target.
+# A fresh Debian machine needs rustup, Python 3, a C compiler, pkg-config and libssl-dev; `make` gets
+# the rest, into .tools and target.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 CARGO_DENY_VERSION := 0.20.2
+AUTHOTRON_VERSION := 0.3.7
 WASM_TARGET := wasm32-wasip1
 TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 
@@ -25,19 +26,21 @@ ENVOY ?=
 override ENVOY := $(abspath $(ENVOY))
 export ENVOY
 ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
+# It cannot say its version, so the name of the stamp does.
+AUTHOTRON_READY := .tools/authotron-$(AUTHOTRON_VERSION).stamp
 
 # How many different credentials `make soak` sends: make soak SOAK_CREDENTIALS=1000000
 SOAK_CREDENTIALS ?= 200000
 
-# Ports of the demo: make run PROXY_PORT=8081
-export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT APP_PORT ADMIN_PORT
+# Ports of the demos: make run PROXY_PORT=8081
+export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
-.PHONY: help setup build run test soak check advisories clean
+.PHONY: help setup build run run-auth-o-tron test soak check advisories clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 25
 
-setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/bin/cargo-deny ## get Envoy and the tools (once)
+setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/bin/cargo-deny $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
 
 build: .tools/toolchain.stamp ## build the filter: a release .wasm
 	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
@@ -46,7 +49,11 @@ run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
 	cargo build --locked -p wasm-tests --bins
 	@$(TARGET_DIR)/debug/demo
 
-test: check build $(ENVOY_READY) ## check everything, then run all tests, also in a real Envoy
+run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
+	cargo build --locked -p wasm-tests --bins
+	@$(TARGET_DIR)/debug/demo auth-o-tron
+
+test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
 	cargo test --locked -p authgear-filter
 	cargo test --locked -p wasm-tests
 	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
@@ -91,4 +98,14 @@ clean: ## remove what was built (tools stay: rm -r .tools)
 		CARGO_TARGET_DIR=.tools/build cargo install --locked --version $(CARGO_DENY_VERSION) --root .tools cargo-deny; \
 		rm -rf .tools/build; \
 	fi
+	@touch $@
+
+# As it is released but not optimised: that halves the build, and nothing here waits for its speed.
+$(AUTHOTRON_READY):
+	@test -n "$${OPENSSL_DIR-}" || pkg-config --exists openssl || \
+		{ echo "Auth-O-Tron needs pkg-config and OpenSSL's headers (Debian: pkg-config libssl-dev)" >&2; exit 1; }
+	@echo "Auth-O-Tron $(AUTHOTRON_VERSION) is built once; this takes a few minutes"
+	CARGO_TARGET_DIR=.tools/build CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+		cargo install --locked --version $(AUTHOTRON_VERSION) --root .tools authotron
+	@rm -rf .tools/build .tools/authotron-*.stamp
 	@touch $@

@@ -17,6 +17,12 @@ use crate::html::{self, Markup, document, escape};
 use crate::received::{Journal, Received};
 use crate::serve::{self, Reply, Server};
 
+/// Who the user is, as Authgear and Auth-O-Tron say it.
+const USER_HEADERS: [&str; 2] = ["x-authgear-user-id", "x-auth-username"];
+
+/// How the names of their headers begin.
+const IDENTITY_PREFIXES: [&str; 2] = ["x-authgear-", "x-auth-"];
+
 /// A running echo app. Dropping it stops it.
 #[derive(Debug)]
 pub struct Echo {
@@ -88,9 +94,9 @@ async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer
         }
     };
     if log {
-        let user = head
-            .headers
-            .get("x-authgear-user-id")
+        let user = USER_HEADERS
+            .iter()
+            .find_map(|name| head.headers.get(*name))
             .map_or_else(|| "nobody".into(), |value| latin1(value.as_bytes()).escape_debug().to_string());
         let (status, path) = (reply.status().as_u16(), head.uri.path());
         serve::log(format_args!("echo {status} {} {path} user={user} body={length}", head.method));
@@ -128,7 +134,7 @@ fn json_reply(received: &Received, body: &Body) -> Reply {
 }
 
 fn page(received: &Received) -> Reply {
-    let is_ours = |name: &str| name.starts_with("x-authgear-");
+    let is_ours = |name: &str| IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let rows = |ours: bool| -> String {
         let chosen = received.headers.iter().filter(|(name, _)| is_ours(name) == ours);
         let row = |(name, value): &(String, Vec<u8>)| {
@@ -147,7 +153,7 @@ fn page(received: &Received) -> Reply {
          <p><a href=\"/\">Log in or out</a></p>\n<h2>All other headers</h2>\n{}",
         escape(&received.method),
         escape(&received.target),
-        table(rows(true), "No <code>x-authgear-*</code> header: nobody is logged in."),
+        table(rows(true), "No identity header: nobody is logged in."),
         table(rows(false), "None."),
     );
     let mut reply = reply(html::TYPE, document("The app", &Markup(body)));

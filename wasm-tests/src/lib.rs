@@ -1,6 +1,7 @@
 //! What the filter is tested against and shown with.
 
 pub mod apisix;
+pub mod auth_o_tron;
 pub mod authgear;
 pub mod client;
 pub mod echo;

@@ -1,4 +1,5 @@
-//! `make run`'s program, used as a person uses it: log in, look at the app, stop it.
+//! The program of `make run` and `make run-auth-o-tron`, used as a person uses it: log in, look at
+//! the app, stop it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +14,13 @@ use std::time::{Duration, Instant};
 use wasm_tests::client::{self, Request, Response};
 use wasm_tests::process;
 
+/// What `make run` starts, and its ports.
+const AUTHGEAR: (&str, &[&str]) =
+    ("authgear", &["--proxy-port", "--authgear-port", "--resolver-port", "--app-port", "--admin-port"]);
+/// What `make run-auth-o-tron` starts, and its ports.
+const AUTH_O_TRON: (&str, &[&str]) =
+    ("auth-o-tron", &["--proxy-port", "--auth-o-tron-port", "--app-port", "--admin-port"]);
+
 /// For Envoy to compile the module and serve, while other tests do the same.
 const START: Duration = Duration::from_secs(60);
 /// For everything to be gone.
@@ -20,8 +28,8 @@ const STOP: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn who_logs_in_is_known_to_the_app_until_logging_out() {
-    let demo = Demo::start();
-    let mut browser = Browser::new(demo.ports.proxy());
+    let demo = Demo::start(AUTHGEAR);
+    let mut browser = Browser::new(demo.ports.of("--proxy-port"));
 
     let nobody = browser.app_headers().await;
     assert_eq!(nobody, BTreeMap::new());
@@ -44,18 +52,7 @@ async fn who_logs_in_is_known_to_the_app_until_logging_out() {
 
 #[test]
 fn the_curl_lines_that_it_prints_work() {
-    let demo = Demo::start();
-    let welcome = demo.output();
-    let lines: Vec<&str> = welcome.lines().filter(|line| line.trim().starts_with("curl ")).collect();
-    let answers: Vec<String> = lines
-        .iter()
-        .map(|line| {
-            // bash's are the rules by which a person's shell reads the line.
-            let run = Command::new("bash").args(["-euc", line]).output().expect("bash");
-            assert!(run.status.success(), "{line}: {run:?}");
-            String::from_utf8(run.stdout).expect("text")
-        })
-        .collect();
+    let answers = Demo::start(AUTHGEAR).try_curl_lines();
     let [forged, alice, counters] = &answers[..] else { panic!("{} curl lines", answers.len()) };
     assert!(forged.contains("/app") && !forged.contains("forged"), "{forged}");
     assert!(alice.contains(r#""alice""#), "{alice}");
@@ -63,8 +60,22 @@ fn the_curl_lines_that_it_prints_work() {
 }
 
 #[test]
+fn the_curl_lines_of_auth_o_tron_work() {
+    let answers = Demo::start(AUTH_O_TRON).try_curl_lines();
+    let [nobody, alice, other_alice, bob, counters] = &answers[..] else {
+        panic!("{} curl lines", answers.len())
+    };
+    assert!(nobody.starts_with("HTTP/1.1 401 ") && nobody.contains("Basic realm="), "{nobody}");
+    for (answer, roles) in [(alice, r#""admin,editor""#), (other_alice, r#""guest""#), (bob, r#""""#)] {
+        assert!(answer.contains(r#"["authorization","Bearer "#), "{answer}");
+        assert!(answer.contains(&format!(r#"["x-auth-roles",{roles}]"#)), "{answer}");
+    }
+    assert!(counters.contains("wasmcustom."), "{counters:?}");
+}
+
+#[test]
 fn ctrl_c_stops_everything() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(AUTHGEAR);
     let services = demo.services();
     assert_eq!(services.len(), 3, "{services:?}");
     send_signal("INT", demo.child.id());
@@ -76,7 +87,7 @@ fn ctrl_c_stops_everything() {
 
 #[test]
 fn when_one_service_ends_all_end_and_it_is_named() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(AUTHGEAR);
     let services = demo.services();
     let app = services.iter().find(|pid| command_line(**pid).contains("echo-app"));
     send_signal("KILL", *app.expect("the app runs"));
@@ -90,7 +101,7 @@ fn when_one_service_ends_all_end_and_it_is_named() {
 
 #[test]
 fn no_service_outlives_a_demo_that_is_killed() {
-    let demo = Demo::start();
+    let demo = Demo::start(AUTHGEAR);
     let services = demo.services();
     send_signal("KILL", demo.child.id());
     wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
@@ -98,15 +109,17 @@ fn no_service_outlives_a_demo_that_is_killed() {
 
 #[test]
 fn a_taken_port_is_named_with_the_way_to_choose_another() {
-    let ports = Ports::choose();
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.0[3])).expect("it was free");
-    let mut demo = Demo::spawn(ports);
-    assert!(!demo.wait().success());
-    let output = demo.output();
-    let port = taken.local_addr().expect("a port").port();
-    assert!(output.contains(&format!("port {port}, for the app, is taken")), "{output}");
-    assert!(output.contains("make run APP_PORT="), "{output}");
-    assert!(!output.contains("All is up"), "{output}");
+    for (layout, target) in [(AUTHGEAR, "run"), (AUTH_O_TRON, "run-auth-o-tron")] {
+        let ports = Ports::choose(layout.1);
+        let port = ports.of("--app-port");
+        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
+        let mut demo = Demo::spawn(layout.0, ports);
+        assert!(!demo.wait().success());
+        let output = demo.output();
+        assert!(output.contains(&format!("port {port}, for the app, is taken")), "{output}");
+        assert!(output.contains(&format!("make {target} APP_PORT=")), "{output}");
+        assert!(!output.contains("All is up"), "{output}");
+    }
 }
 
 /// A running demo on ports of its own.
@@ -120,8 +133,8 @@ struct Demo {
 
 impl Demo {
     /// Starts it and waits until it says what to open.
-    fn start() -> Self {
-        let demo = Self::spawn(Ports::choose());
+    fn start((layout, ports): (&str, &'static [&'static str])) -> Self {
+        let demo = Self::spawn(layout, Ports::choose(ports));
         let end = Instant::now() + START;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -136,15 +149,28 @@ impl Demo {
         }
     }
 
-    fn spawn(ports: Ports) -> Self {
+    fn spawn(layout: &str, ports: Ports) -> Self {
         let mut command = process::command(env!("CARGO_BIN_EXE_demo"));
-        command.args(ports.arguments());
+        command.arg(layout).args(ports.arguments());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::spawn(command).expect("the demo can be executed");
         let (sender, lines) = mpsc::channel();
         forward(child.stdout.take().expect("piped"), sender.clone());
         forward(child.stderr.take().expect("piped"), sender);
         Self { child, ports, lines, seen: String::new().into() }
+    }
+
+    /// What the commands that it says to try answer.
+    fn try_curl_lines(&self) -> Vec<String> {
+        let welcome = self.output();
+        let lines = welcome.lines().filter(|line| line.trim().starts_with("curl "));
+        let answers = lines.map(|line| {
+            // bash's are the rules by which a person's shell reads the line.
+            let run = Command::new("bash").args(["-euc", line]).output().expect("bash");
+            assert!(run.status.success(), "{line}: {run:?}");
+            String::from_utf8(run.stdout).expect("text")
+        });
+        answers.collect()
     }
 
     /// The process ids of what it started.
@@ -192,12 +218,12 @@ impl Drop for Demo {
     }
 }
 
-/// Proxy, Authgear, resolver, app, admin.
-struct Ports([u16; 5]);
+/// A port for each option.
+struct Ports(Vec<(&'static str, u16)>);
 
 impl Ports {
     /// Free ports below those that the system hands out by itself, and each only once.
-    fn choose() -> Self {
+    fn choose(options: &[&'static str]) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         // Another run of the tests starts to look elsewhere.
         let start = u16::try_from(std::process::id() % 8000).expect("less than 8000");
@@ -207,21 +233,20 @@ impl Ports {
             let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
             ports.find(is_free).expect("a free port")
         };
-        Self(std::array::from_fn(|_| free()))
+        Self(options.iter().map(|option| (*option, free())).collect())
     }
 
-    fn proxy(&self) -> u16 {
-        self.0[0]
+    fn of(&self, option: &str) -> u16 {
+        let found = self.0.iter().find(|(known, _)| *known == option);
+        found.expect("a port of this demo").1
     }
 
     fn arguments(&self) -> Vec<String> {
-        let flags = ["--proxy-port", "--authgear-port", "--resolver-port", "--app-port", "--admin-port"];
-        let pairs = flags.into_iter().zip(self.0);
-        pairs.flat_map(|(flag, port)| [flag.to_owned(), port.to_string()]).collect()
+        self.0.iter().flat_map(|(option, port)| [(*option).to_owned(), port.to_string()]).collect()
     }
 
     fn are_free(&self) -> bool {
-        self.0.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        self.0.iter().all(|(_, port)| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
     }
 }
 

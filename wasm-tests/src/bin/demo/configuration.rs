@@ -1,5 +1,5 @@
-//! The configuration that Envoy is started with: the root `envoy.yaml` itself, or, where ports or
-//! the module lie elsewhere, a copy of it with those changed and nothing else.
+//! The configuration that Envoy is started with: the shipped file itself, or, where ports or the
+//! module lie elsewhere, a copy of it with those changed and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wasm_tests::envoy;
 
+use crate::layout::Layout;
 use crate::ports::{Port, Ports};
 
 /// The path of the file to start Envoy with.
-pub(crate) fn prepare(ports: &Ports) -> Result<PathBuf, String> {
-    let original = envoy::workspace_dir().join("envoy.yaml");
+pub(crate) fn prepare(layout: &Layout, ports: &Ports) -> Result<PathBuf, String> {
+    let original = envoy::workspace_dir().join(layout.envoy);
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", original.display());
     let yaml = fs::read_to_string(&original).map_err(|error| fail(&error))?;
     let shipped: Value = yaml_serde::from_str(&yaml).map_err(|error| fail(&error))?;
-    let changed = changed(&shipped, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
+    let changed = changed(&shipped, layout, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
     if changed == shipped {
         return Ok(original);
     }
@@ -28,32 +29,30 @@ pub(crate) fn prepare(ports: &Ports) -> Result<PathBuf, String> {
 }
 
 /// A copy with these ports, and with this module unless it is the one that the file names.
-fn changed(shipped: &Value, ports: &Ports, module: &Path) -> Result<Value, String> {
+fn changed(shipped: &Value, layout: &Layout, ports: &Ports, module: &Path) -> Result<Value, String> {
     const LISTENER: &str = "/static_resources/listeners/0";
-    const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    const FILTER: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
 
     let mut changed = shipped.clone();
     let listener = at(&mut changed, LISTENER)?;
     set_port(at(listener, "/address")?, ports[Port::Proxy])?;
     set_port(at(&mut changed, "/admin/address")?, ports[Port::Admin])?;
-    for (cluster, port) in
-        [("authgear", Port::Authgear), ("authgear-resolver", Port::Resolver), ("app", Port::App)]
-    {
+    for (cluster, port) in layout.clusters {
         let cluster = named(at(&mut changed, "/static_resources/clusters")?, cluster)?;
         let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
-        set_port(at(cluster, endpoint)?, ports[port])?;
+        set_port(at(cluster, endpoint)?, ports[*port])?;
     }
 
-    let filters = at(at(&mut changed, MANAGER)?, "/http_filters")?;
-    let plugin = at(named(filters, "authgear")?, "/typed_config/config")?;
-    let filename = at(plugin, "/vm_config/code/local/filename")?;
+    let filter = at(at(&mut changed, LISTENER)?, FILTER)?;
+    let filename = at(filter, "/vm_config/code/local/filename")?;
     let named_module = filename.as_str().ok_or("the module's filename is no string")?;
     if envoy::workspace_dir().join(named_module) != module {
         *filename = module.to_string_lossy().into();
     }
-    let authgear = at(plugin, "/configuration/value/authgear")?;
-    set_url_port(at(authgear, "/endpoint")?, ports[Port::Proxy])?;
-    set_url_port(at(authgear, "/resolver_url")?, ports[Port::Resolver])?;
+    let configuration = at(filter, "/configuration/value")?;
+    for (url, port) in layout.urls {
+        set_url_port(at(configuration, url)?, ports[*port])?;
+    }
     Ok(changed)
 }
 
@@ -86,54 +85,56 @@ fn set_url_port(url: &mut Value, port: u16) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{AUTH_O_TRON, AUTHGEAR};
 
     const MODULE: &str = "target/wasm32-wasip1/release/authgear_filter.wasm";
 
-    fn shipped() -> Value {
-        let yaml = fs::read_to_string(envoy::workspace_dir().join("envoy.yaml")).unwrap();
+    fn shipped(layout: &Layout) -> Value {
+        let yaml = fs::read_to_string(envoy::workspace_dir().join(layout.envoy)).unwrap();
         yaml_serde::from_str(&yaml).unwrap()
     }
 
-    fn ports(arguments: &[&str]) -> Ports {
+    fn ports(layout: &Layout, arguments: &[&str]) -> Ports {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        Ports::new(&arguments, |_| None).unwrap()
+        Ports::new(layout.ports, &arguments, |_| None).unwrap()
     }
 
     #[test]
     fn the_default_ports_are_those_of_the_shipped_file() {
         let module = envoy::workspace_dir().join(MODULE);
-        assert_eq!(changed(&shipped(), &ports(&[]), &module), Ok(shipped()));
+        for layout in [&AUTHGEAR, &AUTH_O_TRON] {
+            let shipped = shipped(layout);
+            assert_eq!(changed(&shipped, layout, &ports(layout, &[]), &module), Ok(shipped));
+        }
     }
 
     #[test]
     fn every_mention_of_a_port_follows() {
-        let ports = ports(&[
-            "--proxy-port",
-            "51000",
-            "--authgear-port",
-            "51001",
-            "--resolver-port",
-            "51002",
-            "--app-port",
-            "51003",
-            "--admin-port",
-            "51004",
-        ]);
-        let changed = changed(&shipped(), &ports, Path::new("/elsewhere.wasm")).unwrap();
-        let text = changed.to_string();
-        for old in ["8080", "3000", "3001", "8000", "9901", MODULE] {
-            assert!(!text.contains(old), "{old} is left in {text}");
-        }
-        for (new, times) in [
-            ("51000", 2),
-            ("51001", 1),
-            ("51002", 2),
-            ("51003", 1),
-            ("51004", 1),
-            ("http://localhost:51002/_resolver/resolve", 1),
-            ("/elsewhere.wasm", 1),
-        ] {
-            assert_eq!(text.matches(new).count(), times, "{new} in {text}");
+        #[rustfmt::skip]
+        let cases: [(&Layout, &[&str], &[&str], &[(&str, usize)]); 2] = [
+            (
+                &AUTHGEAR,
+                &["--proxy-port", "51000", "--authgear-port", "51001", "--resolver-port", "51002", "--app-port", "51003", "--admin-port", "51004"],
+                &["8080", "3000", "3001", "8000", "9901"],
+                &[("51000", 2), ("51001", 1), ("51002", 2), ("51003", 1), ("51004", 1), ("http://localhost:51002/_resolver/resolve", 1)],
+            ),
+            (
+                &AUTH_O_TRON,
+                &["--proxy-port", "51000", "--auth-o-tron-port", "51001", "--app-port", "51003", "--admin-port", "51004"],
+                &["8080", "8090", "8000", "9901"],
+                &[("51000", 1), ("51001", 2), ("51003", 1), ("51004", 1), ("http://localhost:51001/authenticate", 1)],
+            ),
+        ];
+        for (layout, arguments, old, new) in cases {
+            let ports = ports(layout, arguments);
+            let changed = changed(&shipped(layout), layout, &ports, Path::new("/elsewhere.wasm")).unwrap();
+            let text = changed.to_string();
+            for old in old.iter().chain([&MODULE]) {
+                assert!(!text.contains(old), "{old} is left in {text}");
+            }
+            for (new, times) in new.iter().chain(&[("/elsewhere.wasm", 1)]) {
+                assert_eq!(text.matches(new).count(), *times, "{new} in {text}");
+            }
         }
     }
 }

@@ -13,8 +13,6 @@ use tokio::task::JoinSet;
 const LAST_LINES: usize = 15;
 /// Log lines that wait to be printed; a service that writes faster waits.
 const QUEUE: usize = 256;
-/// As wide as the longest name.
-const NAME_WIDTH: usize = 8;
 
 /// The services that run. Dropping it kills them.
 pub(crate) struct Services {
@@ -93,7 +91,8 @@ impl Services {
     }
 
     fn print(&self, service: usize, line: &str) {
-        let name = format!("{:<NAME_WIDTH$} |", self.names[service]);
+        let width = self.names.iter().map(|name| name.len()).max().unwrap_or_default();
+        let name = format!("{:<width$} |", self.names[service]);
         let mut out = io::stdout().lock();
         let colour = 36 - service % 6; // cyan, magenta, blue, …
         // Whoever reads may go away; the services stay.

@@ -1,0 +1,302 @@
+//! A real Auth-O-Tron for a test: started on a free port, waited for until it serves, killed on drop.
+//!
+//! Its users stand in its configuration ([`USERS`]), so it needs nothing but itself. Its log and
+//! configuration lie in `target/auth-o-tron-logs` while it runs. A test that passes deletes them;
+//! one that fails leaves them, and prints where they are and how the log ends.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use crate::client::{self, Request, Response};
+use crate::envoy::{target_dir, workspace_dir};
+
+/// Who issues the tokens: their `iss`.
+pub const ISSUER: &str = "auth-o-tron.example.test";
+
+/// The tokens are signed with it (HS256). Public, as all of this is.
+pub const SECRET: &str = "a secret for tests and demonstrations only";
+
+/// A realm with a provider of its own.
+pub const STAFF: &str = "staff";
+
+/// Another one.
+pub const PARTNERS: &str = "partners";
+
+/// Everyone. Alice has one password in both realms, so only `X-Auth-Realm` says which of the two she
+/// is.
+pub const USERS: [User; 4] = [
+    User { realm: STAFF, name: "alice", password: "wonder", roles: &["admin", "editor"] },
+    User { realm: STAFF, name: "bob", password: "builder", roles: &[] },
+    User { realm: PARTNERS, name: "alice", password: "wonder", roles: &["guest"] },
+    User { realm: PARTNERS, name: "carol", password: "a:b,c d", roles: &["guest", "buyer"] },
+];
+
+/// Answers of a server on this machine come at once; but it may have to wait for a core.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the log is looked at again.
+const POLL: Duration = Duration::from_millis(10);
+/// How often another port is tried when somebody took the one that was free.
+const ATTEMPTS: u32 = 5;
+/// How much of the log a failing test prints.
+const REPORTED_LINES: usize = 40;
+
+/// Someone who can log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Where the user is known; each realm has one provider.
+    pub realm: &'static str,
+    /// The name, unique within its realm.
+    pub name: &'static str,
+    /// In the clear.
+    pub password: &'static str,
+    /// In the order in which they are configured.
+    pub roles: &'static [&'static str],
+}
+
+impl User {
+    /// The value of the user's `Authorization` header.
+    pub fn authorization(&self) -> String {
+        basic(self.name, self.password)
+    }
+}
+
+/// The user of this realm and name.
+///
+/// # Panics
+/// When there is none.
+pub fn user(realm: &str, name: &str) -> User {
+    let found = USERS.into_iter().find(|user| user.realm == realm && user.name == name);
+    found.unwrap_or_else(|| panic!("no user {name} in {realm}"))
+}
+
+/// An `Authorization` header of the scheme Basic (RFC 7617).
+pub fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
+}
+
+/// The configuration of a server with [`USERS`] at `address`. As JSON, which is YAML too.
+pub fn configuration(address: SocketAddr) -> Value {
+    let provider = |realm: &str| {
+        let users = USERS
+            .iter()
+            .filter(|user| user.realm == realm)
+            .map(|user| json!({ "username": user.name, "password": user.password, "roles": user.roles }));
+        json!({
+            "type": "plain", "name": format!("{realm}-users"), "realm": realm,
+            "users": users.collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "version": "2.0.0",
+        "server": { "host": address.ip(), "port": address.port() },
+        "metrics": { "enabled": false },
+        "providers": [provider(STAFF), provider(PARTNERS)],
+        "store": { "enabled": false },
+        "services": [],
+        "jwt": { "iss": ISSUER, "exp": 3600, "secret": SECRET },
+        "include_legacy_headers": true,
+        // A line for each event; `console` takes three.
+        "logging": { "level": "info", "format": "json" },
+        "auth": { "timeout_in_ms": 3000 },
+    })
+}
+
+/// A command that serves with the configuration in this file, whatever the environment says.
+///
+/// # Panics
+/// When Auth-O-Tron is not installed.
+pub fn command(configuration: &Path) -> Command {
+    let program = workspace_dir().join(".tools/bin/authotron");
+    assert!(program.is_file(), "{} is missing: run `make setup`", program.display());
+    let mut command = crate::process::command(program);
+    // Each variable of this prefix would change a field of the configuration.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AOT_")) {
+        command.env_remove(name);
+    }
+    command.env("AOT_CONFIG_PATH", configuration);
+    command
+}
+
+/// A running Auth-O-Tron.
+pub struct AuthOTron {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl AuthOTron {
+    /// Starts it with [`USERS`], and waits until it takes requests.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// Starts it with a configuration that `change` was applied to.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub async fn start_with(change: impl Fn(&mut Value)) -> Self {
+        for _ in 0..ATTEMPTS {
+            let address = free_address().expect("a port for Auth-O-Tron");
+            let mut configuration = configuration(address);
+            change(&mut configuration);
+            let mut process = Process::start(&configuration);
+            match process.wait_until_ready().await {
+                Ok(()) => return Self { process, address },
+                // It cannot choose a port by itself, and somebody was quicker.
+                Err(Ended::Exited(_)) if process.files.log().contains("could not bind") => {}
+                Err(end) => panic!("Auth-O-Tron did not start: {end}"),
+            }
+        }
+        panic!("Auth-O-Tron did not start: {ATTEMPTS} times the port was taken in the meantime")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:<port>`, without a path.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it answers to `GET /authenticate` with these headers, asked without a proxy.
+    pub async fn authenticate(&self, headers: &[(&str, &str)]) -> Response {
+        let request = Request::get("/authenticate");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        client::send(self.address, request).await
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.files.log()
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Auth-O-Tron from its start on, whether it serves or not.
+struct Process {
+    child: Child,
+    files: Files,
+}
+
+/// Why there is no server.
+enum Ended {
+    Exited(ExitStatus),
+    TimedOut,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "it ended with {status}"),
+            Self::TimedOut => write!(f, "not ready after {} s", START_TIMEOUT.as_secs()),
+        }
+    }
+}
+
+impl Process {
+    fn start(configuration: &Value) -> Self {
+        let files = Files::create(configuration);
+        let mut command = command(&files.configuration);
+        command.stdin(Stdio::null()).stdout(files.log_writer()).stderr(files.log_writer());
+        let child = crate::process::spawn(command).expect("Auth-O-Tron can be executed");
+        Self { child, files }
+    }
+
+    /// Its own word counts: something else may answer on that port.
+    async fn wait_until_ready(&mut self) -> Result<(), Ended> {
+        let end = Instant::now() + START_TIMEOUT;
+        while Instant::now() < end {
+            if self.files.log().contains("application server listening") {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait().expect("Auth-O-Tron is our child") {
+                return Err(Ended::Exited(status));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Err(Ended::TimedOut)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        if thread::panicking() {
+            self.files.report();
+        } else {
+            self.files.remove();
+        }
+    }
+}
+
+/// The files of one server. They carry the test's name.
+struct Files {
+    configuration: PathBuf,
+    log: PathBuf,
+}
+
+impl Files {
+    fn create(configuration: &Value) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let test = thread::current().name().unwrap_or("main").replace("::", "-");
+        let name = format!("{test}-{}-{count}", process::id());
+
+        let directory = target_dir().join("auth-o-tron-logs");
+        fs::create_dir_all(&directory).expect("the target directory is writable");
+        let file = |extension: &str| directory.join(format!("{name}.{extension}"));
+        let files = Self { configuration: file("yaml"), log: file("log") };
+        fs::write(&files.configuration, format!("{configuration:#}"))
+            .expect("the target directory is writable");
+        File::create(&files.log).expect("the target directory is writable");
+        files
+    }
+
+    fn log_writer(&self) -> File {
+        File::options().append(true).open(&self.log).expect("the log was created with the other file")
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(&self.log).expect("the log was created with the other file");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn report(&self) {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = &lines[lines.len().saturating_sub(REPORTED_LINES)..];
+        eprintln!(
+            "Auth-O-Tron's log: {}\nits configuration: {}\nthe log's last {} lines:\n{}",
+            self.log.display(),
+            self.configuration.display(),
+            end.len(),
+            end.join("\n")
+        );
+    }
+
+    fn remove(&self) {
+        for file in [&self.configuration, &self.log] {
+            // A file that stays behind hurts nobody.
+            let _absent = fs::remove_file(file);
+        }
+    }
+}
