@@ -168,7 +168,9 @@ async fn a_browser_is_sent_to_log_in_where_it_is_configured() {
     }
     assert_eq!(scene.app.received().count(), 0, "nothing reached the app");
 
-    let seen = scene.seen(as_user(page(), STAFF, "bob")).await;
+    // Logged in, the same page is the app's.
+    assert_eq!(scene.send(as_user(page(), STAFF, "bob")).await.status, 200);
+    let seen = scene.seen(as_user(Request::get("/maps"), STAFF, "bob")).await;
     assert!(identity(&seen).contains(&("x-auth-username", "bob")), "{seen:?}");
 }
 
