@@ -17,6 +17,8 @@ pub enum Denial<'a> {
     Forbidden(Unmet),
     /// The auth server forbids it.
     ForbiddenByServer,
+    /// The auth server refused the call about the request, with this status: too large, or malformed.
+    RefusedByServer(u16),
     /// The auth server cannot answer; with this status.
     Unavailable(u16),
     /// The filter has no configuration that could decide, or the host refused what the filter asked of it.
@@ -62,7 +64,7 @@ impl Denial<'_> {
             Self::BadRequest(bad) => bad.status(),
             Self::Unauthenticated | Self::InvalidToken(_) => 401,
             Self::Forbidden(_) | Self::ForbiddenByServer => 403,
-            Self::Unavailable(status) => status,
+            Self::RefusedByServer(status) | Self::Unavailable(status) => status,
             Self::Broken => 503,
         }
     }
@@ -77,6 +79,7 @@ impl Denial<'_> {
             Self::BadRequest(_)
             | Self::Forbidden(_)
             | Self::ForbiddenByServer
+            | Self::RefusedByServer(_)
             | Self::Unavailable(_)
             | Self::Broken => None,
         }
@@ -91,6 +94,12 @@ impl Denial<'_> {
             Self::InvalidToken(reason) => ("unauthorized", format!("the access token is refused: {reason}")),
             Self::Forbidden(unmet) => ("forbidden", unmet.message().to_owned()),
             Self::ForbiddenByServer => ("forbidden", "this is not allowed".to_owned()),
+            Self::RefusedByServer(400) => {
+                ("bad_request", "the authentication service cannot understand the request".to_owned())
+            }
+            Self::RefusedByServer(_) => {
+                ("too_large", "the request is too large for the authentication service".to_owned())
+            }
             Self::Unavailable(_) => {
                 ("unavailable", "the authentication service cannot be reached; try again later".to_owned())
             }

@@ -62,7 +62,7 @@ impl Weigh for Said {
 pub(super) enum Arrived {
     Said { said: Said, cookies: Rc<[OwnedField]> },
     Stale(Said),
-    Refused,
+    Refused(u16),
     Failed,
 }
 
@@ -186,7 +186,7 @@ impl Engine {
                 state.count(Metric::AnswersStale);
                 said.decide(case, &[], now)
             }
-            Some(Arrived::Refused) => case.refuse("it is too large or malformed"),
+            Some(Arrived::Refused(status)) => case.refused_by_server(status),
             Some(Arrived::Failed) | None => case.fail(self.config.on_error, Outcome::AuthServerFailed),
         }
     }
@@ -205,7 +205,7 @@ impl Engine {
                     (Said::Session(Known::of_server(identity)), cookies)
                 }
                 forward_auth::Answer::Denied(denied) => (Said::Denied(Rc::new(denied)), Vec::new()),
-                forward_auth::Answer::Refused(_) => return Arrived::Refused,
+                forward_auth::Answer::Refused(status) => return Arrived::Refused(status),
                 forward_auth::Answer::Failed(fault) => return self.stale_or_failed(state, about, fault, now),
             },
             Some(AuthServer::Resolver(_)) | None => match resolver::read(result) {
@@ -215,7 +215,7 @@ impl Engine {
                 resolver::Result::Answered(Answer { session: Session::None, identity, cookies }) => {
                     (Said::NoSession(identity.into()), cookies)
                 }
-                resolver::Result::Refused(_) => return Arrived::Refused,
+                resolver::Result::Refused(status) => return Arrived::Refused(status),
                 resolver::Result::Failed(fault) => return self.stale_or_failed(state, about, fault, now),
             },
         };

@@ -194,6 +194,15 @@ impl Case {
         self.replied(reply, &[], outcome)
     }
 
+    /// The auth server refused the call about it as such, with this status: too large, or malformed. That is the
+    /// client's doing, so it is nobody's session to Authgear, and no other server's leave to pass.
+    pub(super) fn refused_by_server(self, status: u16) -> Decision {
+        if self.is_authgears && self.demand.access() != Access::Required {
+            return self.forward(identity::refused(), Outcome::Refused);
+        }
+        self.replied(Denial::RefusedByServer(status).reply(), &[], Outcome::Refused)
+    }
+
     /// Something about the request itself makes the auth server's answer impossible.
     pub(super) fn bad_request(self, bad: BadHead) -> Decision {
         self.replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest)
@@ -203,9 +212,9 @@ impl Case {
         if self.is_grpc {
             let status = grpc::Status::of(reply.status);
             reply.grpc = Some(status);
-            // It becomes the header `grpc-message`; a gRPC client reads nothing else.
+            // It becomes the header `grpc-message`; a gRPC client reads nothing else, and follows no redirect.
             reply.body = status.message().as_bytes().to_vec();
-            reply.fields.retain(|(name, _)| name != b"content-type");
+            reply.fields.retain(|(name, _)| !matches!(name.as_slice(), b"content-type" | b"location"));
         }
         replied(reply, cookies, outcome)
     }
