@@ -2,6 +2,7 @@
 
 pub mod apisix;
 pub mod authgear;
+pub mod authorizer;
 pub mod client;
 pub mod echo;
 pub mod envoy;
