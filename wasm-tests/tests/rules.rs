@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, StatusCode, User};
-use wasm_tests::client::{self, Request, Response};
+use wasm_tests::client::{self, Connection, Protocol, Request, Response};
 use wasm_tests::echo::Echo;
 use wasm_tests::on_each_host;
-use wasm_tests::scene::{Host, Layout, ORIGIN, seen};
+use wasm_tests::scene::{Host, Layout, configuration_on, seen, upstreams};
 
 on_each_host! {
     the_rule_of_a_route_says_who_passes_and_no_forged_header_does,
@@ -22,6 +22,25 @@ on_each_host! {
     what_authenticates_is_removed_on_every_route_where_the_operator_wants_it,
     an_error_opens_what_the_operator_chose_and_never_what_requires_more,
     a_token_of_any_issuer_meets_rules_too,
+}
+
+/// Without TLS, which the host that behaves as APISIX does not speak: keys come from there.
+const ORIGIN: &str = "http://accounts.example.test";
+
+async fn start<H: Host>(change: impl FnOnce(&mut Value)) -> Layout<H> {
+    start_with(Options::default(), change).await
+}
+
+async fn start_with<H: Host>(options: Options, change: impl FnOnce(&mut Value)) -> Layout<H> {
+    let options = Options { public_origin: Some(ORIGIN.to_owned()), ..options };
+    let authgear = Authgear::start(options).await.expect("a port for the stand-in");
+    let app = Echo::start().await.expect("a port for the app");
+    let (main, resolver) = (authgear.main_address(), authgear.resolver_address());
+    let mut configuration = configuration_on::<H>(main, resolver);
+    configuration["authgear"]["endpoint"] = json!(ORIGIN);
+    change(&mut configuration);
+    let host = H::start(H::builder(&app, &upstreams(main, resolver)), configuration).await;
+    Layout { authgear, app, host }
 }
 
 /// A route of each kind.
@@ -63,7 +82,7 @@ fn error(answer: &Response) -> Value {
 }
 
 async fn the_rule_of_a_route_says_who_passes_and_no_forged_header_does<H: Host>() {
-    let scene = Layout::<H>::start(routes).await;
+    let scene = start::<H>(routes).await;
     let mut credentials: Vec<(&str, String, bool, bool)> = Vec::new();
     for (user, is_admin) in [("alice", true), ("carol", false)] {
         let sessions = sessions(&scene.authgear, user);
@@ -112,7 +131,7 @@ fn seen_user(answer: &Response) -> Option<String> {
 }
 
 /// Spellings of `/admin` that begin as something public, and of it alone.
-const TRICKS: [&str; 56] = [
+const TRICKS: [&str; 55] = [
     "//admin",
     "///admin",
     "/./admin",
@@ -152,7 +171,6 @@ const TRICKS: [&str; 56] = [
     "/public\\..\\admin",
     "/public/\\../../admin",
     "/\\admin",
-    "\\admin",
     "/%5cadmin",
     "/%2fadmin",
     "/%2Fadmin",
@@ -172,29 +190,32 @@ const TRICKS: [&str; 56] = [
 ];
 
 async fn no_spelling_of_a_path_makes_more_of_it_than_the_plain_one<H: Host>() {
-    let scene = Layout::<H>::start(routes).await;
-    let carol = format!("Cookie: session={}\r\n", scene.authgear.log_in("carol"));
-    let token = format!("Authorization: Bearer {}\r\n", scene.authgear.jwt("carol"));
-    for path in TRICKS.into_iter().chain(["/admin?x=/public", "/admin?/../public", "/admin/x?x"]) {
-        for (credential, status, expected) in [
-            ("", 401, "unauthorized"),
-            (carol.as_str(), 403, "forbidden"),
-            (token.as_str(), 403, "forbidden"),
-        ] {
-            let head =
-                format!("GET {path} HTTP/1.1\r\nHost: app.test\r\n{credential}Connection: close\r\n\r\n");
-            let answer = client::raw(scene.host.address(), head).await;
-            let denied = answer.status() == Some(status) && answer.text().contains(expected);
-            // Hosts refuse a path without a slash by themselves.
-            let refused = !path.starts_with('/') && matches!(answer.status(), Some(400) | None);
-            assert!(denied || refused, "{path} {credential}: {}", answer.text());
+    let scene = start::<H>(routes).await;
+    let carol = sessions(&scene.authgear, "carol").map(Some);
+    let paths = TRICKS.into_iter().chain(["/admin?x=/public", "/admin?/../public", "/admin/x?x"]);
+    let mut connection = Connection::open(scene.host.address(), Protocol::Http1).await;
+    for path in paths {
+        for credential in carol.iter().chain([&None]) {
+            let request = Request::get(path);
+            let (request, expected) = match credential {
+                Some((name, value)) => (request.header(name, value), (403, "forbidden")),
+                None => (request, (401, "unauthorized")),
+            };
+            let answer = connection.send(forging(request)).await;
+            assert_eq!((answer.status, error(&answer).as_str()), (expected.0, Some(expected.1)), "{path}");
         }
+    }
+    // Hosts may refuse a path without a slash by themselves.
+    for path in ["\\admin", "admin", "public/../admin", "%2fadmin"] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
+        let answer = client::raw(scene.host.address(), head).await;
+        assert!(matches!(answer.status(), Some(400 | 401) | None), "{path}: {}", answer.text());
     }
     assert_eq!(scene.app.received().count(), 0);
 }
 
 async fn a_path_that_is_cut_at_different_places_is_a_bad_request<H: Host>() {
-    let scene = Layout::<H>::start(routes).await;
+    let scene = start::<H>(routes).await;
     for path in ["/public#/../admin", "/admin#/public", "/public/\x01", "/public/\x7f", "/public\t/x"] {
         let head = format!("GET {path} HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
         let answer = client::raw(scene.host.address(), head).await;
@@ -204,7 +225,7 @@ async fn a_path_that_is_cut_at_different_places_is_a_bad_request<H: Host>() {
 }
 
 async fn ordinary_paths_are_not_taken_for_odd_ones<H: Host>() {
-    let scene = Layout::<H>::start(routes).await;
+    let scene = start::<H>(routes).await;
     for path in [
         "/public",
         "/public/",
@@ -223,7 +244,7 @@ async fn ordinary_paths_are_not_taken_for_odd_ones<H: Host>() {
 }
 
 async fn a_rule_for_a_host_holds_in_every_spelling_of_it<H: Host>() {
-    let scene = Layout::<H>::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         configuration["rules"] = json!([
             {"hosts": ["admin.example.com", "[2001:db8::1]"], "access": "required"},
             {"hosts": ["*.open.example"], "access": "public"},
@@ -268,7 +289,7 @@ async fn a_rule_for_a_host_holds_in_every_spelling_of_it<H: Host>() {
 }
 
 async fn a_rule_for_methods_leaves_the_others_to_the_next<H: Host>() {
-    let scene = Layout::<H>::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         configuration["rules"] = json!([{"prefix": "/a", "methods": ["GET"], "access": "public"}]);
         configuration["access"] = json!("required");
     })
@@ -307,7 +328,7 @@ async fn what_a_rule_requires_is_required_of_every_kind_of_session<H: Host>() {
             }},
         ]);
     };
-    let scene = Layout::<H>::start_with(people(), rules, |host| host).await;
+    let scene = start_with::<H>(people(), rules).await;
     #[rustfmt::skip]
     let cases: [(&str, &[&str]); 7] = [
         // Who, and what they may not see.
@@ -348,7 +369,7 @@ async fn what_a_rule_requires_is_required_of_every_kind_of_session<H: Host>() {
 
 async fn scopes_are_stated_by_tokens_alone_and_a_machine_is_no_user<H: Host>() {
     const API: &str = "https://api.example.com";
-    let scene = Layout::<H>::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         configuration["authgear"]["mode"] = json!("auto");
         configuration["authgear"]["audiences"] = json!([ORIGIN, API]);
         configuration["rules"] = json!([
@@ -390,7 +411,7 @@ async fn scopes_are_stated_by_tokens_alone_and_a_machine_is_no_user<H: Host>() {
 }
 
 async fn a_remembered_answer_is_looked_at_by_each_rule_anew<H: Host>() {
-    let scene = Layout::<H>::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         routes(configuration);
         configuration["cache"] = json!({"ttl": "1m"});
     })
@@ -404,7 +425,7 @@ async fn a_remembered_answer_is_looked_at_by_each_rule_anew<H: Host>() {
 }
 
 async fn a_real_preflight_passes_as_nobody_and_nothing_else_does<H: Host>() {
-    let scene = Layout::<H>::start(routes).await;
+    let scene = start::<H>(routes).await;
     let preflight = |method, path| {
         Request::new(method, path)
             .header("origin", "https://other.example")
@@ -424,7 +445,7 @@ async fn a_real_preflight_passes_as_nobody_and_nothing_else_does<H: Host>() {
     ] {
         assert_eq!(scene.send(request).await.status, 401);
     }
-    let strict = Layout::<H>::start(|configuration| {
+    let strict = start::<H>(|configuration| {
         routes(configuration);
         configuration["allow_cors_preflight"] = json!(false);
     })
@@ -433,7 +454,7 @@ async fn a_real_preflight_passes_as_nobody_and_nothing_else_does<H: Host>() {
 }
 
 async fn what_authenticates_is_removed_on_every_route_where_the_operator_wants_it<H: Host>() {
-    let scene = Layout::<H>::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         routes(configuration);
         configuration["strip_credentials"] = json!(true);
     })
@@ -460,7 +481,7 @@ async fn what_authenticates_is_removed_on_every_route_where_the_operator_wants_i
 }
 
 async fn an_error_opens_what_the_operator_chose_and_never_what_requires_more<H: Host>() {
-    let scene = Layout::<H>::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         routes(configuration);
         configuration["on_error"] = json!({"action": "allow", "status": 502});
     })
