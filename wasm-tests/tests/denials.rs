@@ -253,13 +253,15 @@ async fn no_request_of_the_corpus_is_sent_anywhere_else() {
                 head.split("\r\n").filter_map(|line| line.strip_prefix("location: ")).collect();
             let &[location] = locations.as_slice() else {
                 assert_eq!(locations, [""; 0], "{shown}");
-                // Envoy itself answers 403 to a URL of another scheme than the connection's.
-                assert!(matches!(answer.status(), Some(400 | 401 | 403) | None), "{shown}: {text}");
+                // What is no request to Envoy it answers by itself: 400, 403, 426.
+                assert!(matches!(answer.status(), Some(400..500) | None), "{shown}: {text}");
                 assert!(*kind != "fine", "{shown}: {text}");
                 continue;
             };
             assert_eq!(answer.status(), Some(302), "{shown}");
-            assert_ne!(*kind, "host", "{shown}: {location}");
+            // White space around a header's value is none of it, and a line break ends it.
+            let sent = host.split(|byte| *byte == b'\r').next().unwrap_or_default().trim_ascii();
+            assert_eq!(sent, b"app.example", "{shown}: {location}");
             let fixed = template.split('{').next().unwrap_or_default();
             let back = location.strip_prefix(fixed).unwrap_or_else(|| panic!("{shown}: {location}"));
             let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
