@@ -78,6 +78,12 @@ impl Answer {
         self
     }
 
+    /// With this body.
+    #[must_use]
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
     /// The bytes on the wire.
     fn to_bytes(&self, is_head: bool) -> Vec<u8> {
         let mut bytes = format!("HTTP/1.1 {} Faulty\r\n", self.status).into_bytes();

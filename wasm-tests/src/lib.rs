@@ -3,6 +3,7 @@
 pub mod apisix;
 pub mod auth_o_tron;
 pub mod authgear;
+pub mod authorizer;
 pub mod client;
 pub mod echo;
 pub mod envoy;

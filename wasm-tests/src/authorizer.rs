@@ -1,0 +1,67 @@
+//! A forward-auth server that answers as a test says, and keeps what it was asked.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, StatusCode, body::Incoming};
+
+use crate::faulty::Answer;
+use crate::received::{Journal, Received};
+use crate::serve::{self, Reply, Server};
+
+/// A running auth server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Authorizer {
+    journal: Arc<Journal>,
+    server: Server,
+}
+
+impl Authorizer {
+    /// Starts it on a free port; `decide` gives the answer to each question.
+    ///
+    /// # Errors
+    /// No port to be had.
+    pub async fn start(decide: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+        let (journal, decide) = (Arc::new(Journal::default()), Arc::new(decide));
+        let kept = journal.clone();
+        let handler = move |request: Request<Incoming>, peer| {
+            let (journal, decide) = (kept.clone(), decide.clone());
+            async move {
+                let (head, body) = request.into_parts();
+                // A body that breaks off is none that was asked with.
+                let length = body.collect().await.map_or(0, |body| body.to_bytes().len() as u64);
+                let asked = Received::new(&head, length, peer);
+                let reply = reply(decide(&asked));
+                journal.add(asked);
+                reply
+            }
+        };
+        let listener = serve::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        Ok(Self { journal, server: Server::http(listener, handler)? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// What it was asked.
+    pub fn asked(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+/// # Panics
+/// When the answer is none that hyper sends; [`Faulty`](crate::faulty::Faulty) is for those.
+fn reply(answer: Answer) -> Reply {
+    let mut reply = Reply::new(answer.body.into());
+    *reply.status_mut() = StatusCode::from_u16(answer.status).expect("a status");
+    for (name, value) in answer.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("the name of a header");
+        reply.headers_mut().append(name, HeaderValue::from_bytes(&value).expect("the value of a header"));
+    }
+    reply
+}

@@ -1,0 +1,186 @@
+//! What the server is asked, and what of the client's never is.
+
+use serde_json::{Value, json};
+use wasm_tests::client::{self, Request};
+use wasm_tests::faulty::Answer;
+use wasm_tests::on_each_host;
+use wasm_tests::scene::{Host, seen};
+
+use crate::{Guarded, ok, text};
+
+on_each_host! {
+    a_body_reaches_the_app_whole_and_the_server_not_at_all,
+    the_original_request_is_told_by_the_proxy_and_not_by_the_client,
+    the_original_request_is_told_as_nginx_does_where_that_is_configured,
+    extra_headers_are_made_of_the_request,
+    only_chosen_headers_and_cookies_are_sent,
+    what_a_client_makes_too_large_is_its_own_fault,
+}
+
+async fn a_body_reaches_the_app_whole_and_the_server_not_at_all<H: Host>() {
+    let guarded = Guarded::<H>::start(|_| (), |_| ok().header("x-user-id", "alice")).await;
+    let body: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).take(30_000).collect();
+    let request = Request::post("/upload", body.clone())
+        .header("content-type", "application/json")
+        .header("te", "trailers")
+        .header("authorization", "123");
+    let answer = guarded.send(request).await;
+    let direct = client::send(guarded.app.address(), Request::post("/upload", body)).await;
+    assert_eq!(seen(&answer).whole["body_sha256"], direct.json()["body_sha256"]);
+    assert_eq!(seen(&answer).whole["body_length"], 30_000);
+
+    let asked = guarded.server.asked().last().unwrap();
+    assert_eq!((asked.method.as_str(), asked.target.as_str()), ("GET", "/verify?realm=a"));
+    assert_eq!((asked.body_length, text(&asked, "host").as_deref()), (0, Some("auth.internal")));
+    for name in ["content-length", "transfer-encoding", "content-type", "expect", "te", "upgrade", "trailer"]
+    {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+    // The same with a length that is not told, over one connection that goes on to be used.
+    let chunked = "POST /a HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   5\r\nhello\r\n0\r\n\r\n\
+                   GET /b HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
+    let answers = client::raw(guarded.host.address(), chunked).await.text();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    let targets: Vec<_> = guarded.server.asked().all().iter().map(|asked| asked.target.clone()).collect();
+    assert_eq!(targets, ["/verify?realm=a"; 3], "nothing was smuggled");
+}
+
+fn spoofing(request: Request) -> Request {
+    request
+        .header("x-forwarded-method", "OPTIONS")
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-host", "evil.example")
+        .header("x-forwarded-uri", "/public")
+        .header("x-forwarded-for", "203.0.113.7")
+        .header("x-forwarded-user", "admin")
+        .header("x_forwarded_uri", "/public")
+        .header("x-original-method", "OPTIONS")
+        .header("x-original-uri", "/public")
+        .header("x-original-url", "/public")
+        .header("forwarded", "for=10.0.0.1;host=evil.example")
+        .header("x-real-ip", "10.0.0.1")
+}
+
+async fn the_original_request_is_told_by_the_proxy_and_not_by_the_client<H: Host>() {
+    // Even where everything is to be sent that a client says.
+    let all = |configuration: &mut Value| {
+        configuration["forward_auth"]["request_headers"] =
+            json!(["authorization", "cookie", "x-*", "forwarded"]);
+    };
+    for change in [all as fn(&mut Value), |_| ()] {
+        let guarded = Guarded::<H>::start(change, |_| ok()).await;
+        let request = spoofing(Request::post("/a//b?c=%20&d", "x").host("shop.example:8443"));
+        let asked = guarded.asked(request).await;
+        let said = |name| text(&asked, name);
+        assert_eq!(said("x-forwarded-method").as_deref(), Some("POST"));
+        assert_eq!(said("x-forwarded-proto").as_deref(), Some("http"));
+        assert_eq!(said("x-forwarded-host").as_deref(), Some("shop.example:8443"));
+        assert_eq!(said("x-forwarded-uri").as_deref(), Some("/a//b?c=%20&d"));
+        let chain = said("x-forwarded-for").expect("where it came from");
+        let chain: Vec<_> = chain.split(',').map(str::trim).collect();
+        assert_eq!(chain.first(), Some(&"203.0.113.7"), "what the client said comes first: {chain:?}");
+        assert!(chain.len() > 1 && chain.contains(&"127.0.0.1"), "the connection's address: {chain:?}");
+        for name in [
+            "x-forwarded-user",
+            "x_forwarded_uri",
+            "x-original-method",
+            "x-original-uri",
+            "x-original-url",
+            "forwarded",
+            "x-real-ip",
+        ] {
+            assert_eq!(asked.header(name), None, "{name}");
+        }
+    }
+}
+
+async fn the_original_request_is_told_as_nginx_does_where_that_is_configured<H: Host>() {
+    let original = |configuration: &mut Value| {
+        configuration["forward_auth"]["original_request"] = json!("x-original");
+    };
+    let guarded = Guarded::<H>::start(original, |_| ok()).await;
+    let asked = guarded.asked(spoofing(Request::post("/a?b", "x"))).await;
+    assert_eq!(text(&asked, "x-original-method").as_deref(), Some("POST"));
+    assert_eq!(text(&asked, "x-original-uri").as_deref(), Some("/a?b"));
+    for name in ["x-forwarded-method", "x-forwarded-uri", "x-forwarded-user", "x-original-url", "forwarded"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+    let none = |configuration: &mut Value| configuration["forward_auth"]["original_request"] = json!("none");
+    let guarded = Guarded::<H>::start(none, |_| ok()).await;
+    let asked = guarded.asked(spoofing(Request::get("/a?b"))).await;
+    for name in ["x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+}
+
+async fn extra_headers_are_made_of_the_request<H: Host>() {
+    let extra = |configuration: &mut Value| {
+        configuration["forward_auth"]["extra_headers"] = json!({
+            "x-what": "{method} {scheme} {host} {path}", "x-url": "{url}", "x-ip": "{client_ip}", "x-key": "s3cret",
+        });
+        configuration["forward_auth"]["request_headers"] = json!(["x-*"]);
+    };
+    let guarded = Guarded::<H>::start(extra, |_| ok()).await;
+    let request = Request::new("DELETE", "/a/{b}?c=d")
+        .host("shop.example")
+        .header("x-what", "spoofed")
+        .header("x-key", "spoofed")
+        .header("X_Key", "spoofed")
+        .header("x-ip", "10.0.0.1")
+        .header("x-forwarded-for", "10.0.0.1");
+    let asked = guarded.asked(request).await;
+    assert_eq!(text(&asked, "x-what").as_deref(), Some("DELETE http shop.example /a/{b}?c=d"));
+    assert_eq!(text(&asked, "x-url").as_deref(), Some("http://shop.example/a/{b}?c=d"));
+    assert_eq!(text(&asked, "x-ip").as_deref(), Some("127.0.0.1"));
+    assert_eq!(text(&asked, "x-key").as_deref(), Some("s3cret"));
+    assert_eq!(asked.header("x_key"), None);
+}
+
+async fn only_chosen_headers_and_cookies_are_sent<H: Host>() {
+    let request = || {
+        Request::get("/")
+            .header("authorization", "Basic eDp5")
+            .header("cookie", "theme=dark; sid=1; sid2=2")
+            .header("cookie", "_ga=3; sid=4")
+            .header("x-realm", "a")
+            .header("x-realm-of", "b")
+            .header("x-other", "c")
+            .header("user-agent", "browser/1.0")
+            .header("if-none-match", "\"x\"")
+            .header("range", "bytes=0-1")
+    };
+    let guarded = Guarded::<H>::start(|_| (), |_| ok()).await;
+    let asked = guarded.asked(request()).await;
+    assert_eq!(text(&asked, "authorization").as_deref(), Some("Basic eDp5"));
+    assert_eq!(text(&asked, "cookie").as_deref(), Some("theme=dark; sid=1; sid2=2; _ga=3; sid=4"));
+    for name in ["x-realm", "x-other", "if-none-match", "range"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+    let choose = |configuration: &mut Value| {
+        configuration["forward_auth"]["request_headers"] = json!(["cookie", "x-realm", "x-realm-*"]);
+        configuration["forward_auth"]["cookies"] = json!(["sid"]);
+    };
+    let guarded = Guarded::<H>::start(choose, |_| ok()).await;
+    let asked = guarded.asked(request()).await;
+    assert_eq!(text(&asked, "cookie").as_deref(), Some("sid=1; sid=4"));
+    assert_eq!(text(&asked, "x-realm").as_deref(), Some("a"));
+    assert_eq!(text(&asked, "x-realm-of").as_deref(), Some("b"));
+    for name in ["authorization", "x-other"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+}
+
+async fn what_a_client_makes_too_large_is_its_own_fault<H: Host>() {
+    let allow = |configuration: &mut Value| configuration["on_error"] = json!({"action": "allow"});
+    let guarded = Guarded::<H>::start(allow, |_| ok().header("x-user-id", "alice")).await;
+    let request = Request::get("/").header("cookie", format!("a={}", "x".repeat(20_000)));
+    let answer = guarded.send(request).await;
+    assert!(matches!(answer.status, 400 | 431), "{answer:?}");
+    assert_eq!(guarded.app.received().count(), 0);
+
+    let guarded = Guarded::<H>::start(allow, |_| Answer::status(431)).await;
+    let answer = guarded.send(Request::get("/")).await;
+    assert_eq!(answer.status, 431, "{answer:?}");
+    assert_eq!(guarded.app.received().count(), 0, "the server's refusal of a request opens nothing");
+}

@@ -1,0 +1,176 @@
+//! Answers that deny, and servers that do not answer: what the client gets.
+
+use serde_json::{Value, json};
+use wasm_tests::client::{self, Request};
+use wasm_tests::envoy::Envoy;
+use wasm_tests::faulty::{Answer, Failure, Faulty};
+use wasm_tests::on_each_host;
+use wasm_tests::received::Received;
+use wasm_tests::scene::Host;
+
+use crate::{Guarded, forging, identity, ok, start};
+
+on_each_host! {
+    challenges_and_cookies_of_a_denial_are_kept_apart,
+    a_way_to_log_in_reaches_the_client_as_the_server_wrote_it,
+    only_chosen_headers_of_a_denial_reach_the_client,
+    a_denial_without_its_body_is_not_empty,
+    a_server_that_does_not_answer_is_an_error,
+    the_operators_own_denials_come_before_the_servers,
+}
+
+async fn challenges_and_cookies_of_a_denial_are_kept_apart<H: Host>() {
+    let decide = |_: &Received| {
+        Answer::status(401)
+            .header("www-authenticate", "Basic realm=\"one\"")
+            .header("www-authenticate", "Bearer realm=\"two\"")
+            .header("set-cookie", "a=1; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
+            .header("set-cookie", "b=2")
+            .header("content-type", "text/plain")
+            .body("who are you?")
+    };
+    let guarded = Guarded::<H>::start(|_| (), decide).await;
+    let answer = guarded.send(Request::get("/")).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.header_lines("www-authenticate"), ["Basic realm=\"one\"", "Bearer realm=\"two\""]);
+    let cookies = ["a=1; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "b=2"];
+    assert_eq!(answer.header_lines("set-cookie"), cookies);
+    assert_eq!(answer.header("content-type"), Some("text/plain"));
+    assert_eq!(answer.text(), "who are you?");
+    assert_eq!(guarded.app.received().count(), 0);
+}
+
+async fn a_way_to_log_in_reaches_the_client_as_the_server_wrote_it<H: Host>() {
+    for way in ["/login?return=%2F", "login", "../x", "https://login.example/?a=b&c=%26#d"] {
+        let guarded = Guarded::<H>::start(
+            |_| (),
+            move |_| Answer::status(302).header("location", way).header("set-cookie", "state=1"),
+        )
+        .await;
+        let answer = guarded.send(Request::get("/app").host("shop.example")).await;
+        assert_eq!((answer.status, answer.header("location")), (302, Some(way)));
+        assert_eq!(answer.header("set-cookie"), Some("state=1"));
+        assert!(!answer.body.is_empty(), "a host would put a page of its own there");
+    }
+}
+
+async fn only_chosen_headers_of_a_denial_reach_the_client<H: Host>() {
+    let decide = |_: &Received| {
+        Answer::status(403)
+            .header("x-reason", "too late")
+            .header("x-secret", "of the server")
+            .header("set-cookie", "a=1")
+            .header("content-type", "text/html")
+            .header("x-user-id", "alice")
+            .header("keep-alive", "timeout=5")
+            .body("<p>Too late.</p>")
+    };
+    let choose = |configuration: &mut Value| {
+        configuration["forward_auth"]["client_headers"] = json!(["x-reason", "content-type"]);
+    };
+    let guarded = Guarded::<H>::start(choose, decide).await;
+    let answer = guarded.send(Request::get("/")).await;
+    assert_eq!((answer.status, answer.text()), (403, "<p>Too late.</p>"));
+    assert_eq!(answer.header("x-reason"), Some("too late"));
+    assert_eq!(answer.header("content-type"), Some("text/html"));
+    for name in ["x-secret", "set-cookie", "x-user-id", "keep-alive"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+}
+
+async fn a_denial_without_its_body_is_not_empty<H: Host>() {
+    let decide =
+        |_: &Received| Answer::status(401).header("content-type", "text/html").body("<p>Secret.</p>");
+    let keep = |configuration: &mut Value| configuration["forward_auth"]["relay_body"] = json!(false);
+    let kept = Guarded::<H>::start(keep, decide).await;
+    let empty = Guarded::<H>::start(|_| (), |_| Answer::status(401)).await;
+    let head = |configuration: &mut Value| configuration["forward_auth"]["method"] = json!("HEAD");
+    let head = Guarded::<H>::start(head, decide).await;
+    for guarded in [&kept, &empty, &head] {
+        let answer = guarded.send(Request::get("/")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (401, Some("application/json")));
+        assert_eq!(answer.json()["error"], "unauthorized");
+    }
+    assert_eq!(head.server.asked().last().unwrap().method, "HEAD");
+}
+
+async fn a_server_that_does_not_answer_is_an_error<H: Host>() {
+    let halves = [Failure::HalfHead, Failure::ShortBody];
+    for failure in
+        [Failure::Refuse, Failure::CloseAtOnce, Failure::Reset, Failure::Garbage].into_iter().chain(halves)
+    {
+        let server = Faulty::start(failure.clone()).await.unwrap();
+        let (app, host) = start::<H>(server.address(), |_| ()).await;
+        let answer = client::send(host.address(), forging(Request::get("/"))).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"].as_str()),
+            (503, Some("unavailable")),
+            "{failure:?}"
+        );
+        assert_eq!(app.received().count(), 0, "{failure:?}");
+
+        let allow = |configuration: &mut Value| configuration["on_error"] = json!({"action": "allow"});
+        let (_app, host) = start::<H>(server.address(), allow).await;
+        let answer = client::send(host.address(), forging(Request::get("/"))).await;
+        assert_eq!(identity(&answer), [], "{failure:?}");
+    }
+}
+
+async fn the_operators_own_denials_come_before_the_servers<H: Host>() {
+    let change = |configuration: &mut Value| {
+        configuration["on_unauthenticated"] = json!({"redirect": "https://login.example/?to={url}"});
+        configuration["on_forbidden"] = json!({"status": 404, "body": "Not here."});
+    };
+    let guarded = Guarded::<H>::start(change, |asked| match asked.header("authorization") {
+        Some(b"forbidden") => Answer::status(403).header("set-cookie", "a=1").body("said the server"),
+        Some(b"elsewhere") => Answer::status(302).header("location", "/own").body("said the server"),
+        _ => Answer::status(401).header("www-authenticate", "Basic realm=\"a\"").body("said the server"),
+    })
+    .await;
+    let request = || Request::get("/app?a=b").host("shop.example");
+    let answer = guarded.send(request().header("accept", "text/html")).await;
+    let way = "https://login.example/?to=http%3A%2F%2Fshop.example%2Fapp%3Fa%3Db";
+    assert_eq!((answer.status, answer.header("location")), (302, Some(way)));
+    assert!(!answer.text().contains("said the server"));
+    let answer = guarded.send(request()).await;
+    assert_eq!((answer.status, answer.header("location")), (401, None), "no navigation");
+    assert!(!answer.body.is_empty());
+    let answer = guarded.send(request().header("authorization", "forbidden")).await;
+    assert_eq!((answer.status, answer.text()), (404, "Not here."));
+    let answer = guarded.send(request().header("authorization", "elsewhere")).await;
+    assert_eq!((answer.status, answer.header("location")), (302, Some("/own")), "a redirect is no 401");
+}
+
+#[tokio::test]
+async fn a_denial_of_a_grpc_request_is_a_grpc_status_in_envoy() {
+    let guarded = Guarded::<Envoy>::start(
+        |_| (),
+        |asked| match asked.header("authorization") {
+            Some(b"alice") => ok(),
+            Some(b"forbidden") => Answer::status(403).body("<p>No.</p>"),
+            Some(b"elsewhere") => Answer::status(302).header("location", "/login"),
+            Some(b"broken") => Answer::status(500),
+            _ => Answer::status(401),
+        },
+    )
+    .await;
+    for (value, status) in [("nobody", "16"), ("forbidden", "7"), ("elsewhere", "16"), ("broken", "14")] {
+        for content_type in ["application/grpc", "application/grpc+proto"] {
+            let request = Request::post("/shop.Orders/List", vec![0; 5])
+                .header("content-type", content_type)
+                .header("te", "trailers")
+                .header("authorization", value);
+            let answer = client::send_http2(guarded.host.address(), request).await;
+            assert_eq!(
+                (answer.status, answer.header("grpc-status")),
+                (200, Some(status)),
+                "{value}: {answer:?}"
+            );
+            assert!(answer.header("grpc-message").is_some_and(|message| !message.is_empty()));
+            assert_eq!(answer.header("location"), None, "clients of gRPC follow no redirect");
+        }
+    }
+    assert_eq!(guarded.app.received().count(), 0);
+    let other = Request::post("/", "x").header("content-type", "application/grpcweb");
+    assert_eq!(client::send_http2(guarded.host.address(), other).await.status, 401);
+}
