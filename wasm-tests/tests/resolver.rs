@@ -412,17 +412,19 @@ async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_m
 #[tokio::test]
 async fn a_client_that_leaves_during_the_call_disturbs_nobody() {
     let scene = Scene::start(|_| ()).await;
-    let token = scene.authgear.opaque_token("alice");
     scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
     let address = scene.host.address();
     for number in 1..=20 {
-        let request = Request::get("/").header("authorization", bearer(&token));
+        // Each with a token of its own: those who share one share a call.
+        let request =
+            Request::get("/").header("authorization", bearer(&scene.authgear.opaque_token("alice")));
         let leaving = tokio::spawn(client::try_send(address, Protocol::Http1, request));
         scene.authgear.received(Endpoint::Resolver).wait_for(number).await;
         leaving.abort();
     }
     scene.host.wait_for_stat("http.ingress.downstream_cx_destroy_remote", 20).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::None);
+    let token = scene.authgear.opaque_token("alice");
     let seen = scene.seen(Request::get("/").header("authorization", bearer(&token))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
     assert_eq!(scene.app.received().count(), 1, "none of the requests that were left reached the app");

@@ -217,7 +217,8 @@ async fn an_answer_is_used_again_for_the_same_request_alone<H: Host>() {
         for (request, expected) in &requests {
             let request = request.clone().header("x-request-id", format!("{round}"));
             let answer = connection.send(request.header("user-agent", format!("{round}"))).await;
-            assert_eq!(identity(&answer), pairs(&[("x-user-id", expected)]), "{round}");
+            // A header's value ends with its last word.
+            assert_eq!(identity(&answer), pairs(&[("x-user-id", expected.trim_end())]), "{round}");
         }
     }
     assert_eq!(guarded.server.asked().count(), requests.len() as u64);
