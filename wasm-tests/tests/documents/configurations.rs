@@ -30,6 +30,15 @@ pub(crate) fn smallest_jwt() -> Value {
     }]})
 }
 
+/// A configuration with any forward-auth server, for the fields of `forward_auth` and `cache.key`.
+pub(crate) fn smallest_forward_auth() -> Value {
+    json!({"forward_auth": {
+        "url": "http://auth:8080/authenticate",
+        "upstream": "auth",
+        "identity_headers": ["x-user"],
+    }})
+}
+
 /// What the parser says that an object may hold: it lists that when it meets a name that it does not know.
 pub(crate) fn known_fields(mut configuration: Value, pointer: &str) -> Vec<String> {
     configuration.pointer_mut(pointer).unwrap()["no_such_field"] = json!(1);
@@ -70,7 +79,14 @@ fn every_configuration_is_one_that_the_filter_takes() {
             }
         }
     }
-    for name in ["README.md", "docs/configuration.md", "docs/envoy.md"] {
+    for name in [
+        "README.md",
+        "docs/auth-o-tron.md",
+        "docs/configuration.md",
+        "docs/envoy.md",
+        "docs/migrating.md",
+        "docs/rules.md",
+    ] {
         let blocks = document(name).blocks(&["yaml"]);
         let found: Vec<_> = blocks.iter().flat_map(|block| configurations(&block.yaml(), &roots)).collect();
         assert!(!found.is_empty(), "no configuration was found in {name}");
@@ -78,10 +94,14 @@ fn every_configuration_is_one_that_the_filter_takes() {
 }
 
 #[test]
-fn the_shipped_envoy_yaml_is_configured_as_the_filter_takes_it() {
-    let yaml = fs::read_to_string(workspace_dir().join("envoy.yaml")).unwrap();
-    let yaml: Value = yaml_serde::from_str(&yaml).unwrap();
-    let found = configurations(&yaml, &[]);
-    assert_eq!(found.len(), 1);
-    parse(&found[0]).unwrap();
+fn the_shipped_configurations_of_envoy_are_configured_as_the_filter_takes_it() {
+    for name in ["envoy.yaml", "deploy/envoy/auth-o-tron.yaml"] {
+        let yaml = fs::read_to_string(workspace_dir().join(name)).unwrap();
+        let yaml: Value = yaml_serde::from_str(&yaml).unwrap();
+        let found = configurations(&yaml, &[]);
+        assert_eq!(found.len(), 1, "{name}");
+        if let Err(error) = parse(&found[0]) {
+            panic!("{name}: {error}");
+        }
+    }
 }

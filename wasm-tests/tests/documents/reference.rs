@@ -4,30 +4,58 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::configurations::{known_fields, parse, smallest, smallest_jwt};
+use crate::configurations::{known_fields, parse, smallest, smallest_forward_auth, smallest_jwt};
 use crate::document;
 use crate::markdown::{self, Document};
 
+/// The objects beside the rules. A rule holds some of them too, with the same fields.
+const OBJECTS: [&str; 5] = ["on_error", "cache", "require", "on_unauthenticated", "on_forbidden"];
+
+/// A configuration in which each object and list that is documented stands, except for `authgear`'s rivals.
+fn with_objects() -> Value {
+    let mut configuration = smallest();
+    for object in OBJECTS {
+        configuration[object] = json!({});
+    }
+    configuration["rules"] = json!([{}]);
+    configuration
+}
+
 /// Every field of the filter that the parser knows, by its path.
 fn fields() -> BTreeSet<String> {
-    let mut smallest_with_all = smallest();
-    for object in ["on_error", "cache"] {
-        smallest_with_all[object] = json!({});
-    }
     let mut fields = BTreeSet::new();
     for name in known_fields(smallest(), "") {
         let inner = match name.as_str() {
-            "authgear" | "on_error" | "cache" => known_fields(smallest_with_all.clone(), &format!("/{name}")),
+            "forward_auth" => known_fields(smallest_forward_auth(), "/forward_auth"),
             "jwt" => known_fields(smallest_jwt(), "/jwt/0"),
+            "rules" => known_fields(with_objects(), "/rules/0"),
+            name if name == "authgear" || OBJECTS.contains(&name) => {
+                known_fields(with_objects(), &format!("/{name}"))
+            }
             _ => Vec::new(),
         };
-        let prefix = if name == "jwt" { "jwt[]" } else { &name };
+        let is_list = matches!(name.as_str(), "jwt" | "rules");
+        let prefix = if is_list { format!("{name}[]") } else { name.clone() };
         if inner.is_empty() {
-            fields.insert(name.clone());
+            fields.insert(name);
         }
         fields.extend(inner.into_iter().map(|field| format!("{prefix}.{field}")));
     }
     fields
+}
+
+#[test]
+fn a_rule_holds_what_stands_beside_the_rules_with_the_same_fields() {
+    let known = known_fields(with_objects(), "/rules/0");
+    for object in ["require", "on_unauthenticated", "on_forbidden"] {
+        assert!(known.iter().any(|name| name == object), "{known:?}");
+        let mut configuration = with_objects();
+        configuration["rules"][0][object] = json!({});
+        assert_eq!(
+            known_fields(configuration.clone(), &format!("/rules/0/{object}")),
+            known_fields(configuration, &format!("/{object}")),
+        );
+    }
 }
 
 /// The rows of the reference: field, type, default, meaning.
@@ -69,11 +97,33 @@ fn place<'a, 'b>(configuration: &'a mut Value, field: &'b str) -> (&'a mut Map<S
     (at.as_object_mut().unwrap(), last)
 }
 
+/// The smallest configuration in which a field can do something.
+fn base(field: &str) -> Value {
+    let (first, _) = field.split_once('.').unwrap_or((field, ""));
+    match first {
+        "jwt[]" => smallest_jwt(),
+        "forward_auth" => smallest_forward_auth(),
+        _ if field == "cache.key" => smallest_forward_auth(),
+        "on_unauthenticated" | "on_forbidden" => {
+            let mut base = smallest();
+            base["require"] = json!({});
+            base[first] = json!({"body": "no"});
+            base
+        }
+        "rules[]" => {
+            let mut base = smallest();
+            base["rules"] = json!([{}]);
+            base
+        }
+        _ => smallest(),
+    }
+}
+
 #[test]
 fn every_documented_default_is_what_leaving_the_field_out_means() {
     let mut tried = 0;
     for [field, _, default] in reference(&document("docs/configuration.md")) {
-        let base = if field.starts_with("jwt[]") { smallest_jwt() } else { smallest() };
+        let base = base(&field);
         let mut without = base.clone();
         let (object, name) = place(&mut without, &field);
         object.remove(name);
@@ -118,21 +168,29 @@ fn merge(base: &mut Value, change: Value) {
 
 #[test]
 fn every_documented_mistake_is_refused_with_the_documented_words() {
-    let rows = document("docs/configuration.md").rows(&["written", "the log says"]);
-    assert!(rows.len() > 5);
-    for row in rows {
-        let written = markdown::code(&row[0]).remove(0);
-        let mut configuration = smallest();
-        if row[0].starts_with("without ") {
-            let (object, name) = place(&mut configuration, &written);
-            object.remove(name).expect(&written);
-        } else {
-            merge(&mut configuration, yaml_serde::from_str(&written).unwrap());
+    let document = document("docs/configuration.md");
+    let over = [("written", smallest()), ("written beside `forward_auth`", smallest_forward_auth())];
+    let mut wrong = Vec::new();
+    for (header, base) in over {
+        let rows = document.rows(&[header, "the log says"]);
+        assert!(rows.len() > 5);
+        for row in rows {
+            let written = markdown::code(&row[0]).remove(0);
+            let mut configuration = base.clone();
+            if row[0].starts_with("without ") {
+                let (object, name) = place(&mut configuration, &written);
+                object.remove(name).expect(&written);
+            } else {
+                merge(&mut configuration, yaml_serde::from_str(&written).unwrap());
+            }
+            let error = parse(&configuration).expect_err(&written);
+            let said = markdown::code(&row[1]).remove(0);
+            if !has_parts(&error, &said) {
+                wrong.push(format!("{written}\n  documented: {said}\n  is:         {error}"));
+            }
         }
-        let error = parse(&configuration).expect_err(&written);
-        let said = markdown::code(&row[1]).remove(0);
-        assert!(has_parts(&error, &said), "{written}\n  documented: {said}\n  is:         {error}");
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Whether `text` holds the parts of `pattern`, between which `…` stands, in their order.
