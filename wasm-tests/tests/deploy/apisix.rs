@@ -1,0 +1,85 @@
+//! APISIX's files: the names in them fit together, and the filter takes what the routes hand it.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use wasm_tests::envoy::workspace_dir;
+
+use crate::{documents, parse, shapes, structural};
+
+fn read(file: &str) -> Value {
+    let mut documents = documents(&workspace_dir().join("deploy/apisix").join(file));
+    assert_eq!(documents.len(), 1);
+    documents.remove(0)
+}
+
+/// The routes of both files, with their file.
+fn routes() -> Vec<(&'static str, Value)> {
+    let mut routes = vec![("route.json", read("route.json"))];
+    let standalone = read("apisix.yaml");
+    routes
+        .extend(standalone["routes"].as_array().unwrap().iter().map(|route| ("apisix.yaml", route.clone())));
+    assert_eq!(routes.len(), 2);
+    routes
+}
+
+/// The name by which routes use the filter.
+fn plugin_name() -> String {
+    read("config.yaml")["wasm"]["plugins"][0]["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_file_is_one_that_apisix_takes() {
+    let validator = structural::validator(&shapes::apisix("config.yaml"));
+    assert_eq!(structural::faults(&validator, &read("config.yaml")), [""; 0]);
+    let validator = structural::validator(&shapes::apisix("route"));
+    for (file, route) in routes() {
+        assert_eq!(structural::faults(&validator, &route), [""; 0], "deploy/apisix/{file}");
+    }
+    let standalone = fs::read_to_string(workspace_dir().join("deploy/apisix/apisix.yaml")).unwrap();
+    assert_eq!(standalone.lines().last(), Some("#END"), "APISIX does not read the file without it");
+}
+
+#[test]
+fn a_typo_in_a_file_is_found() {
+    let validator = structural::validator(&shapes::apisix("config.yaml"));
+    let mut config = read("config.yaml");
+    config["wasm"]["plugins"][0]["http_request_phase"] = json!("acces");
+    assert_eq!(structural::faults(&validator, &config).len(), 1);
+
+    let validator = structural::validator(&shapes::apisix("route"));
+    for (_, mut route) in routes() {
+        route["plugins"][plugin_name()] = json!({"config": "{}"});
+        assert!(!structural::faults(&validator, &route).is_empty());
+    }
+}
+
+#[test]
+fn every_route_hands_the_filter_what_it_takes() {
+    for (file, route) in routes() {
+        let conf = &route["plugins"][plugin_name()]["conf"];
+        parse(conf).unwrap_or_else(|error| panic!("deploy/apisix/{file}: {error}"));
+        let configuration: Value = serde_json::from_str(conf.as_str().unwrap()).unwrap();
+        let authgear = &configuration["authgear"];
+        // The scheme of the URL chooses TLS, and then the certificate is checked for the host of the upstream.
+        for (url, upstream) in [("endpoint", "upstream"), ("resolver_url", "resolver_upstream")] {
+            let (Some(url), Some(upstream)) = (authgear[url].as_str(), authgear[upstream].as_str()) else {
+                continue;
+            };
+            let (host, port) = upstream.rsplit_once(':').expect("host:port");
+            assert!(port.parse::<u16>().is_ok(), "deploy/apisix/{file}: {upstream}");
+            if let Some(public) = url.strip_prefix("https://") {
+                assert_eq!((public, port), (host, "443"), "deploy/apisix/{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_script_is_one_that_a_shell_reads() {
+    let script = workspace_dir().join("deploy/apisix/route.sh");
+    assert!(Command::new("sh").arg("-n").arg(&script).status().unwrap().success());
+    let unset = Command::new("sh").arg(&script).env_remove("ADMIN_KEY").output().unwrap();
+    assert!(!unset.status.success() && String::from_utf8_lossy(&unset.stderr).contains("ADMIN_KEY"));
+}

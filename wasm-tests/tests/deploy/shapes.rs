@@ -1,0 +1,23 @@
+//! What kinds look like whose definitions are not at hand: `data/shapes`, written by hand from documentation. They
+//! find a misspelt or misplaced field; whether the documentation was understood, only a cluster can tell.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::documents;
+
+fn read(file: &str) -> Vec<Value> {
+    documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/shapes").join(file))
+}
+
+/// Those of Kubernetes, with `apiVersion` and `kind`.
+pub(crate) fn kubernetes() -> Vec<Value> {
+    [read("istio.yaml"), read("envoy-gateway.yaml")].concat()
+}
+
+/// The schema of a part of APISIX's configuration.
+pub(crate) fn apisix(kind: &str) -> Value {
+    let shape = read("apisix.yaml").into_iter().find(|shape| shape["kind"] == kind);
+    shape.unwrap_or_else(|| panic!("no shape {kind}"))["schema"].clone()
+}
