@@ -194,22 +194,22 @@ async fn an_answer_is_used_again_for_the_same_request_alone<H: Host>() {
     let guarded = Guarded::<H>::start(cached, |asked| {
         let said = |name| text(asked, name).unwrap_or_default();
         let all = ["x-forwarded-method", "x-forwarded-host", "x-forwarded-uri", "authorization", "cookie"];
-        ok().header("x-user-id", all.map(said).join(" "))
+        ok().header("x-user-id", format!("{}.", all.map(said).join(" ")))
     })
     .await;
     let mut connection = Connection::open(guarded.host.address(), Protocol::Http1).await;
     let plain = |method, path| Request::new(method, path).host("shop.example");
     let requests = [
-        (plain("GET", "/a"), "GET shop.example /a  "),
-        (plain("POST", "/a"), "POST shop.example /a  "),
-        (plain("GET", "/b"), "GET shop.example /b  "),
-        (plain("GET", "/a?x"), "GET shop.example /a?x  "),
-        (plain("GET", "/a").host("other.example"), "GET other.example /a  "),
-        (plain("GET", "/a").header("authorization", "a"), "GET shop.example /a a "),
-        (plain("GET", "/a").header("cookie", "a=1"), "GET shop.example /a  a=1"),
+        (plain("GET", "/a"), "GET shop.example /a  ."),
+        (plain("POST", "/a"), "POST shop.example /a  ."),
+        (plain("GET", "/b"), "GET shop.example /b  ."),
+        (plain("GET", "/a?x"), "GET shop.example /a?x  ."),
+        (plain("GET", "/a").host("other.example"), "GET other.example /a  ."),
+        (plain("GET", "/a").header("authorization", "a"), "GET shop.example /a a ."),
+        (plain("GET", "/a").header("cookie", "a=1"), "GET shop.example /a  a=1."),
         (
             plain("GET", "/a").header("authorization", "a").header("cookie", "a=1"),
-            "GET shop.example /a a a=1",
+            "GET shop.example /a a a=1.",
         ),
     ];
     // One connection is one worker's: its second round is answered from memory.
