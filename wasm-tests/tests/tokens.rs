@@ -121,7 +121,12 @@ async fn a_machine_is_known_by_its_client_where_its_audience_is_configured() {
 
 #[tokio::test]
 async fn in_auto_each_credential_is_judged_by_who_knows_it() {
-    let scene = Scene::start(mode("auto")).await;
+    // Nothing is remembered, so that every question shows.
+    let scene = Scene::start(|configuration| {
+        mode("auto")(configuration);
+        configuration["cache"] = json!({"ttl": "0s"});
+    })
+    .await;
     wait_for_keys(&scene).await;
     let authgear = &scene.authgear;
     let session = format!("session={}", authgear.log_in("carol"));
