@@ -104,7 +104,7 @@ impl Engine {
             },
         };
         let about = Subject { key: state.key.clone(), ends: end_of(credentials) };
-        self.put(state, Question { call, about }, case, now)
+        self.join(state, Question { call, about }, case, now)
     }
 
     /// The question about credentials alone.
@@ -122,14 +122,19 @@ impl Engine {
 
     /// Puts a question, unless its answer is remembered or on its way.
     pub(super) fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
-        /// How long past its timeout an answer is waited for.
-        const GRACE: Duration = Duration::from_secs(1);
-        let Question { call, about } = question;
-        if let Some(said) = state.answers.get(&about.key, now) {
+        if let Some(said) = state.answers.get(&question.about.key, now) {
             let decision = said.decide(case, &[], now);
             state.count(Metric::AnswersReused);
             return Step::Done(decision);
         }
+        self.join(state, question, case, now)
+    }
+
+    /// Puts a question whose answer is not remembered, unless it is on its way.
+    fn join(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
+        /// How long past its timeout an answer is waited for.
+        const GRACE: Duration = Duration::from_secs(1);
+        let Question { call, about } = question;
         if !self.background {
             return Step::Call(call, Waiting(Wait::Resolver { case: Box::new(case), about }));
         }
