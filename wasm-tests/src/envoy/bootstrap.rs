@@ -10,6 +10,7 @@ pub(super) const LISTENER: &str = "main";
 
 /// The choices of a test; see the methods of [`super::Builder`].
 pub(super) struct Bootstrap {
+    pub(super) http_filters: Vec<Value>,
     pub(super) plugin: Option<Plugin>,
     pub(super) clusters: Vec<(String, SocketAddr)>,
     pub(super) routes: Option<Value>,
@@ -25,7 +26,7 @@ pub(super) enum Plugin {
 impl Bootstrap {
     /// Both ports are 0: Envoy chooses them.
     pub(super) fn json(&self, wasm: impl FnOnce() -> std::path::PathBuf) -> Value {
-        let mut http_filters = Vec::new();
+        let mut http_filters = self.http_filters.clone();
         if let Some(plugin) = &self.plugin {
             http_filters.push(wasm_filter(plugin, &wasm()));
         }

@@ -24,6 +24,7 @@ mod files;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ pub struct Builder {
     edits: Vec<Edit>,
     concurrency: u32,
     log_level: Option<String>,
+    module: Option<PathBuf>,
+    cpus: Option<String>,
 }
 
 type Edit = Box<dyn FnOnce(&mut Value) + Send>;
@@ -76,6 +79,20 @@ impl Builder {
         self
     }
 
+    /// Runs another module than the filter's with the plugin's configuration.
+    #[must_use]
+    pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
+        self.module = Some(path.into());
+        self
+    }
+
+    /// Adds an HTTP filter of Envoy's own; it runs before the plugin.
+    #[must_use]
+    pub fn http_filter(mut self, filter: Value) -> Self {
+        self.bootstrap.http_filters.push(filter);
+        self
+    }
+
     /// Adds a cluster. `app` is the one that all requests go to; without it Envoy answers 200.
     #[must_use]
     pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
@@ -87,6 +104,13 @@ impl Builder {
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// The CPUs that it may use (`0`, `0,1`); all unless told.
+    #[must_use]
+    pub fn cpus(mut self, list: impl Into<String>) -> Self {
+        self.cpus = Some(list.into());
         self
     }
 
@@ -162,12 +186,15 @@ impl Builder {
     }
 
     fn spawn(self) -> Process {
-        let mut configuration = self.bootstrap.json(filter_module);
+        let mut configuration = self.bootstrap.json(|| self.module.unwrap_or_else(filter_module));
         for edit in self.edits {
             edit(&mut configuration);
         }
         let files = Files::create(&configuration);
-        let mut command = process::command(binary());
+        let mut command = match &self.cpus {
+            Some(cpus) => process::pinned(cpus, binary()),
+            None => process::command(binary()),
+        };
         command
             .arg("--config-path")
             .arg(&files.configuration)
@@ -199,6 +226,7 @@ impl Envoy {
     pub fn builder() -> Builder {
         Builder {
             bootstrap: Bootstrap {
+                http_filters: Vec::new(),
                 plugin: None,
                 clusters: Vec::new(),
                 routes: None,
@@ -207,6 +235,8 @@ impl Envoy {
             edits: Vec::new(),
             concurrency: 2,
             log_level: None,
+            module: None,
+            cpus: None,
         }
         .use_remote_address(true)
     }
@@ -275,12 +305,17 @@ impl Envoy {
         }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Its resident memory, in bytes.
     ///
     /// # Panics
     /// When it has died, or on systems without `/proc`.
     pub fn resident_memory(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.child.id());
+        let path = format!("/proc/{}/status", self.id());
         let status = fs::read_to_string(path).expect("Envoy runs, on Linux");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
