@@ -42,8 +42,7 @@ pub(crate) fn round(
     seconds: u32,
 ) -> Result<Round, String> {
     let before = [cpu_time(reference.process)?, cpu_time(variant.process)?];
-    let running =
-        [wrk.start(reference.address, load, seconds)?, wrk.start(variant.address, load, seconds)?];
+    let running = [wrk.start(reference.address, load, seconds)?, wrk.start(variant.address, load, seconds)?];
     let [reference_answered, answered] = running.map(load::Running::finish);
     let (reference_answered, answered) = (reference_answered?, answered?);
     let after = [cpu_time(reference.process)?, cpu_time(variant.process)?];

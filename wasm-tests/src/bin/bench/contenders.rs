@@ -239,9 +239,8 @@ impl Contender {
         let answer = client::send(proxy, request).await;
         let text = answer.text();
         let seen: Vec<_> = text.lines().filter_map(|line| line.split_once(": ")).collect();
-        let value = |name: &str| {
-            seen.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value)
-        };
+        let value =
+            |name: &str| seen.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
         let user = value("x-authgear-user-id");
         let right = match self.identity {
             Identity::AsSent => user == "forged",
@@ -285,7 +284,10 @@ impl Contender {
         if let Server::Envoy(_) = self.server {
             let bad = after.bad - before.bad;
             if bad > 0 || after.good - before.good < answered {
-                return Err(format!("{}: {bad} of {answered} requests were not answered with 2xx", self.name));
+                return Err(format!(
+                    "{}: {bad} of {answered} requests were not answered with 2xx",
+                    self.name
+                ));
             }
         }
         let moved = after.counter - before.counter;

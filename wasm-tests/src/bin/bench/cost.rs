@@ -62,7 +62,8 @@ impl Field {
 
     /// Measures. The contenders take turns, so that a machine that slows down slows all of them.
     pub(crate) async fn measure(&self, bench: &Bench) -> Result<Vec<Cost>, String> {
-        let mut costs: Vec<Cost> = self.contenders.iter().map(|(contender, _)| Cost::new(contender)).collect();
+        let mut costs: Vec<Cost> =
+            self.contenders.iter().map(|(contender, _)| Cost::new(contender)).collect();
         for number in 1..=bench.chosen.rounds {
             println!("CPU per request: round {number} of {}", bench.chosen.rounds);
             for ((contender, instance), cost) in self.contenders.iter().zip(&mut costs) {
@@ -93,6 +94,11 @@ impl Cost {
     /// How much more a request costs than without filter, over the rounds.
     pub(crate) fn ratio(&self) -> Option<Summary> {
         Summary::of(self.rounds.iter().map(Round::ratio))
+    }
+
+    /// CPU of a request, in µs.
+    pub(crate) fn per_request(&self) -> Option<f64> {
+        Summary::of(self.rounds.iter().map(|round| round.variant)).map(|summary| summary.median)
     }
 
     /// How this one's increment compares with another one's of the same rounds.

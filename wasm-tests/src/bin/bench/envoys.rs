@@ -41,7 +41,10 @@ impl Envoys {
         let binary = wat::parse_str(include_str!("empty.wat")).map_err(|error| error.to_string())?;
         fs::write(&empty_module, binary).map_err(|error| error.to_string())?;
         let (app, authorizer) = (app.as_proxy().address, authorizer.as_proxy().address);
-        Ok(Self { empty_module, clusters: [("app", app), ("authorizer", authorizer), ("authgear", authgear)] })
+        Ok(Self {
+            empty_module,
+            clusters: [("app", app), ("authorizer", authorizer), ("authgear", authgear)],
+        })
     }
 
     /// Not started yet.

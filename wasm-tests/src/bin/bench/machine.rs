@@ -22,11 +22,9 @@ impl Cpus {
         let status = read("/proc/self/status")?;
         let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         match cpu_list(allowed.unwrap_or_default().trim())[..] {
-            [load, proxy, ..] => Ok(Self {
-                load: load.to_string(),
-                proxy: proxy.to_string(),
-                all: format!("{load},{proxy}"),
-            }),
+            [load, proxy, ..] => {
+                Ok(Self { load: load.to_string(), proxy: proxy.to_string(), all: format!("{load},{proxy}") })
+            }
             _ => Err("the benchmark needs two CPUs: one for the proxies, one for the load".into()),
         }
     }

@@ -49,10 +49,8 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// The app: answers `ok`, or below its path what it received of the identity headers.
     pub(crate) fn app(directory: &Path, cpus: &str) -> Result<Self, String> {
-        let seen: String = IDENTITY
-            .iter()
-            .map(|(name, _)| format!("{name}: $http_{}\\n", name.replace('-', "_")))
-            .collect();
+        let seen: String =
+            IDENTITY.iter().map(|(name, _)| format!("{name}: $http_{}\\n", name.replace('-', "_"))).collect();
         let server = format!(
             "location = {PATH} {{ return 200 \"ok\\n\"; }}\n location = {PATH}/seen {{ return 200 \"{seen}\"; }}"
         );
@@ -63,9 +61,8 @@ impl Nginx {
     pub(crate) fn authorizer(directory: &Path, cpus: &str) -> Result<Self, String> {
         let headers: String =
             IDENTITY.iter().map(|(name, value)| format!("add_header {name} \"{value}\";\n")).collect();
-        let server = format!(
-            "location / {{ {headers} return 200 \"\"; }}\n location = /asked {{ stub_status; }}"
-        );
+        let server =
+            format!("location / {{ {headers} return 200 \"\"; }}\n location = /asked {{ stub_status; }}");
         Self::start(directory, "authorizer", cpus, "", &server)
     }
 
@@ -85,7 +82,10 @@ impl Nginx {
         let name = format!("proxy-{auth:?}").to_lowercase();
         let cache = match auth {
             Auth::Cached => {
-                format!("proxy_cache_path {} keys_zone=auth:16m;\n", place(directory, &name).join("cache").display())
+                format!(
+                    "proxy_cache_path {} keys_zone=auth:16m;\n",
+                    place(directory, &name).join("cache").display()
+                )
             }
             Auth::None | Auth::Request => String::new(),
         };

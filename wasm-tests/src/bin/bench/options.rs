@@ -11,7 +11,10 @@ const FLAGS: [Flag; 6] = [
     Flag { name: "parts", about: "of cost,latency,start,memory,scale,signatures (all; with --only: cost)" },
     Flag { name: "only", about: "the contenders that are measured, by name (all)" },
     Flag { name: "output", about: "the directory of the results (bench, but only for a full run)" },
-    Flag { name: "short", about: "true: a little of everything, to see that it works; the figures are no good" },
+    Flag {
+        name: "short",
+        about: "true: a little of everything, to see that it works; the figures are no good",
+    },
 ];
 
 /// A measurement of the run.
@@ -84,7 +87,9 @@ impl Options {
             short,
         };
         match options {
-            Self { rounds: 0, .. } | Self { seconds: 0, .. } => Err("--rounds and --seconds are at least 1".into()),
+            Self { rounds: 0, .. } | Self { seconds: 0, .. } => {
+                Err("--rounds and --seconds are at least 1".into())
+            }
             options => Ok(options),
         }
     }

@@ -35,7 +35,7 @@ const TEMPLATE: &str = "GET /app HTTP/1.1\r\n\
     \r\n";
 
 /// What of the request differs from one to the next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) tokens: PathBuf,
     /// How many different values of the `session` cookie.
@@ -170,7 +170,8 @@ fn token(authgear: &Authgear, number: usize) -> String {
 
 /// An access token of an Authgear (RFC 9068 and its own claims); the number makes it different from others.
 fn token_of(authgear: &Authgear, number: usize) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     let header = json!({ "alg": "RS256", "kid": authgear.current_key(), "typ": "at+jwt" }).to_string();
     let claims = |padding: usize| {
         json!({
