@@ -1,7 +1,7 @@
 # Everything that is done with this repository. `make` alone lists it.
 #
-# A fresh Debian machine needs rustup, Python 3, a C compiler, pkg-config and libssl-dev; `make` gets
-# the rest, into .tools and target.
+# A fresh Debian machine needs rustup, Python 3, a C compiler, pkg-config and libssl-dev, and what README names
+# besides for the tests; `make` gets the rest, into .tools and target.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -32,6 +32,10 @@ AUTHOTRON_READY := .tools/authotron-$(AUTHOTRON_VERSION).stamp
 # How many different credentials `make soak` sends: make soak SOAK_CREDENTIALS=1000000
 SOAK_CREDENTIALS ?= 200000
 
+# How many rounds each case has, which contenders take part (all unless named), and how long a round's load lasts:
+# make bench BENCH_ROUNDS=15 BENCH_ONLY=cached-session,ext-authz. With BENCH_ONLY the results are only printed.
+export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
+
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
@@ -46,7 +50,7 @@ IMAGE ?=
 # The URL of the source, for the image's label.
 export IMAGE_SOURCE
 
-.PHONY: help setup build run run-auth-o-tron test test-envoy-oldest test-envoy-versions soak image push check advisories clean
+.PHONY: help setup build run run-auth-o-tron test test-envoy-oldest test-envoy-versions soak bench image push check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
@@ -76,6 +80,10 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 		--exact --nocapture memory_stays_flat_over_many_different_credentials
 	cargo test --locked -p wasm-tests --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
+
+bench: build $(ENVOY_READY) ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
+	cargo build --locked --profile bench -p wasm-tests --bin bench
+	@$(TARGET_DIR)/release/bench
 
 test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp ## run the suites that ask Envoy in the oldest one (make test has the newest)
 	ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) cargo test --locked -p wasm-tests $(ENVOY_SUITES:%=--test %)

@@ -7,6 +7,8 @@ use std::process::{self, Command};
 use sha2::{Digest as _, Sha256};
 use wasm_tests::envoy;
 
+use crate::nginx;
+
 /// Who runs where. Proxies share one CPU; load, app and authorizer share another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Cpus {
@@ -81,7 +83,7 @@ fn envoy_version() -> Result<String, String> {
 
 /// `nginx version: nginx/1.22.1`
 fn nginx_version() -> Result<String, String> {
-    Ok(first_line(&output("nginx", &["-v"])?).rsplit('/').next().unwrap_or_default().to_owned())
+    Ok(first_line(&output(nginx::program(), &["-v"])?).rsplit('/').next().unwrap_or_default().to_owned())
 }
 
 /// The version of a dependency that this program is built with.

@@ -125,7 +125,7 @@ impl Nginx {
         let address = free_address()?;
         let file = place.join("nginx.conf");
         fs::write(&file, configuration(&place, address, http, server)).map_err(|error| error.to_string())?;
-        let mut command = process::pinned(cpus, "nginx");
+        let mut command = process::pinned(cpus, program());
         command.arg("-p").arg(&place).arg("-c").arg(&file).arg("-e").arg(place.join("error.log"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = process::spawn(command).map_err(|error| format!("cannot start nginx: {error}"))?;
@@ -135,7 +135,7 @@ impl Nginx {
             let ended = nginx.child.try_wait().map_err(|error| error.to_string())?;
             if ended.is_some() || Instant::now() > end {
                 let log = fs::read_to_string(place.join("error.log")).unwrap_or_default();
-                return Err(format!("nginx does not start (on Debian: apt install nginx-light): {log}"));
+                return Err(format!("nginx does not start (on Debian: apt install nginx): {log}"));
             }
             thread::sleep(POLL);
         }
@@ -149,6 +149,12 @@ impl Drop for Nginx {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Debian has it where only root's PATH looks.
+pub(crate) fn program() -> &'static str {
+    const DEBIAN: &str = "/usr/sbin/nginx";
+    if Path::new(DEBIAN).exists() { DEBIAN } else { "nginx" }
 }
 
 fn place(directory: &Path, name: &str) -> PathBuf {

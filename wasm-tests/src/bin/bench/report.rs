@@ -77,21 +77,15 @@ impl Results {
     fn bounds(&self, notes: &Notes) -> String {
         let bounds = bounds::all(self);
         let row = |bound: &Bound| {
-            let measured = bound.measured.map_or("not in this run".to_owned(), |value| spread(value, 2));
-            let met = bound.is_met().map_or("", |met| if met { "yes" } else { "**no**" });
-            let Bound { name, measure, limit, unit, .. } = bound;
-            vec![
-                name.clone(),
-                (*measure).to_owned(),
-                format!("{} {unit}", number(*limit, 2)),
-                measured,
-                met.into(),
-            ]
+            let met = if bound.is_met() { "yes" } else { "**no**" };
+            let Bound { name, measure, limit, unit, measured } = bound;
+            let limit = format!("{} {unit}", number(*limit, 2));
+            vec![name.clone(), (*measure).to_owned(), limit, spread(*measured, 2), met.to_owned()]
         };
         let mut text = String::from("## The bounds\n\n");
         text += &table(&["case", "measure", "at most", "measured", "met"], bounds.iter().map(row));
         let mut missed: Vec<&str> = Vec::new();
-        for bound in bounds.iter().filter(|bound| bound.is_met() == Some(false)) {
+        for bound in bounds.iter().filter(|bound| !bound.is_met()) {
             if !missed.contains(&bound.name.as_str()) {
                 missed.push(&bound.name);
             }
@@ -177,7 +171,7 @@ impl Results {
                 vec![memory.name.to_owned(), spread(memory.one, 1), spread(memory.worker, 2), full]
             };
             text += "## Memory\n\nResident memory after a second of load; that of a further worker from the \
-                     difference to four. Full: with as many different credentials as are remembered (10,000, each \
+                     difference to 16. Full: with as many different credentials as are remembered (10,000, each \
                      with a token of 1 KB).\n\n";
             let columns = ["Envoy with", "one worker, MB", "a further worker, MB", "full, MB more"];
             text += &table(&columns, self.memory.iter().map(row));

@@ -70,12 +70,13 @@ pub(crate) struct Requests {
 impl Requests {
     /// Signs `count` different tokens besides the one that is always the same.
     pub(crate) fn prepare(directory: &Path, authgear: &Authgear, count: usize) -> Result<Self, String> {
-        let token = token(authgear, 0);
+        let token = sign(authgear, 0);
+        // Most of the time that a run takes to get ready: on two threads.
         let halves = thread::scope(|scope| {
-            let sign = |range: std::ops::Range<usize>| {
-                scope.spawn(move || range.map(|number| token_of(authgear, number)).collect::<Vec<_>>())
+            let some = |numbers: std::ops::Range<usize>| {
+                scope.spawn(move || numbers.map(|number| sign(authgear, number)).collect::<Vec<_>>())
             };
-            [sign(1..count / 2 + 1), sign(count / 2 + 1..count + 1)].map(thread::ScopedJoinHandle::join)
+            [some(1..count / 2 + 1), some(count / 2 + 1..count + 1)].map(thread::ScopedJoinHandle::join)
         });
         let mut tokens = Vec::with_capacity(count);
         for half in halves {
@@ -164,12 +165,8 @@ impl Load {
     }
 }
 
-fn token(authgear: &Authgear, number: usize) -> String {
-    token_of(authgear, number)
-}
-
 /// An access token of an Authgear (RFC 9068 and its own claims); the number makes it different from others.
-fn token_of(authgear: &Authgear, number: usize) -> String {
+fn sign(authgear: &Authgear, number: usize) -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     let header = json!({ "alg": "RS256", "kid": authgear.current_key(), "typ": "at+jwt" }).to_string();

@@ -9,8 +9,9 @@ use crate::statistics::Summary;
 
 /// How long a proxy is loaded, so that each worker has had requests.
 const LOAD_SECONDS: u32 = 1;
-/// Workers of the larger proxy whose memory is compared with that of one worker.
-const WORKERS: u32 = 4;
+/// Workers of the larger proxy whose memory is compared with that of one worker: so many that they stand out from
+/// what V8 takes and gives back as it likes.
+const WORKERS: u32 = 16;
 /// More credentials than the filter remembers by default, so that its cache is full.
 const SESSIONS: usize = 12_000;
 
