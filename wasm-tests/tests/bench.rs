@@ -22,8 +22,16 @@ const CONTENDERS: [&str; 12] = [
     "nginx-auth-request-cached",
 ];
 
-const PLOTS: [&str; 7] =
-    ["cpu", "latency", "scale-rules", "scale-credentials", "scale-cookies", "scale-workers", "scale-hosts"];
+const PLOTS: [&str; 8] = [
+    "cpu",
+    "latency-p50",
+    "latency-p99",
+    "scale-rules",
+    "scale-credentials",
+    "scale-cookies",
+    "scale-workers",
+    "scale-hosts",
+];
 
 #[test]
 fn a_short_run_measures_everything_and_writes_the_report() {

@@ -1,4 +1,4 @@
-//! Plots as SVG: bars with their spread, and curves over a logarithmic axis.
+//! Plots as SVG: bars and a curve over a logarithmic axis, both with their spread.
 //!
 //! Written by hand: the two kinds take as many lines as it would take to tell a library about them.
 
@@ -12,14 +12,32 @@ const LEFT: f64 = 210.0;
 const RIGHT: f64 = 90.0;
 const TOP: f64 = 40.0;
 const BAR: f64 = 26.0;
-const COLOURS: [&str; 6] = ["#3465a4", "#cc7a00", "#4e9a06", "#a40000", "#75507b", "#555753"];
+const BLACK: &str = "#000000";
+
+/// Colours that are told apart also by those who see few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Blue,
+    Orange,
+    Green,
+}
+
+impl Colour {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Blue => "#3465a4",
+            Self::Orange => "#cc7a00",
+            Self::Green => "#4e9a06",
+        }
+    }
+}
 
 /// A bar of a plot.
 pub(crate) struct Bar {
     pub(crate) name: String,
     pub(crate) value: Summary,
-    /// Bars of one group have one colour.
-    pub(crate) group: usize,
+    /// Which colour it has.
+    pub(crate) colour: Colour,
 }
 
 /// Bars from 0, with a line from the least to the most.
@@ -31,73 +49,50 @@ pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
         let y = TOP + BAR * index as f64;
         let middle = y + BAR / 2.0 - 2.0;
         let Summary { median, least, most } = bar.value;
-        let (end, colour) = (x(median), COLOURS[bar.group % COLOURS.len()]);
+        let (end, colour) = (x(median), bar.colour.code());
         body += &text(LEFT - 8.0, middle + 4.0, "end", &bar.name);
         body += &format!(
             "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n",
             end - LEFT,
             BAR - 6.0
         );
-        body += &line((x(least), middle), (x(most), middle), "#000000");
+        body += &line((x(least), middle), (x(most), middle), BLACK);
         let figure = format!("{} {unit}", figure(median));
         body += &text(x(most.max(median)) + 6.0, middle + 4.0, "start", &figure);
     }
     svg(title, TOP + BAR * bars.len() as f64 + 10.0, &body)
 }
 
-/// A line of a plot: sizes, and what was measured there.
-pub(crate) struct Line {
-    pub(crate) name: String,
-    pub(crate) points: Vec<(f64, Summary)>,
-}
-
-/// Lines over sizes, which stand on a logarithmic axis.
-pub(crate) fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
-    const HEIGHT: f64 = 320.0;
+/// A curve over sizes, which stand on a logarithmic axis; a bar at each point is its spread.
+pub(crate) fn curve(title: &str, unit: &str, points: &[(f64, Summary)]) -> String {
+    const HEIGHT: f64 = 300.0;
     const LOW: f64 = 60.0;
-    const LEGEND: f64 = 190.0;
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let ends =
-        |values: Vec<f64>| Summary::of(values).unwrap_or(Summary { median: 1.0, least: 1.0, most: 1.0 });
-    let sizes = ends(points().map(|(size, _)| size.log10()).collect());
-    let highest = ends(points().map(|(_, value)| value.most).collect()).most * 1.1;
-    let span = (sizes.most - sizes.least).max(f64::MIN_POSITIVE);
-    let x = |size: f64| LOW + (WIDTH - LOW - LEGEND) * (size.log10() - sizes.least) / span;
+    const STEPS: u32 = 4;
+    let sizes = Summary::of(points.iter().map(|(size, _)| size.log10()));
+    let (first, last) = sizes.map_or((0.0, 1.0), |sizes| (sizes.least, sizes.most));
+    let highest = points.iter().map(|(_, value)| value.most).fold(f64::MIN_POSITIVE, f64::max) * 1.1;
+    let span = (last - first).max(f64::MIN_POSITIVE);
+    let x = |size: f64| LOW + (WIDTH - LOW - RIGHT) * (size.log10() - first) / span;
     let y = |value: f64| TOP + HEIGHT * (1.0 - value / highest);
-    let mut body = line((LOW, y(0.0)), (WIDTH - LEGEND, y(0.0)), "#000000");
-    body += &line((LOW, y(0.0)), (LOW, TOP), "#000000");
-    for step in 0..=4 {
-        let value = highest * f64::from(step) / 4.0;
-        body += &line((LOW - 4.0, y(value)), (LOW, y(value)), "#000000");
-        body += &text(LOW - 8.0, y(value) + 4.0, "end", &figure(value));
+    let mut body = line((LOW, y(0.0)), (WIDTH - RIGHT, y(0.0)), BLACK);
+    body += &line((LOW, y(0.0)), (LOW, TOP), BLACK);
+    for step in 0..=STEPS {
+        let value = highest * f64::from(step) / f64::from(STEPS);
+        body += &line((LOW - 4.0, y(value)), (LOW, y(value)), BLACK);
+        body += &text(LOW - 8.0, y(value) + 4.0, "end", &format!("{} {unit}", figure(value)));
     }
-    for power in sizes.least.floor() as i32..=sizes.most.ceil() as i32 {
-        let size = 10_f64.powi(power);
-        if (sizes.least..=sizes.most).contains(&f64::from(power)) {
-            body += &line((x(size), y(0.0)), (x(size), y(0.0) + 4.0), "#000000");
-            body += &text(x(size), y(0.0) + 18.0, "middle", &format!("{size}"));
-        }
-    }
-    body += &text(LOW, TOP - 8.0, "start", unit);
-    for (index, Line { name, points }) in lines.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let path: Vec<_> =
-            points.iter().map(|(size, value)| format!("{:.1},{:.1}", x(*size), y(value.median))).collect();
-        body += &format!(
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n",
-            path.join(" ")
-        );
-        for (size, value) in points {
-            body += &line((x(*size), y(value.least)), (x(*size), y(value.most)), colour);
-            body += &format!(
-                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>\n",
-                x(*size),
-                y(value.median)
-            );
-        }
-        let legend = TOP + 20.0 * index as f64;
-        body += &line((WIDTH - LEGEND + 10.0, legend), (WIDTH - LEGEND + 30.0, legend), colour);
-        body += &text(WIDTH - LEGEND + 36.0, legend + 4.0, "start", name);
+    let colour = Colour::Blue.code();
+    let path: Vec<_> =
+        points.iter().map(|(size, value)| format!("{:.1},{:.1}", x(*size), y(value.median))).collect();
+    let path = path.join(" ");
+    body += &format!("<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n");
+    for (size, Summary { median, least, most }) in points.iter().copied() {
+        let (x, middle) = (x(size), y(median));
+        body += &line((x, y(least)), (x, y(most)), BLACK);
+        body += &format!("<circle cx=\"{x:.1}\" cy=\"{middle:.1}\" r=\"3\" fill=\"{colour}\"/>\n");
+        body += &line((x, y(0.0)), (x, y(0.0) + 4.0), BLACK);
+        body += &text(x, y(0.0) + 18.0, "middle", &format!("{size}"));
+        body += &text(x, y(most) - 6.0, "middle", &figure(median));
     }
     svg(title, TOP + HEIGHT + 30.0, &body)
 }
@@ -141,10 +136,9 @@ mod tests {
     #[test]
     fn nothing_leaves_the_plot() {
         let value = |median| Summary { median, least: median / 2.0, most: median * 2.0 };
-        let bar = |median| Bar { name: "a < b".into(), value: value(median), group: 0 };
-        let line = Line { name: "one".into(), points: vec![(1.0, value(1.0)), (1000.0, value(9.0))] };
-        for plot in
-            [bars("t", "µs", &[bar(0.0), bar(70.0)]), lines("t", "µs", &[line]), lines("t", "µs", &[])]
+        let bar = |median| Bar { name: "a < b".into(), value: value(median), colour: Colour::Blue };
+        let points = [(1.0, value(1.0)), (1000.0, value(9.0))];
+        for plot in [bars("t", "µs", &[bar(0.0), bar(70.0)]), curve("t", "×", &points), curve("t", "×", &[])]
         {
             assert!(!plot.contains("a < b") && !plot.contains("NaN") && !plot.contains("inf"), "{plot}");
             for attribute in ["x", "x1", "x2", "cx", "width"] {

@@ -10,11 +10,14 @@ use crate::constant_rate;
 use crate::cost::{self, Cost};
 use crate::latency::{self, Latencies, PERCENTILES};
 use crate::load;
-use crate::plot::{self, Bar, Line};
+use crate::plot::{self, Bar, Colour};
 use crate::scale::Curve;
 use crate::signatures::Signature;
 use crate::start::{Memory, Start};
 use crate::statistics::Summary;
+
+/// Which of [`PERCENTILES`] are plotted.
+const PLOTTED: [(&str, usize); 2] = [(PERCENTILES[0].0, 0), (PERCENTILES[2].0, 2)];
 
 /// All that a run found. What it did not measure is empty.
 pub(crate) struct Results {
@@ -60,16 +63,15 @@ impl Results {
         if !self.costs.is_empty() {
             write("cpu.svg", self.cpu_plot())?;
         }
-        if let Some(latencies) = &self.latencies {
-            write("latency.svg", latency_plot(latencies))?;
+        for (percentile, index) in PLOTTED {
+            if let Some(latencies) = &self.latencies {
+                write(&format!("latency-{percentile}.svg"), latency_plot(latencies, percentile, index))?;
+            }
         }
         for curve in &self.curves {
-            let line = |curve: &Curve| Line {
-                name: curve.name.to_owned(),
-                points: curve.points.iter().map(|point| (point.size as f64, point.ratio)).collect(),
-            };
+            let points: Vec<_> = curve.points.iter().map(|point| (point.size as f64, point.ratio)).collect();
             let title = format!("CPU per request over no filter, by {}", curve.unit);
-            write(&format!("scale-{}.svg", curve.name), plot::lines(&title, "×", &[line(curve)]))?;
+            write(&format!("scale-{}.svg", curve.name), plot::curve(&title, "×", &points))?;
         }
         Ok(())
     }
@@ -127,11 +129,16 @@ impl Results {
     fn cpu_plot(&self) -> String {
         let bar = |cost: &Cost| {
             let value = added(cost, cost::reference(&self.costs, cost.nginx)?)?;
-            let group = if cost.nginx { 2 } else { usize::from(!cost.about.starts_with("ours")) };
-            Some(Bar { name: cost.name.to_owned(), value, group })
+            let colour = match cost.nginx {
+                true => Colour::Green,
+                false if cost.about.starts_with("ours") => Colour::Blue,
+                false => Colour::Orange,
+            };
+            Some(Bar { name: cost.name.to_owned(), value, colour })
         };
         let bars: Vec<_> = self.costs.iter().filter_map(bar).collect();
-        plot::bars("CPU added to a request without filter", "µs", &bars)
+        let title = "CPU added to a request (blue: this filter; orange: others in Envoy; green: in nginx)";
+        plot::bars(title, "µs", &bars)
     }
 
     fn latency(&self) -> String {
@@ -145,7 +152,7 @@ impl Results {
         format!(
             "## Latency\n\nIn µs, from the moment at which a request was to be sent until all of its answer was \
              there, at {} requests a second: {} % of what the slowest can serve on a core. Each alone; `none` is \
-             Envoy without filter.\n\n{}\n![Latency](latency.svg)\n",
+             Envoy without filter.\n\n{}\n![Median latency](latency-p50.svg)\n\n![Latency of the slowest 1 %](latency-p99.svg)\n",
             number(latencies.rate, 0),
             number(latency::LOAD * 100.0, 0),
             table(&columns, rows)
@@ -253,20 +260,14 @@ impl Results {
     }
 }
 
-fn latency_plot(latencies: &Latencies) -> String {
-    let bars: Vec<_> = PERCENTILES
-        .iter()
-        .enumerate()
-        .filter(|(_, (name, _))| ["p50", "p99"].contains(name))
-        .flat_map(|(index, (percentile, _))| {
-            latencies.of.iter().map(move |(name, values)| Bar {
-                name: format!("{name} {percentile}"),
-                value: values[index],
-                group: index,
-            })
-        })
-        .collect();
-    plot::bars("Latency at a constant rate", "µs", &bars)
+fn latency_plot(latencies: &Latencies, percentile: &str, index: usize) -> String {
+    let bar = |(name, values): &(&str, [Summary; PERCENTILES.len()])| Bar {
+        name: (*name).to_owned(),
+        value: values[index],
+        colour: Colour::Blue,
+    };
+    let bars: Vec<_> = latencies.of.iter().map(bar).collect();
+    plot::bars(&format!("Latency at a constant rate, {percentile}"), "µs", &bars)
 }
 
 /// CPU over a request without filter, in µs.
