@@ -43,7 +43,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn prepare(chosen: Chosen) -> Result<Self, String> {
-        let cpus = Cpus::choose()?;
+        let cpus = Cpus::choose(chosen.short)?;
         let directory = envoy::target_dir().join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let options = Options { public_origin: Some(ORIGIN.to_owned()), ..Options::default() };

@@ -1,5 +1,7 @@
 //! What a request costs against the size of things: rules, credentials, cookies, workers, hosts.
 
+use wasm_tests::envoy::Envoy;
+
 use crate::accounting::{self, Proxy, Round};
 use crate::bench::Bench;
 use crate::envoys::{self, Filter};
@@ -8,6 +10,8 @@ use crate::statistics::Summary;
 
 /// How long each is loaded before it is measured.
 const WARM_UP_SECONDS: u32 = 1;
+/// How long at a time while credentials are missing.
+const FILL_SECONDS: u32 = 5;
 /// Credentials are remembered for as long as it takes, and as many as there are.
 const LONG: &str = "1h";
 
@@ -144,13 +148,11 @@ async fn curve(bench: &Bench, plans: Vec<Plan>) -> Result<Vec<Point>, String> {
 }
 
 /// Loads until all credentials were asked about.
-fn warm_up(bench: &Bench, plan: &Plan, envoy: &wasm_tests::envoy::Envoy) -> Result<(), String> {
+fn warm_up(bench: &Bench, plan: &Plan, envoy: &Envoy) -> Result<(), String> {
     let in_turn = Load { order: Order::Cycle, ..plan.load.clone() };
-    let mut sent = 0;
-    loop {
-        sent += bench.wrk.run(envoy.address(), &in_turn, WARM_UP_SECONDS)?;
-        if sent >= plan.fill {
-            return Ok(());
-        }
+    let mut sent = bench.wrk.run(envoy.address(), &in_turn, WARM_UP_SECONDS)?;
+    while sent < plan.fill {
+        sent += bench.wrk.run(envoy.address(), &in_turn, FILL_SECONDS)?;
     }
+    Ok(())
 }

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use wasm_tests::envoy::Envoy;
+
 use crate::bench::Bench;
 use crate::envoys::{self, Filter};
-use crate::request::Order;
+use crate::request::{Load, Order};
 use crate::statistics::Summary;
 
 /// How long a proxy is loaded, so that each worker has had requests.
@@ -109,7 +111,7 @@ pub(crate) async fn memory(bench: &Bench) -> Result<Vec<Memory>, String> {
 }
 
 /// Sends until each credential was there once.
-fn fill(bench: &Bench, envoy: &wasm_tests::envoy::Envoy, load: &crate::request::Load) -> Result<(), String> {
+fn fill(bench: &Bench, envoy: &Envoy, load: &Load) -> Result<(), String> {
     let mut sent = 0;
     while sent < SESSIONS as u64 {
         sent += bench.wrk.run(envoy.address(), load, LOAD_SECONDS)?;
