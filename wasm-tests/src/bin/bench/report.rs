@@ -197,9 +197,10 @@ impl Results {
         for curve in &self.curves {
             let rows = curve.points.iter().map(|point| {
                 let added = point.ratio.map(|ratio| (ratio - 1.0) * point.reference.median);
-                vec![point.size.to_string(), spread(point.ratio, 3), spread(added, 1)]
+                let remembered = format!("{} %", number(point.remembered * 100.0, 0));
+                vec![point.size.to_string(), spread(point.ratio, 3), spread(added, 1), remembered]
             });
-            let columns = [curve.unit, "ratio", "added, µs"];
+            let columns = [curve.unit, "ratio", "added, µs", "decided by what is remembered"];
             text += &format!("\n### {}\n\n{}\n\n", capital(curve.name), curve.about);
             text += &table(&columns, rows);
             if let Some(note) = notes.of(curve.name) {

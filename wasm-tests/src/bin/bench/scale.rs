@@ -15,6 +15,9 @@ const FILL_SECONDS: u32 = 5;
 /// Credentials are remembered for as long as it takes, and as many as there are.
 const LONG: &str = "1h";
 
+/// Counts what was decided by an answer that was remembered.
+const REUSED: &str = "wasmcustom.authgear_filter.answers.reused";
+
 /// One curve.
 pub(crate) struct Curve {
     pub(crate) name: &'static str,
@@ -30,6 +33,8 @@ pub(crate) struct Point {
     pub(crate) ratio: Summary,
     /// CPU of a request without filter, with the same load, in µs.
     pub(crate) reference: Summary,
+    /// The part of the requests that were decided by an answer that was remembered.
+    pub(crate) remembered: f64,
 }
 
 /// What a point is measured with.
@@ -129,22 +134,28 @@ async fn curve(bench: &Bench, plans: Vec<Plan>) -> Result<Vec<Point>, String> {
         running.push((reference, variant));
     }
     let mut measured: Vec<Vec<Round>> = vec![Vec::new(); plans.len()];
+    let mut reused = vec![0; plans.len()];
     for _ in 0..rounds {
-        for ((plan, (reference, variant)), rounds) in plans.iter().zip(&running).zip(&mut measured) {
-            let [reference, variant] =
+        for (index, (plan, (reference, variant))) in plans.iter().zip(&running).enumerate() {
+            let proxies =
                 [reference, variant].map(|envoy| Proxy { address: envoy.address(), process: envoy.id() });
+            let before = variant.stat(REUSED).await;
             let seconds = bench.chosen.seconds;
-            rounds.push(accounting::round(&bench.wrk, reference, variant, &plan.load, seconds)?);
+            let [reference, filtered] = proxies;
+            measured[index].push(accounting::round(&bench.wrk, reference, filtered, &plan.load, seconds)?);
+            reused[index] += variant.stat(REUSED).await - before;
         }
     }
-    let point = |(plan, rounds): (&Plan, Vec<Round>)| {
+    let point = |((plan, rounds), reused): ((&Plan, Vec<Round>), u64)| {
+        let answered = rounds.iter().map(|round| round.answered).sum::<u64>();
         Some(Point {
             size: plan.size,
             ratio: Summary::of(rounds.iter().map(Round::ratio))?,
             reference: Summary::of(rounds.iter().map(|round| round.reference))?,
+            remembered: reused as f64 / answered as f64,
         })
     };
-    Ok(plans.iter().zip(measured).filter_map(point).collect())
+    Ok(plans.iter().zip(measured).zip(reused).filter_map(point).collect())
 }
 
 /// Loads until all credentials were asked about.
