@@ -6,7 +6,6 @@ use crate::header::{self, Pattern};
 use crate::jwt::Claims;
 use crate::jwt::authgear::{Machine, User};
 use crate::request::{Field, OwnedField, UnixTime};
-use crate::rules::Facts;
 
 /// What every identity header of Authgear begins with. The set grows with the server's versions, so it is
 /// known by its prefix, never by a list.
@@ -215,22 +214,6 @@ impl Stated {
             amr: bytes(&claims.amr()),
             authenticated_at: claims.auth_time(),
             ..Self::default()
-        }
-    }
-
-    /// The view that a rule takes of it.
-    #[must_use]
-    pub fn facts(&self) -> Facts<'_> {
-        fn slices(words: &[Vec<u8>]) -> Vec<&[u8]> {
-            words.iter().map(Vec::as_slice).collect()
-        }
-        Facts {
-            verified: self.verified,
-            anonymous: self.anonymous,
-            roles: slices(&self.roles),
-            scopes: slices(&self.scopes),
-            amr: slices(&self.amr),
-            authenticated_at: self.authenticated_at,
         }
     }
 }

@@ -86,6 +86,7 @@ impl<'a> Head<'a> {
         fields: &'a mut Vec<Field<'a>>,
         client_address: ClientAddress<'a>,
     ) -> Result<Self, BadHead> {
+        fields.reserve(listed.len());
         let (mut method, mut scheme, mut authority, mut path) = (None, None, None, None);
         for &(name, value) in listed {
             let pseudo = match name {

@@ -17,7 +17,9 @@ use crate::rules::{Access, Demand, OnUnauthenticated};
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Case {
-    edits: HeaderEdits,
+    /// Headers to remove, and the cookies that stay, as in [`HeaderEdits`].
+    remove: Vec<Vec<u8>>,
+    cookie: Option<Vec<u8>>,
     demand: Demand,
     is_public: bool,
     /// Where a person is sent to log in.
@@ -61,7 +63,8 @@ impl Engine {
             Some(OnUnauthenticated::Answer(_)) | None => None,
         };
         Case {
-            edits: HeaderEdits { remove, cookie, ..HeaderEdits::default() },
+            remove,
+            cookie,
             demand,
             is_public,
             location,
@@ -108,16 +111,13 @@ impl Case {
 
     /// On a public route.
     pub(super) fn public(self) -> Decision {
-        self.forward(identity::nothing(), Outcome::Public)
+        self.forward(identity::nothing(), &[], Outcome::Public)
     }
 
     /// With a valid session; `cookies` go to the client whatever becomes of the request.
-    pub(super) fn accept(mut self, known: &Known, cookies: &[OwnedField], now: UnixTime) -> Decision {
-        match self.demand.check(&known.stated.facts(), now) {
-            Ok(()) => {
-                self.edits.respond = cookies.to_vec();
-                self.forward(Rc::clone(&known.identity), known.outcome)
-            }
+    pub(super) fn accept(self, known: &Known, cookies: &[OwnedField], now: UnixTime) -> Decision {
+        match self.demand.check(&known.stated, now) {
+            Ok(()) => self.forward(Rc::clone(&known.identity), cookies, known.outcome),
             Err(unmet) => {
                 let denial = Denial::Forbidden(unmet);
                 let reply = match self.demand.on_forbidden() {
@@ -131,7 +131,7 @@ impl Case {
 
     /// Without a session. `identity` is what the auth server said of that.
     pub(super) fn nobody(
-        mut self,
+        self,
         identity: Rc<[OwnedField]>,
         cookies: &[OwnedField],
         outcome: Outcome,
@@ -144,8 +144,7 @@ impl Case {
             };
             return self.replied(self.deny(denial), cookies, outcome);
         }
-        self.edits.respond = cookies.to_vec();
-        self.forward(identity, outcome)
+        self.forward(identity, cookies, outcome)
     }
 
     /// Without a credential.
@@ -159,7 +158,7 @@ impl Case {
             return self.replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
         }
         let identity = if self.is_authgears { identity::refused() } else { identity::nothing() };
-        self.forward(identity, Outcome::Refused)
+        self.forward(identity, &[], Outcome::Refused)
     }
 
     /// Where nobody can decide. `outcome` says what was lacking. What a rule requires is required all the same.
@@ -172,7 +171,7 @@ impl Case {
             OnErrorAction::Deny => {
                 self.replied(Denial::Unavailable(on_error.status).reply(), &[], outcome(OnErrorAction::Deny))
             }
-            OnErrorAction::Allow => self.forward(identity::nothing(), outcome(OnErrorAction::Allow)),
+            OnErrorAction::Allow => self.forward(identity::nothing(), &[], outcome(OnErrorAction::Allow)),
         }
     }
 
@@ -180,7 +179,7 @@ impl Case {
     pub(super) fn denied(self, denied: &Denied) -> Decision {
         let (reply, outcome) = match denied.reason {
             Reason::Unauthenticated | Reason::Redirected if self.demand.access() != Access::Required => {
-                return self.forward(identity::nothing(), Outcome::NoSession);
+                return self.forward(identity::nothing(), &[], Outcome::NoSession);
             }
             Reason::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
                 (self.deny(Denial::Unauthenticated), Outcome::NoSession)
@@ -198,7 +197,7 @@ impl Case {
     /// client's doing, so it is nobody's session to Authgear, and no other server's leave to pass.
     pub(super) fn refused_by_server(self, status: u16) -> Decision {
         if self.is_authgears && self.demand.access() != Access::Required {
-            return self.forward(identity::refused(), Outcome::Refused);
+            return self.forward(identity::refused(), &[], Outcome::Refused);
         }
         self.replied(Denial::RefusedByServer(status).reply(), &[], Outcome::Refused)
     }
@@ -219,8 +218,10 @@ impl Case {
         replied(reply, cookies, outcome)
     }
 
-    fn forward(self, set: Rc<[OwnedField]>, outcome: Outcome) -> Decision {
-        Decision { verdict: Verdict::Forward(HeaderEdits { set, ..self.edits }), outcome }
+    fn forward(self, set: Rc<[OwnedField]>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+        let Self { remove, cookie, .. } = self;
+        let edits = HeaderEdits { remove, set, cookie, respond: cookies.to_vec() };
+        Decision { verdict: Verdict::Forward(edits), outcome }
     }
 
     fn deny(&self, denial: Denial<'_>) -> Reply {
