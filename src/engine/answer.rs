@@ -103,7 +103,7 @@ impl Engine {
                 Err(bad) => return Step::Done(case.bad_request(bad)),
             },
         };
-        let about = Subject { key: state.key.clone(), ends: end_of(credentials) };
+        let about = Subject { key: state.key.clone(), ends: self.end_of(credentials) };
         self.join(state, Question { call, about }, case, now)
     }
 
@@ -117,7 +117,7 @@ impl Engine {
         let mut key = Key::new();
         credential_key(&mut key, credentials);
         let call = resolver::call(resolver, self.config.timeout, head, credentials);
-        Question { call, about: Subject { key, ends: end_of(credentials) } }
+        Question { call, about: Subject { key, ends: self.end_of(credentials) } }
     }
 
     /// Puts a question, unless its answer is remembered or on its way.
@@ -249,6 +249,16 @@ impl Engine {
         state.answers.insert(&about.key, said.clone(), life, now);
     }
 
+    /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
+    fn end_of(&self, credentials: Credentials<'_>) -> Option<UnixTime> {
+        match credentials.authorization {
+            Authorization::Bearer(token) if !self.config.cache.ttl.is_zero() => {
+                Token::parse(token.reveal()).ok()?.unverified_expiry()
+            }
+            Authorization::Bearer(_) | Authorization::NoToken | Authorization::Invalid => None,
+        }
+    }
+
     fn stale_or_failed(&self, state: &mut State, about: &Subject, fault: Fault, now: UnixTime) -> Arrived {
         let stale = state.answers.get_stale(&about.key, now).cloned();
         self.warn_of_server(state, fault, stale.is_some(), now);
@@ -275,14 +285,6 @@ impl Known {
     /// What a forward-auth server's session states, only that server knows.
     fn of_server(identity: Vec<OwnedField>) -> Self {
         Self { identity: identity.into(), stated: Rc::default(), outcome: Outcome::Session }
-    }
-}
-
-/// When a request's token ends, as far as it can be told.
-fn end_of(credentials: Credentials<'_>) -> Option<UnixTime> {
-    match credentials.authorization {
-        Authorization::Bearer(token) => Token::parse(token.reveal()).ok()?.unverified_expiry(),
-        Authorization::NoToken | Authorization::Invalid => None,
     }
 }
 

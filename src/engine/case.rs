@@ -10,7 +10,6 @@ use crate::denial::Denial;
 use crate::forward_auth::{Denied, Reason};
 use crate::grpc;
 use crate::identity::{self, Managed, Stated};
-use crate::navigation;
 use crate::request::{BadHead, Head, HeaderEdits, OwnedField, Reply, UnixTime};
 use crate::rules::{Access, Demand, OnUnauthenticated};
 
@@ -21,7 +20,6 @@ pub(super) struct Case {
     remove: Vec<Vec<u8>>,
     cookie: Option<Vec<u8>>,
     demand: Demand,
-    is_public: bool,
     /// Where a person is sent to log in.
     location: Option<String>,
     /// Whether it carries a token that can be refused.
@@ -39,25 +37,25 @@ pub(super) struct Known {
 }
 
 impl Engine {
-    /// What there is to know about a request before its credentials are judged.
-    pub(super) fn case(&self, head: &Head<'_>, credentials: &Credentials<'_>) -> Case {
-        let config = &self.config;
-        let demand = config.rules.decide(head.method, head.authority, head.path);
-        // A public route, or a browser asking leave to send a request.
-        let is_public = demand.access() == Access::Public
-            || (config.allow_cors_preflight && navigation::is_cors_preflight(head));
-        let mut remove = match is_public {
-            true => config.managed.forged_where_public(head.fields),
-            false => config.managed.forged(head.fields),
+    /// On a public route, or where a browser asks leave to send a request: nobody has to say who they are.
+    pub(super) fn public(&self, head: &Head<'_>) -> Decision {
+        let mut remove = self.with_unlisted(self.config.managed.forged_where_public(head.fields));
+        let cookie = match self.config.strip_credentials {
+            true => self.strip(head, &self.credentials(head), &mut remove),
+            false => None,
         };
-        if !self.background {
-            // A host without background does not list all headers of a request.
-            remove.extend(config.managed.known());
-        }
-        let mut cookie = None;
-        if config.strip_credentials {
-            cookie = self.strip(head, credentials, &mut remove);
-        }
+        let edits = HeaderEdits { remove, cookie, ..HeaderEdits::default() };
+        Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public }
+    }
+
+    /// What there is to know about a request before its credentials are judged.
+    pub(super) fn case(&self, head: &Head<'_>, demand: Demand, credentials: &Credentials<'_>) -> Case {
+        let config = &self.config;
+        let mut remove = self.with_unlisted(config.managed.forged(head.fields));
+        let cookie = match config.strip_credentials {
+            true => self.strip(head, credentials, &mut remove),
+            false => None,
+        };
         let location = match demand.on_unauthenticated() {
             Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(head),
             Some(OnUnauthenticated::Answer(_)) | None => None,
@@ -66,12 +64,19 @@ impl Engine {
             remove,
             cookie,
             demand,
-            is_public,
             location,
             has_token: credentials.authorization != Authorization::NoToken,
             is_authgears: config.managed == Managed::Authgear,
             is_grpc: grpc::is_grpc(head),
         }
+    }
+
+    /// Adds the names that can be known unseen, where the host does not list all headers of a request.
+    fn with_unlisted(&self, mut names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        if !self.background {
+            names.extend(self.config.managed.known());
+        }
+        names
     }
 
     /// Has what authenticates removed; gives back the cookies that stay, where some do not.
@@ -104,16 +109,6 @@ impl Engine {
 }
 
 impl Case {
-    /// Whether nobody has to say who they are.
-    pub(super) const fn is_public(&self) -> bool {
-        self.is_public
-    }
-
-    /// On a public route.
-    pub(super) fn public(self) -> Decision {
-        self.forward(identity::nothing(), &[], Outcome::Public)
-    }
-
     /// With a valid session; `cookies` go to the client whatever becomes of the request.
     pub(super) fn accept(self, known: &Known, cookies: &[OwnedField], now: UnixTime) -> Decision {
         match self.demand.check(&known.stated, now) {
