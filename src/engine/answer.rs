@@ -17,7 +17,7 @@ use crate::forward_auth::{self, Denied};
 use crate::identity::Stated;
 use crate::jwt::Token;
 use crate::metric::Metric;
-use crate::request::{Call, CallError, Head, OwnedField, Response, UnixTime};
+use crate::request::{Call, CallError, Fields, Head, OwnedField, Response, UnixTime};
 use crate::resolver::{self, Answer, Session};
 
 /// What is asked about a request.
@@ -42,7 +42,7 @@ pub(super) enum Said {
     /// It may pass, as this.
     Session(Known),
     /// There is no session; and what the app is told of that.
-    NoSession(Rc<[OwnedField]>),
+    NoSession(Rc<Fields>),
     /// It may not pass.
     Denied(Rc<Denied>),
 }
@@ -51,7 +51,7 @@ impl Weigh for Said {
     fn weight(&self) -> usize {
         match self {
             Self::Session(known) => known.weight(),
-            Self::NoSession(identity) => weight(identity),
+            Self::NoSession(identity) => identity.weight(),
             Self::Denied(denied) => weight(&denied.reply.fields).saturating_add(denied.reply.body.len()),
         }
     }
@@ -218,7 +218,7 @@ impl Engine {
                     (Said::Session(Known::of_resolver(identity)), cookies)
                 }
                 resolver::Result::Answered(Answer { session: Session::None, identity, cookies }) => {
-                    (Said::NoSession(identity.into()), cookies)
+                    (Said::NoSession(Rc::new(identity)), cookies)
                 }
                 resolver::Result::Refused(status) => return Arrived::Refused(status),
                 resolver::Result::Failed(fault) => return self.stale_or_failed(state, about, fault, now),
@@ -277,14 +277,14 @@ impl Said {
 }
 
 impl Known {
-    fn of_resolver(identity: Vec<OwnedField>) -> Self {
+    fn of_resolver(identity: Fields) -> Self {
         let stated = Rc::new(Stated::by_headers(&identity, &[]));
-        Self { identity: identity.into(), stated, outcome: Outcome::Session }
+        Self { identity: Rc::new(identity), stated, outcome: Outcome::Session }
     }
 
     /// What a forward-auth server's session states, only that server knows.
-    fn of_server(identity: Vec<OwnedField>) -> Self {
-        Self { identity: identity.into(), stated: Rc::default(), outcome: Outcome::Session }
+    fn of_server(identity: Fields) -> Self {
+        Self { identity: Rc::new(identity), stated: Rc::default(), outcome: Outcome::Session }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::denial::Denial;
 use crate::forward_auth::{Denied, Reason};
 use crate::grpc;
 use crate::identity::{self, Managed, Stated};
-use crate::request::{BadHead, Head, HeaderEdits, OwnedField, Reply, UnixTime};
+use crate::request::{BadHead, Fields, Head, HeaderEdits, OwnedField, Reply, UnixTime};
 use crate::rules::{Access, Demand, OnUnauthenticated};
 
 /// See the module.
@@ -31,7 +31,7 @@ pub(super) struct Case {
 /// Who a valid session belongs to, and what it states.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) identity: Rc<[OwnedField]>,
+    pub(super) identity: Rc<Fields>,
     pub(super) stated: Rc<Stated>,
     pub(super) outcome: Outcome,
 }
@@ -125,12 +125,7 @@ impl Case {
     }
 
     /// Without a session. `identity` is what the auth server said of that.
-    pub(super) fn nobody(
-        self,
-        identity: Rc<[OwnedField]>,
-        cookies: &[OwnedField],
-        outcome: Outcome,
-    ) -> Decision {
+    pub(super) fn nobody(self, identity: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
         if self.demand.access() == Access::Required {
             let denial = if self.has_token {
                 Denial::InvalidToken("it belongs to no session")
@@ -213,7 +208,7 @@ impl Case {
         replied(reply, cookies, outcome)
     }
 
-    fn forward(self, set: Rc<[OwnedField]>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+    fn forward(self, set: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
         let Self { remove, cookie, .. } = self;
         let edits = HeaderEdits { remove, set, cookie, respond: cookies.to_vec() };
         Decision { verdict: Verdict::Forward(edits), outcome }
