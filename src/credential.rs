@@ -140,9 +140,12 @@ impl<'a> Cookies<'a> {
     #[must_use]
     pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
         let mut found = [None; 3];
-        for (name, value) in all_cookies(head) {
+        for pair in head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii) {
             for (known, slot) in names.0.iter().zip(&mut found) {
-                if name == known.as_slice() && slot.is_none() && is_cookie_value(value) {
+                if let Some((name, value)) = cookie_named(pair, known)
+                    && slot.is_none()
+                    && is_cookie_value(value)
+                {
                     *slot = Some((name, Secret(value)));
                 }
             }
@@ -178,6 +181,12 @@ pub fn all_cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'a [u8], &'a [
         let (name, value) = split_once(pair, b'=')?;
         Some((name.trim_ascii(), value.trim_ascii()))
     })
+}
+
+/// Name and value of a cookie, if it has this name. Of most cookies nothing but the beginning is looked at.
+fn cookie_named<'a>(pair: &'a [u8], known: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (name, rest) = pair.split_at_checked(known.len()).filter(|(name, _)| *name == known)?;
+    Some((name, rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start()))
 }
 
 /// What stands between the semicolons of a `Cookie` header.
