@@ -35,7 +35,8 @@ pub(crate) enum Action {
 /// One configuration of the filter in this VM.
 struct Root {
     engine: Engine,
-    state: Cell<Option<State>>,
+    // Taken out and put back for each piece of work, so what moves is a pointer.
+    state: Cell<Option<Box<State>>>,
     counters: Counters,
     /// Who waits for what.
     parked: Cell<BTreeMap<Topic, Vec<u32>>>,
@@ -58,8 +59,8 @@ enum Stage {
     Parked { waiting: Waiting },
     /// Let through; these go to the client with the response.
     Forwarded { respond: Vec<OwnedField> },
-    /// Answered here.
-    Replied,
+    /// Let through or answered, and nothing is left to do.
+    Done,
 }
 
 /// A call under way.
@@ -114,6 +115,18 @@ struct Vm {
     requests: Shelf<Request>,
     /// Calls under way, by their tokens.
     calls: Shelf<Asked>,
+}
+
+impl Vm {
+    /// Keeps a request for the callbacks that follow, if any of them has something to do for it.
+    fn keep(&self, context: u32, request: Request) {
+        match request.stage {
+            Stage::Done => {}
+            Stage::New | Stage::Calling { .. } | Stage::Parked { .. } | Stage::Forwarded { .. } => {
+                self.requests.put(context, request);
+            }
+        }
+    }
 }
 
 thread_local! {
@@ -180,7 +193,7 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
         let mut request = vm.requests.take(context).unwrap_or(Request { root: None, stage: Stage::New });
         let root = request.root.clone();
         let action = request.start(vm, context);
-        vm.requests.put(context, request);
+        vm.keep(context, request);
         if let Some(root) = root {
             root.wake(vm);
         }
@@ -199,7 +212,7 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
                 }
                 let root = request.root.clone();
                 request.resume(vm, context, headers, body, wanted);
-                vm.requests.put(context, request);
+                vm.keep(context, request);
                 if let Some(root) = root {
                     root.wake(vm);
                 }
@@ -227,11 +240,11 @@ fn lost() {
 
 pub(crate) fn on_response_headers(context: u32) -> Action {
     VM.with(|vm| {
-        if let Some(mut request) = vm.requests.take(context) {
-            if let Stage::Forwarded { respond } = &mut request.stage {
-                host::add_to_response(&std::mem::take(respond));
-            }
-            vm.requests.put(context, request);
+        match vm.requests.take(context) {
+            Some(Request { stage: Stage::Forwarded { respond }, .. }) => host::add_to_response(&respond),
+            // A response before its request was let through is the host's own, to a request that timed out.
+            Some(request) => vm.keep(context, request),
+            None => {}
         }
     });
     Action::Continue
@@ -318,7 +331,10 @@ impl Request {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
                 Ok(()) => {
                     self.count(outcome);
-                    self.stage = Stage::Forwarded { respond: edits.respond };
+                    self.stage = match edits.respond {
+                        respond if respond.is_empty() => Stage::Done,
+                        respond => Stage::Forwarded { respond },
+                    };
                     if paused == Paused::Yes {
                         host::continue_request();
                     }
@@ -333,7 +349,7 @@ impl Request {
             Verdict::Reply(reply) => reply,
         };
         self.count(outcome);
-        self.stage = Stage::Replied;
+        self.stage = Stage::Done;
         host::reply(&reply, outcome);
         Action::Pause
     }
@@ -369,7 +385,7 @@ impl Root {
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&Engine, &mut State) -> T) -> T {
-        let mut state = self.state.take().unwrap_or_else(|| self.engine.state(host::random()));
+        let mut state = self.state.take().unwrap_or_else(|| Box::new(self.engine.state(host::random())));
         let result = work(&self.engine, &mut state);
         self.state.set(Some(state));
         result
@@ -445,7 +461,7 @@ impl Root {
                 let Some(mut request) = vm.requests.take(context) else { continue };
                 if host::act_for(context).is_ok() {
                     request.wake(vm, context);
-                    vm.requests.put(context, request);
+                    vm.keep(context, request);
                 }
             }
             for topic in settled {

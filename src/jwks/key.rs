@@ -23,6 +23,7 @@ pub struct Key {
     algorithm: Option<Algorithm>,
     public: PublicKey,
     spki_der: Box<[u8]>,
+    signature_bytes: usize,
     id: KeyId,
 }
 
@@ -97,6 +98,11 @@ impl Key {
         &self.spki_der
     }
 
+    /// The length of every signature by this key, in bytes.
+    pub(crate) const fn signature_bytes(&self) -> usize {
+        self.signature_bytes
+    }
+
     pub(super) fn parse(jwk: &Object) -> Result<Self, Unusable> {
         let kty = required(jwk, "kty")?;
         if kty == "oct" {
@@ -131,6 +137,7 @@ impl Key {
         Ok(Self {
             kid: optional(jwk, "kid")?,
             algorithm,
+            signature_bytes: public.signature_bytes(),
             public,
             id: KeyId(Sha256::digest(&spki_der).into()),
             spki_der: spki_der.into(),
@@ -163,8 +170,9 @@ impl PublicKey {
         }
     }
 
-    /// The length of every signature by this key, in bytes.
-    pub(crate) fn signature_bytes(&self) -> usize {
+    /// The length of every signature by this key, in bytes. Of RSA it is counted out bit by bit, which was 6 %
+    /// of the instructions that a new token took.
+    fn signature_bytes(&self) -> usize {
         match self {
             Self::Rsa(key) => rsa::traits::PublicKeyParts::size(key),
             Self::P256(_) | Self::Ed25519(_) => 64,

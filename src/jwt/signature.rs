@@ -63,7 +63,7 @@ pub(super) fn by_host(
         Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => return None,
     };
     // The host hears neither of the algorithm nor, in DER, of the length of r‖s.
-    if !fits || signature.len() != key.public().signature_bytes() {
+    if !fits || signature.len() != key.signature_bytes() {
         return Some(false);
     }
     match key.public() {
