@@ -12,51 +12,80 @@ use serde_json::value::RawValue;
 
 /// Members of one object; far more than any real token or key has. Checking that names are distinct
 /// is quadratic.
-const MAX_MEMBERS: usize = 256;
+pub(crate) const MAX_MEMBERS: usize = 256;
+
+/// A member: its name and its value.
+pub(crate) type Member = (Box<str>, Box<RawValue>);
 
 /// A JSON object with distinct member names.
 pub(crate) struct Object {
-    members: Vec<(Box<str>, Box<RawValue>)>,
+    members: Vec<Member>,
+}
+
+/// Why a text is not taken for an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// It is not the text of exactly one object, or of one with more than [`MAX_MEMBERS`] members.
+    Text,
+    /// This name occurs twice.
+    Repeated(Box<str>),
 }
 
 impl Object {
-    /// Parses the text of exactly one object. `None` for any other text, for a name that occurs twice
-    /// and for more than [`MAX_MEMBERS`] members.
+    /// Parses the text of exactly one object.
+    pub(crate) fn read(text: &str) -> Result<Self, Malformed> {
+        let Members(members) = serde_json::from_str(text).map_err(|_| Malformed::Text)?;
+        let mut earlier = members.as_slice();
+        while let Some(((name, _), rest)) = earlier.split_last() {
+            if rest.iter().any(|(member, _)| member == name) {
+                return Err(Malformed::Repeated(name.clone()));
+            }
+            earlier = rest;
+        }
+        Ok(Self { members })
+    }
+
+    /// The same, where it does not matter why not.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        Self::read(text).ok()
     }
 
     /// The JSON text of a member's value.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.members.iter().find(|(member, _)| **member == *name).map(|(_, value)| value.get())
     }
+
+    /// Its members, in their order.
+    pub(crate) fn into_members(self) -> Vec<Member> {
+        self.members
+    }
 }
 
-impl<'de> Deserialize<'de> for Object {
+/// The members of an object, whatever their names.
+struct Members(Vec<Member>);
+
+impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object;
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut members: Vec<(Box<str>, Box<RawValue>)> = Vec::with_capacity(16);
-                while let Some((name, value)) = map.next_entry::<Box<str>, Box<RawValue>>()? {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::with_capacity(16);
+                while let Some(member) = map.next_entry()? {
                     if members.len() == MAX_MEMBERS {
                         return Err(A::Error::custom("too many members"));
                     }
-                    if members.iter().any(|(member, _)| *member == name) {
-                        return Err(A::Error::custom("duplicate member"));
-                    }
-                    members.push((name, value));
+                    members.push(member);
                 }
-                Ok(Object { members })
+                Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(Each)
     }
 }
 
@@ -83,6 +112,21 @@ pub(crate) fn string_or_strings(json: &str) -> Option<Vec<String>> {
 /// The boolean that a value's text is; `None` for another type.
 pub(crate) fn boolean(json: &str) -> Option<bool> {
     serde_json::from_str(json).ok()
+}
+
+/// A text as a JSON string.
+pub(crate) fn quote(text: &str) -> String {
+    let mut json = String::with_capacity(text.len().saturating_add(2));
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            '\0'..='\x1f' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => json.push(c),
+        }
+    }
+    json.push('"');
+    json
 }
 
 #[cfg(test)]
@@ -112,6 +156,18 @@ mod tests {
         ] {
             assert_eq!(Object::parse(text).is_some(), parsed, "{text:.60}");
         }
+    }
+
+    #[test]
+    fn a_name_that_occurs_twice_is_told() {
+        assert_eq!(Object::read("{\"a\":1,\"b\":1,\"a\":1}").err(), Some(Malformed::Repeated("a".into())));
+        assert_eq!(Object::read("[]").err(), Some(Malformed::Text));
+    }
+
+    #[test]
+    fn a_quoted_text_is_read_as_it_was() {
+        let all: String = ('\0'..='\u{100}').chain(['"', '\\', '\u{2028}', '😀']).collect();
+        assert_eq!(string(&quote(&all)), Some(all));
     }
 
     #[test]
