@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use p256::elliptic_curve::point::AffineCoordinates;
 use rsa::{BoxedUint, RsaPublicKey};
 use sha2::{Digest, Sha256};
 
@@ -229,22 +230,32 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
 }
 
 fn ec(curve: &str, x: &[u8], y: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
-    let point = [&[4], x, y].concat();
-    let has_coordinates_of = |bytes: usize| x.len() == bytes && y.len() == bytes;
+    // From both coordinates, not from an encoded point: that would bring square roots, for compressed ones.
     match curve {
-        "P-256" if has_coordinates_of(32) => {
-            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point);
-            let key = key.map_err(|_| Unusable::Point)?;
-            Ok((PublicKey::P256(key), jwt::p256_public_key(&point)))
+        "P-256" => {
+            let key = coordinates(x, y)
+                .and_then(|(x, y)| p256::AffinePoint::from_coordinates(x, y).into_option())
+                .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
+                .ok_or(Unusable::Point)?;
+            Ok((PublicKey::P256(key), jwt::p256_public_key(&[&[4], x, y].concat())))
         }
-        "P-384" if has_coordinates_of(48) => {
-            let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point);
-            let key = key.map_err(|_| Unusable::Point)?;
-            Ok((PublicKey::P384(key), jwt::p384_public_key(&point)))
+        "P-384" => {
+            let key = coordinates(x, y)
+                .and_then(|(x, y)| p384::AffinePoint::from_coordinates(x, y).into_option())
+                .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
+                .ok_or(Unusable::Point)?;
+            Ok((PublicKey::P384(key), jwt::p384_public_key(&[&[4], x, y].concat())))
         }
-        "P-256" | "P-384" => Err(Unusable::Point),
         _ => Err(Unusable::UnknownType),
     }
+}
+
+/// Coordinates of the right length, as `T` has it.
+fn coordinates<'a, T>(x: &'a [u8], y: &'a [u8]) -> Option<(&'a T, &'a T)>
+where
+    &'a T: TryFrom<&'a [u8]>,
+{
+    Some((x.try_into().ok()?, y.try_into().ok()?))
 }
 
 fn okp(curve: &str, x: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
