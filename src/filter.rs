@@ -4,9 +4,11 @@
 //! nothing stays borrowed, and the worker's state begins anew.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
+
+use hashbrown::HashTable;
 
 use crate::config::Config;
 use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
@@ -38,7 +40,7 @@ struct Root {
     state: Cell<Option<State>>,
     counters: Counters,
     /// Who waits for what.
-    parked: Cell<BTreeMap<Topic, Vec<u32>>>,
+    parked: Cell<HashMap<Topic, Vec<u32>>>,
     /// What has come, or will not, and was not told to those who wait for it.
     settled: Cell<Vec<Topic>>,
 }
@@ -76,22 +78,24 @@ enum Asker {
 }
 
 /// Things by a number that the host gave them. Never lends, so never stays borrowed.
-struct Shelf<T>(Cell<BTreeMap<u32, T>>);
+struct Shelf<T>(Cell<HashTable<(u32, T)>>);
 
 impl<T> Shelf<T> {
     const fn new() -> Self {
-        Self(Cell::new(BTreeMap::new()))
+        Self(Cell::new(HashTable::new()))
     }
 
     fn put(&self, id: u32, thing: T) {
+        self.take(id);
         let mut things = self.0.take();
-        things.insert(id, thing);
+        things.insert_unique(spread(id), (id, thing), |(id, _)| spread(*id));
         self.0.set(things);
     }
 
     fn take(&self, id: u32) -> Option<T> {
         let mut things = self.0.take();
-        let thing = things.remove(&id);
+        let found = things.find_entry(spread(id), |(known, _)| *known == id).ok();
+        let thing = found.map(|found| found.remove().0.1);
         self.0.set(things);
         thing
     }
@@ -101,10 +105,15 @@ impl<T> Shelf<T> {
         T: Clone,
     {
         let things = self.0.take();
-        let thing = things.get(&id).cloned();
+        let thing = things.find(spread(id), |(known, _)| *known == id).map(|(_, thing)| thing.clone());
         self.0.set(things);
         thing
     }
+}
+
+/// The hash of a number that the host counts up, so that no client chooses it.
+fn spread(id: u32) -> u64 {
+    u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 struct Vm {
