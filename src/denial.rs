@@ -1,7 +1,7 @@
 //! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
 //! cache.
 
-use crate::jwt::quote;
+use crate::json::quote;
 use crate::request::{BadHead, Reply};
 use crate::rules::{Answer, Unmet};
 

@@ -9,7 +9,6 @@ pub mod authgear;
 mod claims;
 mod der;
 pub mod host;
-mod object;
 mod refusal;
 mod signature;
 mod token;
@@ -25,7 +24,6 @@ pub use signature::Backend;
 pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
 
 pub(crate) use der::{ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
-pub(crate) use object::{MAX_MEMBERS, Malformed, Object, boolean, elements, quote, string, strings};
 
 /// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.
 pub(crate) fn base64url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {

@@ -1,9 +1,7 @@
 //! The bytes of a plugin configuration → one JSON value. They are JSON text, or, where Envoy is given a
 //! `google.protobuf.Struct`, that message's protobuf encoding, which is the same in other bytes.
 
-use serde_json::value::RawValue;
-
-use crate::jwt::quote;
+use crate::json::{self, quote};
 
 /// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
 const MAX_DEPTH: u8 = 64;
@@ -13,7 +11,7 @@ const MAX_DEPTH: u8 = 64;
 /// # Errors
 ///
 /// Says what is wrong, with line and column where the bytes are text.
-pub fn read(bytes: &[u8]) -> Result<Box<RawValue>, String> {
+pub fn read(bytes: &[u8]) -> Result<Box<str>, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());
     }
@@ -25,7 +23,7 @@ pub fn read(bytes: &[u8]) -> Result<Box<RawValue>, String> {
         String::from_utf8(bytes.to_vec()).ok()
     };
     let text = text.ok_or("it is neither JSON text nor the encoding of a google.protobuf.Struct")?;
-    RawValue::from_string(text).map_err(|error| error.to_string())
+    json::one_value(&text).map(Into::into)
 }
 
 // google/protobuf/struct.proto: `Struct { map<string, Value> fields = 1; }`, `ListValue { repeated Value
@@ -155,7 +153,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn value(bytes: &[u8]) -> Value {
-        serde_json::from_str(read(bytes).unwrap().get()).unwrap()
+        serde_json::from_str(&read(bytes).unwrap()).unwrap()
     }
 
     /// The encoder of the other side, for the tests.
@@ -244,13 +242,13 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (b"", "empty"),
             (b" \n ", "empty"),
-            (b"{", "line 1 column 1"),
+            (b"{", "ends too early"),
             (b"{\"a\": 1,\n \"a\" 2}", "line 2 column 6"),
-            (b"{} x", "trailing"),
+            (b"{} x", "line 1 column 4"),
             (b"\xff\xfe", "neither JSON"),
             (b"\x0a\x05\x0a\x01a\x12\x00", "neither JSON"),
             (b"\x0a\x12", "neither JSON"),
-            (deep.as_bytes(), "EOF"),
+            (deep.as_bytes(), "ends too early"),
         ];
         for (bytes, expected) in cases {
             let problem = read(bytes).unwrap_err();

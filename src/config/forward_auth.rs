@@ -169,7 +169,7 @@ fn client_header(text: &str) -> Result<Pattern, String> {
 fn extra_header(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
-        return Err(format!("`{}` is no name of a header", text.escape_debug()));
+        return Err(format!("`{}` is no name of a header", text.escape_default()));
     }
     match forward_auth::withheld(name.as_bytes()) {
         None | Some(Withheld::OriginalRequest) => Ok(name),
@@ -184,7 +184,7 @@ fn cookie_name(text: &str) -> Result<String, String> {
     if header::is_name(text) {
         return Ok(text.to_owned());
     }
-    Err(format!("`{}` is no name of a cookie", text.escape_debug()))
+    Err(format!("`{}` is no name of a cookie", text.escape_default()))
 }
 
 /// The parts of `cache.key`.

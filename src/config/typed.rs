@@ -36,7 +36,7 @@ pub(super) fn upstream(value: &Value) -> Result<String, ConfigError> {
 /// The beginning of a cookie's name: characters of a token (RFC 6265 section 4.1.1).
 pub(super) fn cookie_prefix(value: &Value) -> Result<String, ConfigError> {
     value.parse(STRING, |prefix| match prefix.chars().find(|c| !is_token(*c)) {
-        Some(odd) => Err(format!("no cookie's name can have a {odd:?}")),
+        Some(odd) => Err(format!("no cookie's name can have a '{}'", odd.escape_default())),
         None => Ok(prefix.to_owned()),
     })
 }
@@ -47,7 +47,7 @@ pub(super) fn span(value: &Value) -> Result<Duration, ConfigError> {
     value.parse(RIGHT, |text| match duration(text) {
         Some(span) if span <= MAX_SPAN => Ok(span),
         Some(_) => Err(format!("{text} is too long: at most 24h")),
-        None => Err(format!("found \"{}\", expected {RIGHT}", text.escape_debug())),
+        None => Err(format!("found \"{}\", expected {RIGHT}", text.escape_default())),
     })
 }
 
@@ -90,7 +90,7 @@ pub(super) fn claim_path(value: &Value) -> Result<ClaimPath, ConfigError> {
 pub(super) fn header_name(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
-        return Err(format!("`{}` is no name of a header", name.escape_debug()));
+        return Err(format!("`{}` is no name of a header", name.escape_default()));
     }
     match untouchable(&Pattern::Name(name.clone())) {
         Some(problem) => Err(problem),

@@ -1,21 +1,19 @@
 //! One value of a configuration: where it stands, and its JSON text. It is read as one type or another, and
 //! an error names it by its path.
 
-use serde_json::value::RawValue;
-
 use super::ConfigError;
-use crate::jwt::{self, MAX_MEMBERS, Malformed, Object};
+use crate::json::{self, MAX_MEMBERS, Malformed, Object};
 
 /// A value that stands in the configuration; a field that is left out has none.
 pub(super) struct Value {
     /// `rules[0].access`; empty for the document.
     path: String,
-    json: Box<RawValue>,
+    json: Box<str>,
 }
 
 impl Value {
     /// The whole document.
-    pub(super) fn document(json: Box<RawValue>) -> Self {
+    pub(super) fn document(json: Box<str>) -> Self {
         Self { path: String::new(), json }
     }
 
@@ -40,7 +38,7 @@ impl Value {
 
     /// Its JSON text.
     pub(super) fn json(&self) -> &str {
-        self.json.get()
+        &self.json
     }
 
     /// A string, as `parse` reads it, which says what is wrong otherwise; `right` is what would be right
@@ -54,7 +52,7 @@ impl Value {
     }
 
     fn string(&self, right: &str) -> Result<String, ConfigError> {
-        jwt::string(self.json()).ok_or_else(|| match self.json().starts_with('"') {
+        json::string(self.json()).ok_or_else(|| match self.json().starts_with('"') {
             true => self.wrong("is no text: half a surrogate pair stands alone in it"),
             false => self.mistyped(right),
         })
@@ -67,7 +65,7 @@ impl Value {
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             self.wrong(format!(
                 "unknown variant `{}`, expected {}",
-                text.escape_debug(),
+                text.escape_default(),
                 alternatives(&names)
             ))
         })
@@ -75,7 +73,7 @@ impl Value {
 
     /// A boolean.
     pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
-        jwt::boolean(self.json()).ok_or_else(|| self.mistyped("a boolean"))
+        json::boolean(self.json()).ok_or_else(|| self.mistyped("a boolean"))
     }
 
     /// A whole number that is not negative; `600.0` is one, since a `google.protobuf.Struct` has only doubles.
@@ -87,7 +85,7 @@ impl Value {
 
     /// The elements of a list.
     pub(super) fn elements(&self) -> Result<Vec<Self>, ConfigError> {
-        let elements = jwt::elements(self.json()).ok_or_else(|| self.mistyped("a list"))?;
+        let elements = json::elements(self.json()).ok_or_else(|| self.mistyped("a list"))?;
         let element = |(number, json)| Self { path: format!("{}[{number}]", self.path), json };
         Ok(elements.into_iter().enumerate().map(element).collect())
     }
@@ -161,7 +159,7 @@ impl Fields {
         match self.members.first() {
             Some((name, value)) => {
                 let known = alternatives(&self.known);
-                Err(value.wrong(format!("unknown field `{}`, expected {known}", name.escape_debug())))
+                Err(value.wrong(format!("unknown field `{}`, expected {known}", name.escape_default())))
             }
             None => Ok(()),
         }
@@ -178,5 +176,5 @@ fn alternatives(names: &[&str]) -> String {
 /// What a test wrote.
 #[cfg(test)]
 pub(super) fn for_tests(typed: &serde_json::Value) -> Value {
-    Value::document(RawValue::from_string(typed.to_string()).unwrap())
+    Value::document(typed.to_string().into())
 }

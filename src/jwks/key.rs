@@ -8,7 +8,8 @@ use p256::elliptic_curve::point::AffineCoordinates;
 use rsa::{BoxedUint, RsaPublicKey};
 use sha2::{Digest, Sha256};
 
-use crate::jwt::{self, Algorithm, Object};
+use crate::json::{self, Object};
+use crate::jwt::{self, Algorithm};
 
 /// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
 /// (RFC 7518 section 3.3); above, a verification costs too much.
@@ -107,7 +108,7 @@ impl Key {
             return Err(Unusable::Private);
         }
         let is_for_signatures = optional(jwk, "use")?.is_none_or(|usage| usage == "sig");
-        let may_verify = match jwk.get("key_ops").map(jwt::strings) {
+        let may_verify = match jwk.get("key_ops").map(json::strings) {
             Some(operations) => {
                 operations.ok_or(Unusable::Member("key_ops"))?.iter().any(|operation| operation == "verify")
             }
@@ -195,7 +196,7 @@ impl fmt::Display for Unusable {
 }
 
 fn optional(jwk: &Object, name: &'static str) -> Result<Option<String>, Unusable> {
-    jwk.get(name).map(|json| jwt::string(json).ok_or(Unusable::Member(name))).transpose()
+    jwk.get(name).map(|json| json::string(json).ok_or(Unusable::Member(name))).transpose()
 }
 
 fn required(jwk: &Object, name: &'static str) -> Result<String, Unusable> {

@@ -16,7 +16,7 @@ pub(super) fn access(value: &Value) -> Result<Access, ConfigError> {
         "public" => Ok(Access::Public),
         "optional" => Ok(Access::Optional),
         "required" => Ok(Access::Required),
-        _ => Err(format!("`{}` is not {RIGHT}", text.escape_debug())),
+        _ => Err(format!("`{}` is not {RIGHT}", text.escape_default())),
     })
 }
 
@@ -59,7 +59,7 @@ pub(super) fn role(value: &Value) -> Result<String, ConfigError> {
 pub(super) fn scope(value: &Value) -> Result<String, ConfigError> {
     value.parse("a scope such as \"openid\"", |text| {
         word(text).filter(|text| !text.contains(['"', '\\'])).map(str::to_owned).ok_or_else(|| {
-            format!("`{}` is not one scope, which has neither spaces nor quotes", text.escape_debug())
+            format!("`{}` is not one scope, which has neither spaces nor quotes", text.escape_default())
         })
     })
 }
@@ -68,7 +68,7 @@ pub(super) fn scope(value: &Value) -> Result<String, ConfigError> {
 pub(super) fn auth_method(value: &Value) -> Result<String, ConfigError> {
     value.parse("a method of authentication such as \"pwd\" or \"otp\"", |text| {
         word(text).map(str::to_owned).ok_or_else(|| {
-            format!("`{}` is not one method of authentication, as \"otp\" is", text.escape_debug())
+            format!("`{}` is not one method of authentication, as \"otp\" is", text.escape_default())
         })
     })
 }
@@ -80,7 +80,7 @@ pub(super) fn age(value: &Value) -> Result<Duration, ConfigError> {
         Some(Duration::ZERO) => Err("is met by nobody; give at least 1s".to_owned()),
         Some(age) if age <= MAX_AUTH_AGE => Ok(age),
         Some(_) => Err(format!("{text} is too long: at most 8760h")),
-        None => Err(format!("`{}` is not {RIGHT}", text.escape_debug())),
+        None => Err(format!("`{}` is not {RIGHT}", text.escape_default())),
     })
 }
 
@@ -103,7 +103,7 @@ pub(super) fn content_type(value: &Value) -> Result<String, ConfigError> {
         let is_kind =
             kind.trim_end().split_once('/').is_some_and(|(kind, sub)| is_word(kind) && is_word(sub));
         if !is_kind || text.bytes().any(|byte| byte != b' ' && !byte.is_ascii_graphic()) {
-            return Err(format!("`{}` is not {RIGHT}", text.escape_debug()));
+            return Err(format!("`{}` is not {RIGHT}", text.escape_default()));
         }
         Ok(text.to_owned())
     })
