@@ -205,23 +205,23 @@ impl RawForwardAuth {
     pub(super) fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
         let raw = Self {
-            url: fields.take("url", |url| url.parse(STRING, Url::parse_with_query))?,
-            upstream: fields.take("upstream", upstream)?,
-            method: fields.take("method", |method| method.choice(&METHODS))?.unwrap_or_default(),
+            url: fields.take("url", |url| url.parse(STRING, Url::parse_with_query)),
+            upstream: fields.take("upstream", upstream),
+            method: fields.take("method", |method| method.choice(&METHODS)).unwrap_or_default(),
             request_headers: fields
-                .take("request_headers", |list| list.list(|one| one.parse(STRING, request_header)))?,
-            cookies: fields.take("cookies", |list| list.non_empty(|one| one.parse(STRING, cookie_name)))?,
-            extra_headers: fields.take("extra_headers", extra_headers)?.unwrap_or_default(),
+                .take("request_headers", |list| list.list(|one| one.parse(STRING, request_header))),
+            cookies: fields.take("cookies", |list| list.non_empty(|one| one.parse(STRING, cookie_name))),
+            extra_headers: fields.take("extra_headers", extra_headers).unwrap_or_default(),
             original_request: fields
-                .take("original_request", |which| which.choice(&ORIGINAL_REQUESTS))?
+                .take("original_request", |which| which.choice(&ORIGINAL_REQUESTS))
                 .unwrap_or_default(),
             identity_headers: fields
-                .take("identity_headers", |list| list.non_empty(|one| one.parse(STRING, identity_header)))?,
+                .take("identity_headers", |list| list.non_empty(|one| one.parse(STRING, identity_header))),
             client_headers: fields
-                .take("client_headers", |list| list.list(|one| one.parse(STRING, client_header)))?,
-            relay_body: fields.take("relay_body", Value::boolean)?,
+                .take("client_headers", |list| list.list(|one| one.parse(STRING, client_header))),
+            relay_body: fields.take("relay_body", Value::boolean),
         };
-        fields.end().map(|()| raw)
+        fields.end(raw)
     }
 
     /// `key` is `cache.key`, where it is given.

@@ -29,18 +29,18 @@ impl RawIssuer {
     pub(super) fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
         let issuer = Self {
-            issuer: fields.take("issuer", typed::text)?,
-            audiences: fields.take("audiences", |list| list.non_empty(typed::text))?,
-            jwks_uri: fields.take("jwks_uri", typed::url)?,
-            upstream: fields.take("upstream", typed::upstream)?,
-            jwks: fields.take("jwks", key_set)?,
-            algorithms: fields.take("algorithms", |list| list.non_empty(typed::algorithm))?,
-            types: fields.take("types", |list| list.list(typed::text))?,
-            leeway: fields.take("leeway", span)?,
-            headers: fields.take("headers", headers)?.unwrap_or_default(),
-            roles: fields.take("roles", typed::claim_path)?,
+            issuer: fields.take("issuer", typed::text),
+            audiences: fields.take("audiences", |list| list.non_empty(typed::text)),
+            jwks_uri: fields.take("jwks_uri", typed::url),
+            upstream: fields.take("upstream", typed::upstream),
+            jwks: fields.take("jwks", key_set),
+            algorithms: fields.take("algorithms", |list| list.non_empty(typed::algorithm)),
+            types: fields.take("types", |list| list.list(typed::text)),
+            leeway: fields.take("leeway", span),
+            headers: fields.take("headers", headers).unwrap_or_default(),
+            roles: fields.take("roles", typed::claim_path),
         };
-        fields.end().map(|()| issuer)
+        fields.end(issuer)
     }
 
     /// The issuers, and every header that any of them sets.

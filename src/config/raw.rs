@@ -78,17 +78,17 @@ impl RawConfig {
     pub(super) fn read(document: &Value) -> Result<Self, ConfigError> {
         let mut fields = document.fields()?;
         let raw = Self {
-            authgear: fields.take("authgear", RawAuthgear::read)?,
-            forward_auth: fields.take("forward_auth", RawForwardAuth::read)?,
-            jwt: fields.take("jwt", |list| list.non_empty(RawIssuer::read))?,
-            timeout: fields.take("timeout", span)?,
-            on_error: fields.take("on_error", on_error)?.unwrap_or(DEFAULT_ON_ERROR),
-            cache: fields.take("cache", RawCache::read)?.unwrap_or_default(),
-            rules: RawRules::take(&mut fields)?,
-            allow_cors_preflight: fields.take("allow_cors_preflight", Value::boolean)?,
-            strip_credentials: fields.take("strip_credentials", Value::boolean)?,
+            authgear: fields.take("authgear", RawAuthgear::read),
+            forward_auth: fields.take("forward_auth", RawForwardAuth::read),
+            jwt: fields.take("jwt", |list| list.non_empty(RawIssuer::read)),
+            timeout: fields.take("timeout", span),
+            on_error: fields.take("on_error", on_error).unwrap_or(DEFAULT_ON_ERROR),
+            cache: fields.take("cache", RawCache::read).unwrap_or_default(),
+            rules: RawRules::take(&mut fields),
+            allow_cors_preflight: fields.take("allow_cors_preflight", Value::boolean),
+            strip_credentials: fields.take("strip_credentials", Value::boolean),
         };
-        fields.end().map(|()| raw)
+        fields.end(raw)
     }
 
     pub(super) fn check(mut self) -> Result<Config, ConfigError> {
@@ -164,23 +164,23 @@ const DEFAULT_ON_ERROR: OnError = OnError { action: OnErrorAction::Deny, status:
 fn on_error(value: &Value) -> Result<OnError, ConfigError> {
     let mut fields = value.fields()?;
     let on_error = OnError {
-        action: fields.take("action", |action| action.choice(&ACTIONS))?.unwrap_or(DEFAULT_ON_ERROR.action),
-        status: fields.take("status", typed::status)?.unwrap_or(DEFAULT_ON_ERROR.status),
+        action: fields.take("action", |action| action.choice(&ACTIONS)).unwrap_or(DEFAULT_ON_ERROR.action),
+        status: fields.take("status", typed::status).unwrap_or(DEFAULT_ON_ERROR.status),
     };
-    fields.end().map(|()| on_error)
+    fields.end(on_error)
 }
 
 impl RawCache {
     fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
         let cache = Self {
-            ttl: fields.take("ttl", span)?,
-            negative_ttl: fields.take("negative_ttl", span)?,
-            stale_if_error: fields.take("stale_if_error", span)?,
-            max_entries: fields.take("max_entries", typed::count)?,
-            key: fields.take("key", key_parts)?,
+            ttl: fields.take("ttl", span),
+            negative_ttl: fields.take("negative_ttl", span),
+            stale_if_error: fields.take("stale_if_error", span),
+            max_entries: fields.take("max_entries", typed::count),
+            key: fields.take("key", key_parts),
         };
-        fields.end().map(|()| cache)
+        fields.end(cache)
     }
 
     /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked
@@ -229,17 +229,17 @@ impl RawAuthgear {
     fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
         let authgear = Self {
-            endpoint: fields.take("endpoint", typed::url)?,
-            upstream: fields.take("upstream", upstream)?,
-            mode: fields.take("mode", |mode| mode.choice(&MODES))?.unwrap_or_default(),
-            resolver_url: fields.take("resolver_url", typed::url)?,
-            resolver_upstream: fields.take("resolver_upstream", upstream)?,
-            cookie_prefix: fields.take("cookie_prefix", typed::cookie_prefix)?,
-            audiences: fields.take("audiences", |list| list.non_empty(text))?,
-            client_ids: fields.take("client_ids", |list| list.list(text))?,
-            revalidate: fields.take("revalidate", span)?,
+            endpoint: fields.take("endpoint", typed::url),
+            upstream: fields.take("upstream", upstream),
+            mode: fields.take("mode", |mode| mode.choice(&MODES)).unwrap_or_default(),
+            resolver_url: fields.take("resolver_url", typed::url),
+            resolver_upstream: fields.take("resolver_upstream", upstream),
+            cookie_prefix: fields.take("cookie_prefix", typed::cookie_prefix),
+            audiences: fields.take("audiences", |list| list.non_empty(text)),
+            client_ids: fields.take("client_ids", |list| list.list(text)),
+            revalidate: fields.take("revalidate", span),
         };
-        fields.end().map(|()| authgear)
+        fields.end(authgear)
     }
 
     fn check(self) -> Result<Believed, ConfigError> {

@@ -109,13 +109,13 @@ struct RawAnswer {
 }
 
 impl RawTerms {
-    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
-        Ok(Self {
-            access: fields.take("access", text::access)?,
-            require: fields.take("require", RawRequire::read)?,
-            on_unauthenticated: fields.take("on_unauthenticated", RawOnUnauthenticated::read)?,
-            on_forbidden: fields.take("on_forbidden", RawAnswer::read)?,
-        })
+    fn take(fields: &mut Fields) -> Self {
+        Self {
+            access: fields.take("access", text::access),
+            require: fields.take("require", RawRequire::read),
+            on_unauthenticated: fields.take("on_unauthenticated", RawOnUnauthenticated::read),
+            on_forbidden: fields.take("on_forbidden", RawAnswer::read),
+        }
     }
 }
 
@@ -123,13 +123,13 @@ impl RawRule {
     fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
         let rule = Self {
-            path: fields.take("path", text::exact)?,
-            prefix: fields.take("prefix", text::prefix)?,
-            methods: fields.take("methods", |list| list.non_empty(text::method))?,
-            hosts: fields.take("hosts", |list| list.non_empty(text::host))?,
-            terms: RawTerms::take(&mut fields)?,
+            path: fields.take("path", text::exact),
+            prefix: fields.take("prefix", text::prefix),
+            methods: fields.take("methods", |list| list.non_empty(text::method)),
+            hosts: fields.take("hosts", |list| list.non_empty(text::host)),
+            terms: RawTerms::take(&mut fields),
         };
-        fields.end().map(|()| rule)
+        fields.end(rule)
     }
 }
 
@@ -137,55 +137,49 @@ impl RawRequire {
     fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
         let require = Self {
-            roles: fields.take("roles", |list| list.non_empty(text::role))?,
-            scopes: fields.take("scopes", |list| list.non_empty(text::scope))?,
-            verified: fields.take("verified", text::only::<true>)?.is_some(),
-            not_anonymous: fields.take("anonymous", text::only::<false>)?.is_some(),
-            amr: fields.take("amr", |list| list.non_empty(text::auth_method))?,
-            max_auth_age: fields.take("max_auth_age", text::age)?,
+            roles: fields.take("roles", |list| list.non_empty(text::role)),
+            scopes: fields.take("scopes", |list| list.non_empty(text::scope)),
+            verified: fields.take("verified", text::only::<true>).is_some(),
+            not_anonymous: fields.take("anonymous", text::only::<false>).is_some(),
+            amr: fields.take("amr", |list| list.non_empty(text::auth_method)),
+            max_auth_age: fields.take("max_auth_age", text::age),
         };
-        fields.end().map(|()| require)
+        fields.end(require)
     }
 }
 
 impl RawOnUnauthenticated {
     fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
-        let raw = Self {
-            answer: RawAnswer::take(&mut fields)?,
-            redirect: fields.take("redirect", text::redirect)?,
-        };
-        fields.end().map(|()| raw)
+        let raw =
+            Self { answer: RawAnswer::take(&mut fields), redirect: fields.take("redirect", text::redirect) };
+        fields.end(raw)
     }
 }
 
 impl RawAnswer {
     fn read(value: &Value) -> Result<Self, ConfigError> {
         let mut fields = value.fields()?;
-        let answer = Self::take(&mut fields)?;
-        fields.end().map(|()| answer)
+        let answer = Self::take(&mut fields);
+        fields.end(answer)
     }
 
-    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
-        Ok(Self {
-            status: fields.take("status", status)?,
-            body: fields.take("body", text::body)?,
-            content_type: fields.take("content_type", text::content_type)?,
-        })
+    fn take(fields: &mut Fields) -> Self {
+        Self {
+            status: fields.take("status", status),
+            body: fields.take("body", text::body),
+            content_type: fields.take("content_type", text::content_type),
+        }
     }
 }
 
 impl RawRules {
     /// Takes them from the fields of a configuration.
-    ///
-    /// # Errors
-    ///
-    /// Names the first field that is wrong, and what would be right.
-    pub(super) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
-        Ok(Self {
-            rules: fields.take("rules", |list| list.list(RawRule::read))?.unwrap_or_default(),
-            terms: RawTerms::take(fields)?,
-        })
+    pub(super) fn take(fields: &mut Fields) -> Self {
+        Self {
+            rules: fields.take("rules", |list| list.list(RawRule::read)).unwrap_or_default(),
+            terms: RawTerms::take(fields),
+        }
     }
 
     /// Makes rules of it, for requests whose sessions come from `sessions`.
@@ -380,9 +374,8 @@ mod tests {
 
     fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
         let mut fields = for_tests(&value).fields()?;
-        let rules = RawRules::take(&mut fields)?;
-        fields.end()?;
-        rules.check(sessions)
+        let rules = RawRules::take(&mut fields);
+        fields.end(rules)?.check(sessions)
     }
 
     fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {

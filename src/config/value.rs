@@ -46,7 +46,7 @@ impl Value {
     pub(super) fn parse<T>(
         &self,
         right: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: fn(&str) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
         parse(&self.string(right)?).map_err(|problem| self.wrong(problem))
     }
@@ -91,17 +91,18 @@ impl Value {
     }
 
     /// A list, each element as `read` reads it.
-    pub(super) fn list<T>(
-        &self,
-        read: impl Fn(&Self) -> Result<T, ConfigError>,
-    ) -> Result<Vec<T>, ConfigError> {
-        self.elements()?.iter().map(read).collect()
+    pub(super) fn list<T>(&self, read: fn(&Self) -> Result<T, ConfigError>) -> Result<Vec<T>, ConfigError> {
+        let mut list = Vec::new();
+        for element in self.elements()? {
+            list.push(read(&element)?);
+        }
+        Ok(list)
     }
 
     /// A list with something in it.
     pub(super) fn non_empty<T>(
         &self,
-        read: impl Fn(&Self) -> Result<T, ConfigError>,
+        read: fn(&Self) -> Result<T, ConfigError>,
     ) -> Result<Vec<T>, ConfigError> {
         let list = self.list(read)?;
         if list.is_empty() {
@@ -128,7 +129,7 @@ impl Value {
 
     /// An object whose fields are known.
     pub(super) fn fields(&self) -> Result<Fields, ConfigError> {
-        Ok(Fields { members: self.members()?, known: Vec::new() })
+        Ok(Fields { members: self.members()?, known: Vec::new(), error: None })
     }
 }
 
@@ -136,16 +137,24 @@ impl Value {
 pub(super) struct Fields {
     members: Vec<(Box<str>, Value)>,
     known: Vec<&'static str>,
+    error: Option<ConfigError>,
 }
 
 impl Fields {
-    /// Takes a field as `read` reads it; `None` where it is left out.
+    /// Takes a field as `read` reads it; `None` where it is left out, and where it is wrong, which
+    /// [`Fields::end`] tells.
     pub(super) fn take<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&Value) -> Result<T, ConfigError>,
-    ) -> Result<Option<T>, ConfigError> {
-        self.value(name).map(|value| read(&value)).transpose()
+        read: fn(&Value) -> Result<T, ConfigError>,
+    ) -> Option<T> {
+        match read(&self.value(name)?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                None
+            }
+        }
     }
 
     fn value(&mut self, name: &'static str) -> Option<Value> {
@@ -154,14 +163,18 @@ impl Fields {
         Some(self.members.remove(at).1)
     }
 
-    /// Refuses what was not taken: a field that means nothing would be believed to mean something.
-    pub(super) fn end(self) -> Result<(), ConfigError> {
+    /// What was made of the fields, unless one of them is wrong, or was not taken: a field that means nothing
+    /// would be believed to mean something.
+    pub(super) fn end<T>(self, made: T) -> Result<T, ConfigError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
         match self.members.first() {
             Some((name, value)) => {
                 let known = alternatives(&self.known);
                 Err(value.wrong(format!("unknown field `{}`, expected {known}", name.escape_default())))
             }
-            None => Ok(()),
+            None => Ok(made),
         }
     }
 }

@@ -4,10 +4,16 @@ use super::super::value::for_tests;
 use super::*;
 
 fn parse(config: Value) -> Result<ForwardAuth, ConfigError> {
+    fn cache(value: &super::Value) -> Result<Vec<KeyPart>, ConfigError> {
+        let mut fields = value.fields()?;
+        let key = fields.take("key", key_parts);
+        fields.end(key.unwrap_or_default())
+    }
     let mut fields = for_tests(&config).fields()?;
-    let forward_auth = fields.take("forward_auth", RawForwardAuth::read)?.unwrap();
-    let key = fields.take("cache", |cache| cache.fields()?.take("key", key_parts))?.flatten();
-    forward_auth.check(key)
+    let (forward_auth, key) =
+        (fields.take("forward_auth", RawForwardAuth::read), fields.take("cache", cache));
+    let (forward_auth, key) = fields.end((forward_auth, key))?;
+    forward_auth.unwrap().check(key)
 }
 
 fn smallest() -> Value {
