@@ -10,6 +10,7 @@ mod claims;
 mod der;
 pub mod host;
 mod refusal;
+mod rsa;
 mod signature;
 mod token;
 
@@ -22,6 +23,8 @@ pub use host::HostVerify;
 pub use refusal::Refusal;
 pub use signature::Backend;
 pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
+
+pub(crate) use rsa::RsaKey;
 
 pub(crate) use der::{ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
 

@@ -5,11 +5,10 @@
 use std::fmt;
 
 use p256::elliptic_curve::point::AffineCoordinates;
-use rsa::{BoxedUint, RsaPublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::json::{self, Object};
-use crate::jwt::{self, Algorithm};
+use crate::jwt::{self, Algorithm, RsaKey};
 
 /// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
 /// (RFC 7518 section 3.3); above, a verification costs too much.
@@ -35,7 +34,7 @@ pub struct KeyId([u8; 32]);
 /// A key, ready to verify.
 #[derive(Clone)]
 pub(crate) enum PublicKey {
-    Rsa(RsaPublicKey),
+    Rsa(RsaKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
@@ -168,7 +167,7 @@ impl PublicKey {
     /// The length of every signature by this key, in bytes.
     pub(crate) fn signature_bytes(&self) -> usize {
         match self {
-            Self::Rsa(key) => rsa::traits::PublicKeyParts::size(key),
+            Self::Rsa(key) => key.size(),
             Self::P256(_) | Self::Ed25519(_) => 64,
             Self::P384(_) => 96,
         }
@@ -222,11 +221,7 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
     if bits > *RSA_BITS.end() {
         return Err(Unusable::RsaTooLarge);
     }
-    // Checks that n and e are odd, and that e is at least 3 and at most 2^33 - 1.
-    let key = uint(n)
-        .zip(uint(e))
-        .and_then(|(n, e)| RsaPublicKey::new_with_size_limits(n, e, RSA_BITS).ok())
-        .ok_or(Unusable::RsaNumbers)?;
+    let key = RsaKey::new(n, e).ok_or(Unusable::RsaNumbers)?;
     Ok((PublicKey::Rsa(key), jwt::rsa_public_key(n, e)))
 }
 
@@ -274,9 +269,4 @@ fn okp(curve: &str, x: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
 fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
     number.get(start..).unwrap_or(&[])
-}
-
-fn uint(big_endian: &[u8]) -> Option<BoxedUint> {
-    let bits = u32::try_from(big_endian.len()).ok()?.checked_mul(8)?;
-    BoxedUint::from_be_slice(big_endian, bits).ok()
 }
