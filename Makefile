@@ -21,7 +21,7 @@ MODULE := $(TARGET_DIR)/$(WASM_TARGET)/release/authgear_filter.wasm
 export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
 
 # What APISIX's wasmtime knows: the features that Rust's target has by default, and no others.
-WASM_OPT := .tools/npm/node_modules/.bin/wasm-opt -O3 --strip-debug --strip-producers --strip-target-features \
+WASM_OPT := .tools/npm/node_modules/.bin/wasm-opt -Os --strip-debug --strip-producers --strip-target-features \
 	--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 	--enable-reference-types --enable-sign-ext
 

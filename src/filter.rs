@@ -4,7 +4,6 @@
 //! nothing stays borrowed, and the worker's state begins anew.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ struct Root {
     state: Cell<Option<State>>,
     counters: Counters,
     /// Who waits for what.
-    parked: Cell<HashMap<Topic, Vec<u32>>>,
+    parked: Cell<Vec<(Topic, u32)>>,
     /// What has come, or will not, and was not told to those who wait for it.
     settled: Cell<Vec<Topic>>,
 }
@@ -417,9 +416,9 @@ impl Root {
     /// Keeps a request until a topic is settled, if there is room.
     fn park(&self, topic: Topic, context: u32) -> bool {
         let mut parked = self.parked.take();
-        let there_is_room = parked.values().map(Vec::len).fold(0, usize::saturating_add) < MAX_PARKED;
+        let there_is_room = parked.len() < MAX_PARKED;
         if there_is_room {
-            parked.entry(topic).or_default().push(context);
+            parked.push((topic, context));
         }
         self.parked.set(parked);
         there_is_room
@@ -446,8 +445,8 @@ impl Root {
                 return;
             }
             let mut parked = self.parked.take();
-            let waiting: Vec<u32> =
-                settled.iter().filter_map(|topic| parked.remove(topic)).flatten().collect();
+            let waiting = parked.extract_if(.., |(topic, _)| settled.contains(topic));
+            let waiting: Vec<u32> = waiting.map(|(_, context)| context).collect();
             self.parked.set(parked);
             for context in waiting {
                 // Those whose client has left are gone from the shelf.

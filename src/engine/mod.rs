@@ -40,7 +40,7 @@ pub enum Step {
 }
 
 /// What several requests may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// The keys of an issuer, by its place in the configuration.
     Keys(usize),
