@@ -4,9 +4,10 @@
 //! nothing stays borrowed, and the worker's state begins anew.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+
+use hashbrown::HashTable;
 
 use crate::config::Config;
 use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
@@ -39,7 +40,7 @@ struct Root {
     state: Cell<Option<Box<State>>>,
     counters: Counters,
     /// Who waits for what.
-    parked: Cell<BTreeMap<Topic, Vec<u32>>>,
+    parked: Cell<Vec<(Topic, u32)>>,
     /// What has come, or will not, and was not told to those who wait for it.
     settled: Cell<Vec<Topic>>,
 }
@@ -77,22 +78,24 @@ enum Asker {
 }
 
 /// Things by a number that the host gave them. Never lends, so never stays borrowed.
-struct Shelf<T>(Cell<BTreeMap<u32, T>>);
+struct Shelf<T>(Cell<HashTable<(u32, T)>>);
 
 impl<T> Shelf<T> {
     const fn new() -> Self {
-        Self(Cell::new(BTreeMap::new()))
+        Self(Cell::new(HashTable::new()))
     }
 
     fn put(&self, id: u32, thing: T) {
+        self.take(id);
         let mut things = self.0.take();
-        things.insert(id, thing);
+        things.insert_unique(spread(id), (id, thing), |(id, _)| spread(*id));
         self.0.set(things);
     }
 
     fn take(&self, id: u32) -> Option<T> {
         let mut things = self.0.take();
-        let thing = things.remove(&id);
+        let found = things.find_entry(spread(id), |(known, _)| *known == id).ok();
+        let thing = found.map(|found| found.remove().0.1);
         self.0.set(things);
         thing
     }
@@ -102,10 +105,15 @@ impl<T> Shelf<T> {
         T: Clone,
     {
         let things = self.0.take();
-        let thing = things.get(&id).cloned();
+        let thing = things.find(spread(id), |(known, _)| *known == id).map(|(_, thing)| thing.clone());
         self.0.set(things);
         thing
     }
+}
+
+/// The hash of a number that the host counts up, so that no client chooses it.
+fn spread(id: u32) -> u64 {
+    u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 struct Vm {
@@ -424,9 +432,9 @@ impl Root {
     /// Keeps a request until a topic is settled, if there is room.
     fn park(&self, topic: Topic, context: u32) -> bool {
         let mut parked = self.parked.take();
-        let there_is_room = parked.values().map(Vec::len).fold(0, usize::saturating_add) < MAX_PARKED;
+        let there_is_room = parked.len() < MAX_PARKED;
         if there_is_room {
-            parked.entry(topic).or_default().push(context);
+            parked.push((topic, context));
         }
         self.parked.set(parked);
         there_is_room
@@ -453,8 +461,8 @@ impl Root {
                 return;
             }
             let mut parked = self.parked.take();
-            let waiting: Vec<u32> =
-                settled.iter().filter_map(|topic| parked.remove(topic)).flatten().collect();
+            let waiting = parked.extract_if(.., |(topic, _)| settled.contains(topic));
+            let waiting: Vec<u32> = waiting.map(|(_, context)| context).collect();
             self.parked.set(parked);
             for context in waiting {
                 // Those whose client has left are gone from the shelf.

@@ -174,7 +174,7 @@ impl Engine {
             state.asked.remove(&about.key);
         }
         let arrived = self.read(state, about, result, now);
-        state.arrived.insert(topic, arrived);
+        state.arrived.push((topic, arrived));
     }
 
     /// The decision for one of those who waited. Nothing has arrived where there was no room to wait.

@@ -42,7 +42,7 @@ pub enum Step {
 }
 
 /// What several requests may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// The keys of an issuer, by its place in the configuration.
     Keys(usize),
@@ -273,7 +273,8 @@ impl Engine {
                 self.claim(state, Claim::Kept(kept), now)
             }
             Wait::Answer { case, topic } => {
-                let arrived = state.arrived.get(&topic).cloned();
+                let arrived = state.arrived.iter().find(|(number, _)| *number == topic);
+                let arrived = arrived.map(|(_, arrived)| arrived.clone());
                 Step::Done(self.decide_arrived(state, arrived, *case, now))
             }
             // Nobody parks for this; if somebody did, nothing is known of them.
@@ -284,7 +285,7 @@ impl Engine {
     /// All who waited for a topic were woken.
     pub fn told(&self, state: &mut State, topic: Topic) {
         match topic {
-            Topic::Answer(number) => drop(state.arrived.remove(&number)),
+            Topic::Answer(number) => state.arrived.retain(|(known, _)| *known != number),
             Topic::Keys(_) => {}
         }
     }

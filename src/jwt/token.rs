@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::object::{self, Object};
 use super::{Algorithm, Backend, Claims, Refusal, base64url};
+use crate::json::{self, Object};
 use crate::jwks::{Key, KeyId, KeySet};
 use crate::request::UnixTime;
 
@@ -219,7 +219,7 @@ impl Header {
         if object.get("b64").is_some_and(|b64| b64 != "true") {
             return Err(Refusal::UnencodedPayload);
         }
-        let text = |name| object.get(name).map(|json| object::string(json).ok_or(Refusal::Header));
+        let text = |name| object.get(name).map(|json| json::string(json).ok_or(Refusal::Header));
         Ok(Self {
             algorithm: algorithm(&text("alg").ok_or(Refusal::Unsigned)??)?,
             kid: text("kid").transpose()?,
