@@ -220,8 +220,8 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("on_error.action", json!("open"), "`allow`"),
         ("on_error.status", json!(200), "400 to 599"),
         ("on_error.status", json!(600), "400 to 599"),
-        ("on_error.status", json!(503.5), "whole"),
-        ("on_error.status", json!(-503), "whole"),
+        ("on_error.status", json!(503.5), "found a number that is negative or not of digits alone, expected a whole number"),
+        ("on_error.status", json!(-503), "found a number that is negative"),
         ("on_error.status", json!("503"), "number"),
         ("jwt", json!([{"issuer": "a"}]), "beside `authgear`"),
     ];

@@ -30,8 +30,10 @@ impl Value {
             Some(b'"') => "a string",
             Some(b'[') => "a list",
             Some(b'{') => "an object",
-            // A number, which says more than its type would.
-            Some(_) | None => self.json(),
+            // It says more than its type would.
+            Some(b'0'..=b'9') if self.json().bytes().all(|byte| byte.is_ascii_digit()) => self.json(),
+            // What a Struct says here is not what was written.
+            Some(_) | None => "a number that is negative or not of digits alone",
         };
         self.wrong(format!("found {found}, expected {right}"))
     }
