@@ -328,7 +328,7 @@ async fn a_new_configuration_remembers_nothing_of_the_one_before() {
 
 /// Envoy hands the same configuration to the plugin that still has it, and tells nobody. docs/operations.md warns.
 #[tokio::test]
-async fn a_configuration_that_comes_back_before_its_time_is_up_goes_on_as_it_was_left() {
+async fn a_configuration_that_comes_back_has_forgotten_only_once_its_connections_are_over() {
     let mut remembering = numbered(0);
     remembering["cache"] = json!({ "ttl": "1h" });
     let mut scene = scene(Duration::from_secs(3), 1, remembering.clone()).await;
@@ -339,8 +339,17 @@ async fn a_configuration_that_comes_back_before_its_time_is_up_goes_on_as_it_was
     scene.host.reconfigure(numbered(1)).await;
     assert_eq!(denied_by(&scene.send(request()).await), 1);
     scene.host.wait_until_drained().await;
-    scene.host.reconfigure(remembering).await;
+    scene.host.reconfigure(remembering.clone()).await;
     assert_eq!(denied_by(&scene.send(request()).await), 0, "all that it remembered is gone");
+
+    let mut scene = lasting_scene(remembering.clone()).await;
+    let alice = scene.authgear.log_in("alice");
+    let request = || with_session("/private", &alice);
+    assert_eq!(user(&scene.send(request()).await).as_deref(), Some("alice"));
+    assert!(scene.authgear.log_out(&alice));
+    scene.host.reconfigure(numbered(1)).await;
+    scene.host.reconfigure(remembering).await;
+    assert_eq!(user(&scene.send(request()).await).as_deref(), Some("alice"), "it was never gone");
 }
 
 #[tokio::test]
