@@ -96,9 +96,12 @@ impl<T> Shelf<T> {
         thing
     }
 
-    fn keep(&self, is_kept: impl Fn(&T) -> bool) {
+    /// One by one, because `retain` would be 5 KB more of module for what is seldom done.
+    fn drop_all(&self, is_meant: impl Fn(&T) -> bool) {
         let mut things = self.0.take();
-        things.retain(|_id, thing| is_kept(thing));
+        while let Some(id) = things.iter().find(|(_id, thing)| is_meant(thing)).map(|(id, _thing)| *id) {
+            things.remove(&id);
+        }
         self.0.set(things);
     }
 
@@ -255,7 +258,7 @@ pub(crate) fn on_delete(context: u32) {
         None => {
             // Its calls end with it, and the host does not say so: they would keep all that it remembers.
             if let Some(gone) = vm.roots.take(context).flatten() {
-                vm.calls.keep(|asked| !asked.is_for(&gone));
+                vm.calls.drop_all(|asked| asked.is_for(&gone));
             }
         }
     });

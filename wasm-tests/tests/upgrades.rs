@@ -396,6 +396,36 @@ async fn a_refused_configuration_leaves_the_one_before_in_place() {
     assert_unharmed(&scene.host).await;
 }
 
+#[tokio::test]
+async fn a_configuration_that_ends_during_a_call_takes_all_that_it_remembers_along() {
+    const TOKENS: usize = 500;
+    const TOKEN_LENGTH: usize = 15_000;
+    let mut configuration = numbered(0);
+    configuration["authgear"]["mode"] = "auto".into();
+    configuration["cache"] = json!({ "ttl": "1h", "negative_ttl": "1h" });
+    let mut scene = scene(Duration::from_secs(1), 1, configuration.clone()).await;
+    // Of the keys; it is under way whenever a configuration ends.
+    scene.authgear.fail(Endpoint::Jwks, Fault::Hold);
+    let mut memory = Vec::new();
+    for number in 1..=8 {
+        configuration["rules"] = numbered(number)["rules"].take();
+        let fetches = scene.authgear.received(Endpoint::Jwks).count();
+        scene.host.reconfigure(configuration.clone()).await;
+        scene.authgear.received(Endpoint::Jwks).wait_for(fetches + 1).await;
+        let mut connection = Connection::open(scene.host.address(), Protocol::Http1).await;
+        for token in 0..TOKENS {
+            let answer = connection.send(with_token("/", &format!("{token:0TOKEN_LENGTH$}"))).await;
+            assert_eq!(user(&answer), None);
+        }
+        scene.host.wait_until_drained().await;
+        memory.push(scene.host.resident_memory());
+    }
+    println!("Envoy's memory after each configuration: {memory:?}");
+    // What six of them remember is 45 MB. The first two make room.
+    let grown = memory[7].saturating_sub(memory[1]);
+    assert!(grown < 3 * (TOKENS * TOKEN_LENGTH) as u64, "{memory:?}");
+}
+
 /// Starts to send a request that many times, on connections of both protocols.
 fn send_all(address: SocketAddr, count: usize, request: &Request) -> Vec<JoinHandle<Response>> {
     let send = |number| {
