@@ -79,13 +79,6 @@ impl Builder {
         self
     }
 
-    /// Runs this module instead of the filter's build.
-    #[must_use]
-    pub fn module(mut self, module: impl Into<PathBuf>) -> Self {
-        self.bootstrap.module = Some(module.into());
-        self
-    }
-
     /// Has the listener in a file that Envoy watches, so that [`Envoy::reconfigure`] can replace it. The
     /// connections of the one before may live on for `drain`, whole seconds; Envoy's default is 600. Their
     /// clients are asked to leave with the next answer; by default Envoy would ask few of them at first.
