@@ -16,11 +16,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
+use wasm_tests::authgear::{Endpoint, Fault, Options};
 use wasm_tests::client::{self, Connection, Protocol, Request, Response};
-use wasm_tests::echo::Echo;
 use wasm_tests::envoy::{self, Envoy};
-use wasm_tests::scene::{self, ORIGIN, Scene, seen};
+use wasm_tests::scene::{self, Scene, seen};
 
 /// Envoy's own default: longer than any test.
 const LONG: Duration = Duration::from_secs(600);
@@ -238,28 +237,22 @@ async fn requests_that_wait_for_an_answer_get_it_under_the_configuration_that_as
 async fn tokens_that_wait_for_keys_are_verified_under_the_configuration_that_fetches_them() {
     let mut configuration = numbered(0);
     configuration["authgear"]["mode"] = "auto".into();
-    let authgear = Authgear::start(Options { public_origin: Some(ORIGIN.into()), ..Options::default() });
-    let authgear = authgear.await.expect("a port for the stand-in");
-    authgear.fail(Endpoint::Jwks, Fault::Hold);
-    let app = Echo::start().await.expect("a port for the app");
-    let mut envoy = scene::builder(&app, authgear.main_address(), authgear.resolver_address())
-        .plugin(configuration.clone())
-        .dynamic(LONG)
-        .concurrency(1)
-        .start()
-        .await;
-    let address = envoy.address();
-    let token = authgear.jwt("alice");
+    let change = |smallest: &mut Value| smallest.clone_from(&configuration);
+    let setup = |envoy: envoy::Builder| envoy.dynamic(LONG).concurrency(1);
+    let faults = [(Endpoint::Jwks, Fault::Hold)];
+    let mut scene = Scene::start_failing(Options::default(), faults, change, setup).await;
+    let address = scene.host.address();
+    let token = scene.authgear.jwt("alice");
     let (signed, _) = token.rsplit_once('.').expect("a JWT has a signature");
     let of_alice = send_all(address, 20, &with_token("/private", &token));
     let of_nobody = send_all(address, 20, &with_token("/private", &format!("{signed}.AAAA")));
-    envoy.wait_for_stat("http.ingress.downstream_rq_active", 40).await;
+    scene.host.wait_for_stat("http.ingress.downstream_rq_active", 40).await;
     configuration["rules"] = numbered(1)["rules"].take();
-    envoy.reconfigure(configuration).await;
+    scene.host.reconfigure(configuration).await;
     let later = send_all(address, 1, &with_token("/private", &format!("{signed}.AAAA")));
-    envoy.wait_for_stat("http.ingress.downstream_rq_active", 41).await;
-    assert_eq!(app.received().count(), 0);
-    authgear.fail(Endpoint::Jwks, Fault::None);
+    scene.host.wait_for_stat("http.ingress.downstream_rq_active", 41).await;
+    assert_eq!(scene.app.received().count(), 0);
+    scene.authgear.fail(Endpoint::Jwks, Fault::None);
     for answer in all(of_alice).await {
         assert_eq!(user(&answer).as_deref(), Some("alice"));
     }
@@ -269,7 +262,7 @@ async fn tokens_that_wait_for_keys_are_verified_under_the_configuration_that_fet
     for answer in all(later).await {
         assert_eq!(denied_by(&answer), 1);
     }
-    assert_eq!(app.received().count(), 20);
+    assert_eq!(scene.app.received().count(), 20);
 }
 
 #[tokio::test]

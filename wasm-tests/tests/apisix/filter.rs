@@ -21,8 +21,12 @@ fn with_token() -> Request {
 }
 
 async fn accepting() -> Faulty {
+    accepting_as("alice").await
+}
+
+async fn accepting_as(user: &str) -> Faulty {
     let answer =
-        Answer::status(200).header("x-authgear-session-valid", "true").header("x-authgear-user-id", "alice");
+        Answer::status(200).header("x-authgear-session-valid", "true").header("x-authgear-user-id", user);
     Faulty::start(Failure::Answer(answer)).await.unwrap()
 }
 
@@ -105,6 +109,31 @@ async fn routes_have_their_own_configuration_in_one_module() {
     let log = host.log();
     assert_eq!(log.matches("the configuration is refused").count(), 3, "{log}");
     assert_eq!(app.received().count(), 3);
+}
+
+#[tokio::test]
+async fn routes_in_one_module_share_nothing_that_they_know() {
+    let (app, alice, bob) =
+        (Echo::start().await.unwrap(), accepting_as("alice").await, accepting_as("bob").await);
+    let remembering = |resolver: &Faulty| {
+        let mut configuration = configuration(resolver);
+        configuration["cache"] = json!({"ttl": "1h"});
+        configuration.to_string()
+    };
+    let host = Apisix::builder()
+        .workers(1)
+        .upstream(app.address())
+        .route("/alice", remembering(&alice))
+        .route("/bob", remembering(&bob))
+        .start();
+    for _ in 0..3 {
+        for user in ["alice", "bob"] {
+            let request = Request::get(&format!("/{user}")).header("authorization", "Bearer abc");
+            let seen = seen(&client::send(host.address(), request).await);
+            assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some(user));
+        }
+    }
+    assert_eq!((alice.requests(), bob.requests()), (1, 1), "each asks for itself, once");
 }
 
 #[tokio::test]
