@@ -1,7 +1,7 @@
 # Everything that is done with this repository. `make` alone lists it.
 #
-# A fresh Debian machine needs rustup, Python 3, a C compiler, pkg-config and libssl-dev; `make` gets
-# the rest, into .tools and target.
+# A fresh Debian machine needs rustup, Python 3, a C compiler, npm, pkg-config and libssl-dev, and what README
+# names besides for the tests; `make` gets the rest, into .tools and target.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -20,6 +20,11 @@ MODULE := $(TARGET_DIR)/$(WASM_TARGET)/release/authgear_filter.wasm
 # What the tests and the demo run is what was built here, whatever the environment says.
 export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
 
+# What APISIX's wasmtime knows: the features that Rust's target has by default, and no others.
+WASM_OPT := .tools/npm/node_modules/.bin/wasm-opt -Os --strip-debug --strip-producers --strip-target-features \
+	--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
+	--enable-reference-types --enable-sign-ext
+
 # Another Envoy than the pinned one: make test ENVOY=/usr/bin/envoy
 ENVOY ?=
 # Cargo runs the tests in another directory.
@@ -31,6 +36,10 @@ AUTHOTRON_READY := .tools/authotron-$(AUTHOTRON_VERSION).stamp
 
 # How many different credentials `make soak` sends: make soak SOAK_CREDENTIALS=1000000
 SOAK_CREDENTIALS ?= 200000
+
+# How many rounds each case has, which contenders take part (all unless named), and how long a round's load lasts:
+# make bench BENCH_ROUNDS=15 BENCH_ONLY=cached-session,ext-authz. With BENCH_ONLY the results are only printed.
+export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
 
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
@@ -49,17 +58,20 @@ IMAGE ?=
 # The URL of the source, for the image's label.
 export IMAGE_SOURCE
 
-.PHONY: help setup build run run-auth-o-tron test test-envoy-oldest soak image push check advisories clean
+.PHONY: help setup build run run-auth-o-tron test test-envoy-oldest soak bench image push check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
 
-setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/bin/cargo-deny $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
+setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/bin/cargo-deny $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
 
-# Without the names of this machine's directories in the module's panic messages.
-build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=.
-build: .tools/toolchain.stamp ## build the filter: a release .wasm
+# Without the names of this machine's directories in the module's panic messages, and with SHA-2 in loops: rolled
+# out, it is ten times as large, and a signature takes a hundred times as long as its hash.
+build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=. --cfg sha2_backend_soft="compact"
+build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .wasm
 	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
+	$(WASM_OPT) $(MODULE) -o $(MODULE).optimised
+	@mv $(MODULE).optimised $(MODULE)
 
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
 	cargo build --locked -p wasm-tests --bins
@@ -79,6 +91,10 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 		--exact --nocapture memory_stays_flat_over_many_different_credentials
 	cargo test --locked -p wasm-tests --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
+
+bench: build $(ENVOY_READY) ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
+	cargo build --locked --profile bench -p wasm-tests --bin bench
+	@$(TARGET_DIR)/release/bench
 
 test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
 	ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) $(TEST_ENVOY_SUITES)
@@ -114,6 +130,13 @@ clean: ## remove what was built (tools stay: rm -r .tools)
 	rustup target add --toolchain $(TOOLCHAIN) $(WASM_TARGET)
 	rustup component add --toolchain $(TOOLCHAIN) rustfmt clippy
 	@mkdir -p .tools && touch $@
+
+# Into a directory of its own, so that npm has nothing else to look at.
+.tools/npm.stamp: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing, which gets wasm-opt (Debian: npm)" >&2; exit 1; }
+	@mkdir -p .tools/npm && cp package.json package-lock.json .tools/npm
+	cd .tools/npm && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 .tools/envoy.stamp: wasm-tests/envoy-requirements.txt wasm-tests/install-envoy.sh
 	wasm-tests/install-envoy.sh .tools

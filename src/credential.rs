@@ -53,6 +53,13 @@ impl<'a> Authorization<'a> {
     }
 
     fn parse(value: &'a [u8]) -> Self {
+        // What almost every request with a token sends; the rest is read byte by byte.
+        if let Some(token) = value.strip_prefix(b"Bearer ")
+            && !token.is_empty()
+            && is_between_hyphen_and_tilde(token)
+        {
+            return Self::Bearer(Secret(token));
+        }
         let value = value.trim_ascii();
         if value.iter().any(|&byte| !byte.is_ascii() || byte.is_ascii_control()) {
             return Self::Invalid;
@@ -73,6 +80,18 @@ impl<'a> Authorization<'a> {
         }
         Self::Bearer(Secret(token))
     }
+}
+
+/// Whether all bytes are from `-` to `~`, as those of a JWT are: no space, no comma, no control byte. Eight at a time:
+/// byte by byte it was more than half of the instructions that a remembered token took.
+fn is_between_hyphen_and_tilde(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    // A byte below 0x80 sets its high bit by 0x53 from `-` on, and by 1 if it comes after `~`.
+    words.iter().map(|word| u64::from_ne_bytes(*word)).all(|word| {
+        (word | word.wrapping_add(EACH)) & HIGH == 0 && word.wrapping_add(0x53 * EACH) & HIGH == HIGH
+    }) && rest.iter().all(|byte| matches!(byte, b'-'..=b'~'))
 }
 
 /// Whether an element of a comma-separated list begins credentials of its own (`Bearer abc`) instead of
@@ -121,9 +140,12 @@ impl<'a> Cookies<'a> {
     #[must_use]
     pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
         let mut found = [None; 3];
-        for (name, value) in all_cookies(head) {
+        for pair in head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii) {
             for (known, slot) in names.0.iter().zip(&mut found) {
-                if name == known.as_slice() && slot.is_none() && is_cookie_value(value) {
+                if let Some((name, value)) = cookie_named(pair, known)
+                    && slot.is_none()
+                    && is_cookie_value(value)
+                {
                     *slot = Some((name, Secret(value)));
                 }
             }
@@ -145,8 +167,7 @@ impl<'a> Cookies<'a> {
 
 /// The cookies of a request without some, joined as one header; `None` where it has none of those.
 pub fn cookies_without(head: &Head<'_>, is_unwanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-    let pairs =
-        || head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    let pairs = || head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii);
     // A pair without `=` is a name to some, and a value to others.
     let is_unwanted =
         |pair: &[u8]| is_unwanted(split_once(pair, b'=').map_or(pair, |(name, _)| name).trim_ascii());
@@ -156,16 +177,33 @@ pub fn cookies_without(head: &Head<'_>, is_unwanted: impl Fn(&[u8]) -> bool) -> 
 
 /// Name and value of each cookie in all `Cookie` headers of a request, whatever bytes they are.
 pub fn all_cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-    head.values(b"cookie").flat_map(|line| line.split(|&byte| byte == b';')).filter_map(|pair| {
+    head.values(b"cookie").flat_map(pairs).filter_map(|pair| {
         let (name, value) = split_once(pair, b'=')?;
         Some((name.trim_ascii(), value.trim_ascii()))
+    })
+}
+
+/// Name and value of a cookie, if it has this name. Of most cookies nothing but the beginning is looked at.
+fn cookie_named<'a>(pair: &'a [u8], known: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (name, rest) = pair.split_at_checked(known.len()).filter(|(name, _)| *name == known)?;
+    Some((name, rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start()))
+}
+
+/// What stands between the semicolons of a `Cookie` header.
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        let Some((pair, tail)) = split_once(line, b';') else { return Some(line) };
+        rest = Some(tail);
+        Some(pair)
     })
 }
 
 /// Go's `validCookieValueByte`, around which one pair of quotes may stand.
 fn is_cookie_value(value: &[u8]) -> bool {
     let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
-    inner.iter().all(|&byte| matches!(byte, 0x20..=0x7e) && !b"\";\\".contains(&byte))
+    inner.iter().all(|&byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b';' | b'\\'))
 }
 
 /// All that Authgear could know a request by.
@@ -199,7 +237,7 @@ impl<'a> Credentials<'a> {
 }
 
 fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|&byte| byte == separator)?;
+    let at = memchr::memchr(separator, bytes)?;
     let (before, rest) = bytes.split_at_checked(at)?;
     Some((before, rest.get(1..)?))
 }
@@ -246,6 +284,18 @@ mod tests {
         for (value, expected) in cases {
             let fields = [(b"authorization".as_slice(), *value)];
             assert_eq!(Authorization::of(&head(&fields)), *expected, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_byte_that_no_token_has_is_found_wherever_it_stands() {
+        for byte in 0..=255 {
+            for at in 0..20 {
+                let mut bytes = [b'a'; 20];
+                bytes[at] = byte;
+                let expected = matches!(byte, b'-'..=b'~');
+                assert_eq!(is_between_hyphen_and_tilde(&bytes), expected, "{byte} at {at}");
+            }
         }
     }
 

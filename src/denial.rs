@@ -1,6 +1,7 @@
 //! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
 //! cache.
 
+use crate::json::quote;
 use crate::request::{BadHead, Reply};
 use crate::rules::{Answer, Unmet};
 
@@ -116,7 +117,7 @@ const JSON: &str = "application/json";
 /// The body of a denial: JSON, never empty.
 #[must_use]
 pub fn body(error: &str, message: &str) -> Vec<u8> {
-    serde_json::json!({"error": error, "message": message}).to_string().into_bytes()
+    format!("{{\"error\":{},\"message\":{}}}", quote(error), quote(message)).into_bytes()
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! nothing stays borrowed, and the worker's state begins anew.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+
+use hashbrown::HashTable;
 
 use crate::config::Config;
 use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
@@ -35,10 +36,11 @@ pub(crate) enum Action {
 /// One configuration of the filter in this VM.
 struct Root {
     engine: Engine,
-    state: Cell<Option<State>>,
+    // Taken out and put back for each piece of work, so what moves is a pointer.
+    state: Cell<Option<Box<State>>>,
     counters: Counters,
     /// Who waits for what.
-    parked: Cell<BTreeMap<Topic, Vec<u32>>>,
+    parked: Cell<Vec<(Topic, u32)>>,
     /// What has come, or will not, and was not told to those who wait for it.
     settled: Cell<Vec<Topic>>,
 }
@@ -58,8 +60,8 @@ enum Stage {
     Parked { waiting: Waiting },
     /// Let through; these go to the client with the response.
     Forwarded { respond: Vec<OwnedField> },
-    /// Answered here.
-    Replied,
+    /// Let through or answered, and nothing is left to do.
+    Done,
 }
 
 /// A call under way.
@@ -76,32 +78,31 @@ enum Asker {
 }
 
 /// Things by a number that the host gave them. Never lends, so never stays borrowed.
-struct Shelf<T>(Cell<BTreeMap<u32, T>>);
+struct Shelf<T>(Cell<HashTable<(u32, T)>>);
 
 impl<T> Shelf<T> {
     const fn new() -> Self {
-        Self(Cell::new(BTreeMap::new()))
+        Self(Cell::new(HashTable::new()))
     }
 
     fn put(&self, id: u32, thing: T) {
+        self.take(id);
         let mut things = self.0.take();
-        things.insert(id, thing);
+        things.insert_unique(spread(id), (id, thing), |(id, _)| spread(*id));
         self.0.set(things);
     }
 
     fn take(&self, id: u32) -> Option<T> {
         let mut things = self.0.take();
-        let thing = things.remove(&id);
+        let found = things.find_entry(spread(id), |(known, _)| *known == id).ok();
+        let thing = found.map(|found| found.remove().0.1);
         self.0.set(things);
         thing
     }
 
-    /// One by one, because `retain` would be 5 KB more of module for what is seldom done.
     fn drop_all(&self, is_meant: impl Fn(&T) -> bool) {
         let mut things = self.0.take();
-        while let Some(id) = things.iter().find(|(_id, thing)| is_meant(thing)).map(|(id, _thing)| *id) {
-            things.remove(&id);
-        }
+        things.retain(|(_id, thing)| !is_meant(thing));
         self.0.set(things);
     }
 
@@ -110,10 +111,15 @@ impl<T> Shelf<T> {
         T: Clone,
     {
         let things = self.0.take();
-        let thing = things.get(&id).cloned();
+        let thing = things.find(spread(id), |(known, _)| *known == id).map(|(_, thing)| thing.clone());
         self.0.set(things);
         thing
     }
+}
+
+/// The hash of a number that the host counts up, so that no client chooses it.
+fn spread(id: u32) -> u64 {
+    u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 struct Vm {
@@ -123,6 +129,18 @@ struct Vm {
     requests: Shelf<Request>,
     /// Calls under way, by their tokens.
     calls: Shelf<Asked>,
+}
+
+impl Vm {
+    /// Keeps a request for the callbacks that follow, if any of them has something to do for it.
+    fn keep(&self, context: u32, request: Request) {
+        match request.stage {
+            Stage::Done => {}
+            Stage::New | Stage::Calling { .. } | Stage::Parked { .. } | Stage::Forwarded { .. } => {
+                self.requests.put(context, request);
+            }
+        }
+    }
 }
 
 thread_local! {
@@ -189,7 +207,7 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
         let mut request = vm.requests.take(context).unwrap_or(Request { root: None, stage: Stage::New });
         let root = request.root.clone();
         let action = request.start(vm, context);
-        vm.requests.put(context, request);
+        vm.keep(context, request);
         if let Some(root) = root {
             root.wake(vm);
         }
@@ -208,7 +226,7 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
                 }
                 let root = request.root.clone();
                 request.resume(vm, context, headers, body, wanted);
-                vm.requests.put(context, request);
+                vm.keep(context, request);
                 if let Some(root) = root {
                     root.wake(vm);
                 }
@@ -236,11 +254,11 @@ fn lost() {
 
 pub(crate) fn on_response_headers(context: u32) -> Action {
     VM.with(|vm| {
-        if let Some(mut request) = vm.requests.take(context) {
-            if let Stage::Forwarded { respond } = &mut request.stage {
-                host::add_to_response(&std::mem::take(respond));
-            }
-            vm.requests.put(context, request);
+        match vm.requests.take(context) {
+            Some(Request { stage: Stage::Forwarded { respond }, .. }) => host::add_to_response(&respond),
+            // A response before its request was let through is the host's own, to a request that timed out.
+            Some(request) => vm.keep(context, request),
+            None => {}
         }
     });
     Action::Continue
@@ -332,7 +350,10 @@ impl Request {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
                 Ok(()) => {
                     self.count(outcome);
-                    self.stage = Stage::Forwarded { respond: edits.respond };
+                    self.stage = match edits.respond {
+                        respond if respond.is_empty() => Stage::Done,
+                        respond => Stage::Forwarded { respond },
+                    };
                     if paused == Paused::Yes {
                         host::continue_request();
                     }
@@ -347,7 +368,7 @@ impl Request {
             Verdict::Reply(reply) => reply,
         };
         self.count(outcome);
-        self.stage = Stage::Replied;
+        self.stage = Stage::Done;
         host::reply(&reply, outcome);
         Action::Pause
     }
@@ -388,7 +409,7 @@ impl Root {
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&Engine, &mut State) -> T) -> T {
-        let mut state = self.state.take().unwrap_or_else(|| self.engine.state(host::random()));
+        let mut state = self.state.take().unwrap_or_else(|| Box::new(self.engine.state(host::random())));
         let result = work(&self.engine, &mut state);
         self.state.set(Some(state));
         result
@@ -427,9 +448,9 @@ impl Root {
     /// Keeps a request until a topic is settled, if there is room.
     fn park(&self, topic: Topic, context: u32) -> bool {
         let mut parked = self.parked.take();
-        let there_is_room = parked.values().map(Vec::len).fold(0, usize::saturating_add) < MAX_PARKED;
+        let there_is_room = parked.len() < MAX_PARKED;
         if there_is_room {
-            parked.entry(topic).or_default().push(context);
+            parked.push((topic, context));
         }
         self.parked.set(parked);
         there_is_room
@@ -456,15 +477,15 @@ impl Root {
                 return;
             }
             let mut parked = self.parked.take();
-            let waiting: Vec<u32> =
-                settled.iter().filter_map(|topic| parked.remove(topic)).flatten().collect();
+            let waiting = parked.extract_if(.., |(topic, _)| settled.contains(topic));
+            let waiting: Vec<u32> = waiting.map(|(_, context)| context).collect();
             self.parked.set(parked);
             for context in waiting {
                 // Those whose client has left are gone from the shelf.
                 let Some(mut request) = vm.requests.take(context) else { continue };
                 if host::act_for(context).is_ok() {
                     request.wake(vm, context);
-                    vm.requests.put(context, request);
+                    vm.keep(context, request);
                 }
             }
             for topic in settled {

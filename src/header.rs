@@ -79,7 +79,7 @@ impl Pattern {
         if lower.contains('*') || !is_name(&lower) {
             return Err(format!(
                 "`{}` is neither a header's name nor a beginning of names such as x-auth-*",
-                text.escape_debug()
+                text.escape_default()
             ));
         }
         Ok(Self::Name(lower))

@@ -5,8 +5,7 @@ use std::rc::Rc;
 use crate::header::{self, Pattern};
 use crate::jwt::Claims;
 use crate::jwt::authgear::{Machine, User};
-use crate::request::{Field, OwnedField, UnixTime};
-use crate::rules::Facts;
+use crate::request::{Field, Fields, UnixTime};
 
 /// What every identity header of Authgear begins with. The set grows with the server's versions, so it is
 /// known by its prefix, never by a list.
@@ -120,7 +119,7 @@ impl Managed {
 
 /// The headers of a user whose token was verified here: what the resolver would answer for it.
 #[must_use]
-pub fn of_user(user: &User) -> Vec<OwnedField> {
+pub fn of_user(user: &User) -> Fields {
     let flag = |value: Option<bool>| value.map(|value| value.to_string());
     // One row a header; a value that is absent is no header.
     let table: [(&[u8], Option<String>); 8] = [
@@ -138,27 +137,27 @@ pub fn of_user(user: &User) -> Vec<OwnedField> {
 
 /// The headers of a machine whose token was verified here.
 #[must_use]
-pub fn of_machine(machine: &Machine) -> Vec<OwnedField> {
+pub fn of_machine(machine: &Machine) -> Fields {
     fields([
         (CLIENT_ID, Some(machine.client_id.clone())),
         (CLIENT_SCOPE, Some(machine.scopes.join(" ")).filter(|scopes| !scopes.is_empty())),
     ])
 }
 
-fn fields<const N: usize>(table: [(&[u8], Option<String>); N]) -> Vec<OwnedField> {
-    table.into_iter().filter_map(|(name, value)| Some((name.to_vec(), value?.into_bytes()))).collect()
+fn fields<const N: usize>(table: [(&[u8], Option<String>); N]) -> Fields {
+    table.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// What the app is told of a credential that was refused without asking.
 #[must_use]
-pub fn refused() -> Rc<[OwnedField]> {
-    Rc::new([(SESSION_VALID.to_vec(), b"false".to_vec())])
+pub fn refused() -> Rc<Fields> {
+    Rc::new([(SESSION_VALID, b"false")].into_iter().collect())
 }
 
 /// What the app is told of nobody.
 #[must_use]
-pub fn nothing() -> Rc<[OwnedField]> {
-    Rc::new([])
+pub fn nothing() -> Rc<Fields> {
+    Rc::default()
 }
 
 /// What a valid session states about itself, for rules that require something of it. What it does not state
@@ -182,20 +181,19 @@ pub struct Stated {
 impl Stated {
     /// What Authgear's headers state; `scopes` are in none of them.
     #[must_use]
-    pub fn by_headers(identity: &[OwnedField], scopes: &[String]) -> Self {
-        let value =
-            |name: &[u8]| identity.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
+    pub fn by_headers(identity: &Fields, scopes: &[String]) -> Self {
         let words = |name: &[u8], separator: u8| {
-            let words = value(name).unwrap_or_default().split(|&byte| byte == separator);
+            let words = identity.value(name).unwrap_or_default().split(|&byte| byte == separator);
             words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
         };
-        let flag = |name: &[u8]| match value(name)? {
+        let flag = |name: &[u8]| match identity.value(name)? {
             b"true" => Some(true),
             b"false" => Some(false),
             _ => None,
         };
-        let seconds =
-            value(AUTHENTICATED_AT).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        let seconds = identity
+            .value(AUTHENTICATED_AT)
+            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         Self {
             verified: flag(VERIFIED),
             anonymous: flag(ANONYMOUS),
@@ -215,22 +213,6 @@ impl Stated {
             amr: bytes(&claims.amr()),
             authenticated_at: claims.auth_time(),
             ..Self::default()
-        }
-    }
-
-    /// The view that a rule takes of it.
-    #[must_use]
-    pub fn facts(&self) -> Facts<'_> {
-        fn slices(words: &[Vec<u8>]) -> Vec<&[u8]> {
-            words.iter().map(Vec::as_slice).collect()
-        }
-        Facts {
-            verified: self.verified,
-            anonymous: self.anonymous,
-            roles: slices(&self.roles),
-            scopes: slices(&self.scopes),
-            amr: slices(&self.amr),
-            authenticated_at: self.authenticated_at,
         }
     }
 }
@@ -311,9 +293,9 @@ mod tests {
         assert!(named(&["x-user"]).forged(&fields).is_empty(), "it is nobody's identity there");
     }
 
-    fn text(fields: Vec<OwnedField>) -> Vec<(String, String)> {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
+    fn text(fields: Fields) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        fields.iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub mod authgear;
 mod claims;
 mod der;
 pub mod host;
-mod object;
 mod refusal;
+mod rsa;
 mod signature;
 mod token;
 
@@ -24,8 +24,9 @@ pub use refusal::Refusal;
 pub use signature::Backend;
 pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
 
+pub(crate) use rsa::RsaKey;
+
 pub(crate) use der::{ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
-pub(crate) use object::{Object, string, strings};
 
 /// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.
 pub(crate) fn base64url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {

@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod header;
 pub mod host;
 pub mod identity;
+mod json;
 pub mod jwks;
 pub mod jwt;
 pub mod metric;

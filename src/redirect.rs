@@ -45,9 +45,12 @@ impl Redirect {
     ///
     /// Says what is wrong with it, and what would be right.
     pub fn parse(template: &str) -> Result<Self, String> {
-        let problem = |what: &str| format!("`{}` {what}", template.escape_debug());
+        let problem = |what: &str| format!("`{}` {what}", template.escape_default());
         if let Some(odd) = template.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`|".contains(*c)) {
-            return Err(problem(&format!("has a character that URLs cannot have: {odd:?}")));
+            return Err(problem(&format!(
+                "has a character that URLs cannot have: '{}'",
+                odd.escape_default()
+            )));
         }
         let (authority, rest) = match template.split_once("://") {
             Some((scheme, rest)) if !scheme.contains(['/', '?', '#', '{']) => {

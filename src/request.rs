@@ -53,6 +53,77 @@ pub type Field<'a> = (&'a [u8], &'a [u8]);
 /// A header that owns its bytes.
 pub type OwnedField = (Vec<u8>, Vec<u8>);
 
+/// A list of headers that owns their bytes, all together: two pieces of memory, however many headers. Prints without
+/// their values, some of which let their bearer in.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Fields {
+    /// Of each name and of its value.
+    lengths: Vec<(usize, usize)>,
+    /// Each name, and its value behind it.
+    bytes: Vec<u8>,
+}
+
+impl Fields {
+    /// An empty list with room for as many headers and bytes.
+    #[must_use]
+    pub fn with_room(headers: usize, bytes: usize) -> Self {
+        Self { lengths: Vec::with_capacity(headers), bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Adds a header behind the others.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.lengths.push((name.len(), value.len()));
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
+        let mut rest = self.bytes.as_slice();
+        self.lengths.iter().map_while(move |&(name, value)| {
+            let (name, values) = rest.split_at_checked(name)?;
+            let (value, after) = values.split_at_checked(value)?;
+            rest = after;
+            Some((name, value))
+        })
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// The value of the first of that name.
+    #[must_use]
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The memory that it owns, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of_val(self.lengths.as_slice()).saturating_add(self.bytes.len())
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let fields = fields.into_iter();
+        let mut list = Self::with_room(fields.size_hint().1.unwrap_or_default(), 512);
+        for (name, value) in fields {
+            list.push(name.as_ref(), value.as_ref());
+        }
+        list
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name))).finish()
+    }
+}
+
 /// Tells the address of the client's connection. A function, because asking the host costs more than most
 /// requests need: only a call to the auth server wants it.
 pub type ClientAddress<'a> = &'a dyn Fn() -> Option<IpAddr>;
@@ -86,6 +157,7 @@ impl<'a> Head<'a> {
         fields: &'a mut Vec<Field<'a>>,
         client_address: ClientAddress<'a>,
     ) -> Result<Self, BadHead> {
+        fields.reserve(listed.len());
         let (mut method, mut scheme, mut authority, mut path) = (None, None, None, None);
         for &(name, value) in listed {
             let pseudo = match name {
@@ -196,14 +268,13 @@ impl BadHead {
     }
 }
 
-/// A request of the filter's own to the auth server. Prints without the values of its headers, some of which
-/// let their bearer in.
-#[derive(Clone, PartialEq, Eq)]
+/// A request of the filter's own to the auth server.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Where to: an Envoy cluster, or `host:port` on APISIX.
     pub upstream: String,
     /// All headers, with `:method`, `:scheme`, `:authority` and `:path` in front: hosts need all four.
-    pub fields: Vec<OwnedField>,
+    pub fields: Fields,
     /// How long to wait for the whole answer, in whole milliseconds.
     pub timeout: Duration,
     /// What is taken of the answer's body.
@@ -225,16 +296,6 @@ pub enum WantedBody {
         /// The longest that is taken.
         limit: usize,
     },
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.fields.iter().map(|(name, _)| String::from_utf8_lossy(name));
-        f.debug_struct("Call")
-            .field("upstream", &self.upstream)
-            .field("fields", &names.collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
 }
 
 /// What the auth server answered.
@@ -265,7 +326,7 @@ pub struct HeaderEdits {
     /// Headers of the client to remove, by the very names that it sent.
     pub remove: Vec<Vec<u8>>,
     /// Headers to set after that, one value a name. Shared with whoever remembers them.
-    pub set: Rc<[OwnedField]>,
+    pub set: Rc<Fields>,
     /// The `Cookie` header to set after that; `None` leaves it as it is by then.
     pub cookie: Option<Vec<u8>>,
     /// Headers to add to the response to the client, repeated ones apart.

@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::forwarded::{self, can_inform};
 use crate::header::is_value;
 use crate::identity::{self, SESSION_VALID, USER_ID};
-use crate::request::{Call, CallError, Head, OwnedField, Response, WantedBody};
+use crate::request::{Call, CallError, Fields, Head, OwnedField, Response, WantedBody};
 
 /// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
 /// along but what stands here.
@@ -17,27 +17,38 @@ use crate::request::{Call, CallError, Head, OwnedField, Response, WantedBody};
 pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials: Credentials<'_>) -> Call {
     let Credentials { authorization, cookies } = credentials;
     let Resolver { endpoint, server, .. } = resolver;
-    let mut fields = Fields(Vec::with_capacity(14));
-    fields.push(b":method", "GET");
-    fields.push(b":scheme", server.url.scheme().as_str());
-    fields.push(b":authority", endpoint.authority());
-    fields.push(b":path", server.url.path());
+    let mut fields = Fields::with_room(14, 2048);
+    fields.push(b":method", b"GET");
+    fields.push(b":scheme", server.url.scheme().as_str().as_bytes());
+    fields.push(b":authority", endpoint.authority().as_bytes());
+    fields.push(b":path", server.url.path().as_bytes());
     // The project is chosen by these; a client's own host there would be another tenant, or none.
-    fields.push(b"x-forwarded-host", endpoint.authority());
-    fields.push(b"x-forwarded-proto", endpoint.scheme().as_str());
-    fields.inform(b"x-forwarded-for", forwarded::chain(head));
+    fields.push(b"x-forwarded-host", endpoint.authority().as_bytes());
+    fields.push(b"x-forwarded-proto", endpoint.scheme().as_str().as_bytes());
+    // For what the call can do without.
+    let mut inform = |name, value: Option<&[u8]>| {
+        if let Some(value) = value.filter(|value| can_inform(value)) {
+            fields.push(name, value);
+        }
+    };
+    inform(b"x-forwarded-for", forwarded::chain(head).as_deref());
     for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
-        fields.inform(name, head.values(name).next().map(<[u8]>::to_vec));
+        inform(name, head.values(name).next());
     }
     if let Authorization::Bearer(token) = authorization {
-        fields.push(b"authorization", [b"Bearer ".as_slice(), token.reveal()].concat());
+        fields.push(b"authorization", &[b"Bearer ".as_slice(), token.reveal()].concat());
     }
     if !cookies.is_empty() {
-        let pairs: Vec<_> =
-            cookies.iter().map(|(name, value)| [name, b"=", value.reveal()].concat()).collect();
-        fields.push(b"cookie", pairs.join(b"; ".as_slice()));
+        let mut line = Vec::new();
+        for (name, value) in cookies.iter() {
+            let separator = if line.is_empty() { b"".as_slice() } else { b"; " };
+            for part in [separator, name, b"=", value.reveal()] {
+                line.extend_from_slice(part);
+            }
+        }
+        fields.push(b"cookie", &line);
     }
-    Call { upstream: server.upstream.clone(), fields: fields.0, timeout, body: WantedBody::None }
+    Call { upstream: server.upstream.clone(), fields, timeout, body: WantedBody::None }
 }
 
 /// What the resolver says of a request.
@@ -46,7 +57,7 @@ pub struct Answer {
     /// Whose request it is.
     pub session: Session,
     /// All identity headers of the answer, for the app.
-    pub identity: Vec<OwnedField>,
+    pub identity: Fields,
     /// The values of its `Set-Cookie` headers, for the client: they clear a cookie that is no good.
     pub cookies: Vec<Vec<u8>>,
 }
@@ -92,7 +103,7 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
 }
 
 fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str> {
-    let (mut identity, mut cookies) = (Vec::<OwnedField>::new(), Vec::new());
+    let (mut identity, mut cookies) = (Fields::with_room(fields.len(), 512), Vec::new());
     for (name, value) in fields {
         let ours = identity::is_authgears(&name);
         if !ours && name != b"set-cookie" {
@@ -103,14 +114,13 @@ fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str>
         }
         if !ours {
             cookies.push(value);
-        } else if identity.iter().any(|(known, _)| *known == name) {
+        } else if identity.value(&name).is_some() {
             return Err("it has an identity header twice");
         } else {
-            identity.push((name, value));
+            identity.push(&name, &value);
         }
     }
-    let value = |name| identity.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
-    let session = match (value(SESSION_VALID), value(USER_ID)) {
+    let session = match (identity.value(SESSION_VALID), identity.value(USER_ID)) {
         (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid { user: user.to_vec() },
         (Some(b"true"), _) => return Err("it has a valid session of no user"),
         (Some(b"false") | None, None) => Session::None,
@@ -118,21 +128,6 @@ fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str>
         (Some(_), _) => return Err("x-authgear-session-valid is neither true nor false"),
     };
     Ok(Answer { session, identity, cookies })
-}
-
-struct Fields(Vec<OwnedField>);
-
-impl Fields {
-    fn push(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        self.0.push((name.to_vec(), value.into()));
-    }
-
-    /// For what the call can do without.
-    fn inform(&mut self, name: &[u8], value: Option<Vec<u8>>) {
-        if let Some(value) = value.filter(|value| can_inform(value)) {
-            self.push(name, value);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -168,8 +163,8 @@ mod tests {
             (call.upstream.as_str(), call.timeout, call.body),
             ("resolver", config.timeout, WantedBody::None)
         );
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        call.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
     fn value(fields: &[(String, String)], name: &str) -> Option<String> {
@@ -314,6 +309,8 @@ mod tests {
                 (bytes("x-authgear-session-valid"), bytes("false")),
                 (bytes("x-authgear-of-tomorrow"), bytes("x"))
             ]
+            .into_iter()
+            .collect()
         );
         assert_eq!(found.cookies, [bytes("session=; Max-Age=0"), bytes("b=c")]);
     }

@@ -112,13 +112,13 @@ impl<V: Weigh> Cache<V> {
             let Some(oldest) = self.map.oldest() else { break };
             self.remove_at(oldest);
         }
-        self.map.push(key.reveal(), Kept { value, life, era: self.era, bytes });
+        self.map.push(key, Kept { value, life, era: self.era, bytes });
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Forgets a key, and gives back the value that it had, fresh or not.
     pub fn remove(&mut self, key: &Key) -> Option<V> {
-        let at = self.map.find(key.reveal())?;
+        let at = self.map.find(key)?;
         self.remove_at(at)
     }
 
@@ -149,7 +149,7 @@ impl<V: Weigh> Cache<V> {
     /// Where a key's entry stands, now the most recently used one. An entry whose life is over is removed.
     fn living(&mut self, key: &Key, now: UnixTime) -> Option<Place> {
         self.look_at(now);
-        let at = self.map.find(key.reveal())?;
+        let at = self.map.find(key)?;
         let kept = self.map.value(at)?;
         if kept.era != self.era || now >= kept.life.stale_until {
             self.remove_at(at);

@@ -1,9 +1,9 @@
 //! A hash map that remembers in which order its entries were used. Owns the index and the list; knows nothing
 //! of time or of bounds.
 
-use std::hash::{BuildHasher as _, RandomState};
-
 use hashbrown::HashTable;
+
+use super::key::Key;
 
 /// Where an entry stands. Holds until the next removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,6 @@ impl Place {
 /// Each operation takes constant time, and a growing index constant time per entry ever added: the hash stands
 /// in the entry, so that growing never reads the keys.
 pub(super) struct RecentMap<T> {
-    // Keyed at random: a client cannot choose tokens that fall on the same hash.
-    hashing: RandomState,
     index: HashTable<Place>,
     entries: Vec<Entry<T>>,
     newest: Place,
@@ -42,13 +40,7 @@ impl<T> RecentMap<T> {
 
     /// An empty map.
     pub(super) fn new() -> Self {
-        Self {
-            hashing: RandomState::new(),
-            index: HashTable::new(),
-            entries: Vec::new(),
-            newest: Place::NONE,
-            oldest: Place::NONE,
-        }
+        Self { index: HashTable::new(), entries: Vec::new(), newest: Place::NONE, oldest: Place::NONE }
     }
 
     /// How many entries there are.
@@ -57,8 +49,8 @@ impl<T> RecentMap<T> {
     }
 
     /// Where the entry of a key stands. The whole key is compared.
-    pub(super) fn find(&self, key: &[u8]) -> Option<Place> {
-        let hash = self.hashing.hash_one(key);
+    pub(super) fn find(&self, key: &Key) -> Option<Place> {
+        let (hash, key) = (key.hash(), key.reveal());
         let same =
             |at: &Place| self.entry(*at).is_some_and(|entry| entry.hash == hash && same(&entry.key, key));
         self.index.find(hash, same).copied()
@@ -88,10 +80,16 @@ impl<T> RecentMap<T> {
     }
 
     /// Adds an entry, as just used. The caller has seen to it that the key has none.
-    pub(super) fn push(&mut self, key: &[u8], value: T) {
-        let hash = self.hashing.hash_one(key);
+    pub(super) fn push(&mut self, key: &Key, value: T) {
+        let hash = key.hash();
         let at = Place(self.entries.len());
-        self.entries.push(Entry { hash, key: key.into(), older: Place::NONE, newer: Place::NONE, value });
+        self.entries.push(Entry {
+            hash,
+            key: key.reveal().into(),
+            older: Place::NONE,
+            newer: Place::NONE,
+            value,
+        });
         let entries = &self.entries;
         self.index.insert_unique(hash, at, |at| entries.get(at.0).map_or(0, |entry| entry.hash));
         self.link(at);
@@ -174,7 +172,8 @@ impl<T> RecentMap<T> {
         let (mut listed, mut at, mut before) = (Vec::new(), self.oldest, Place::NONE);
         while let Some(entry) = self.entry(at) {
             assert_eq!(entry.older, before);
-            assert_eq!(self.find(&entry.key), Some(at));
+            let same = |place: &Place| *place == at;
+            assert_eq!(self.index.find(entry.hash, same), Some(&at));
             listed.push((&*entry.key, &entry.value));
             (before, at) = (at, entry.newer);
         }
@@ -187,17 +186,22 @@ impl<T> RecentMap<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::key::Part;
     use crate::cache::random::Random;
+
+    fn key(bytes: &[u8]) -> Key {
+        Key::of(&[(Part::Bearer, bytes)])
+    }
 
     #[test]
     fn an_entry_that_fills_a_gap_is_still_found_and_keeps_its_turn() {
         for removed in 0..4_u8 {
             let mut map = RecentMap::new();
-            for key in [3, 1, 0, 2_u8] {
-                map.push(&[key], key);
+            for name in [3, 1, 0, 2_u8] {
+                map.push(&key(&[name]), name);
             }
-            map.touch(map.find(&[1]).unwrap());
-            assert_eq!(map.remove(map.find(&[removed]).unwrap()), Some(removed));
+            map.touch(map.find(&key(&[1])).unwrap());
+            assert_eq!(map.remove(map.find(&key(&[removed])).unwrap()), Some(removed));
             let order: Vec<_> = map.listed().into_iter().map(|(_key, value)| *value).collect();
             assert_eq!(order, [3, 0, 2, 1].into_iter().filter(|key| *key != removed).collect::<Vec<_>>());
         }
@@ -222,9 +226,9 @@ mod tests {
     #[test]
     fn the_order_of_use_is_that_of_a_plain_list() {
         let mut random = Random::seeded(3);
-        let (mut map, mut model) = (RecentMap::new(), Vec::<(Vec<u8>, usize)>::new());
+        let (mut map, mut model) = (RecentMap::new(), Vec::<(Key, usize)>::new());
         for step in 0..20_000 {
-            let key = random.below(60).to_string().into_bytes();
+            let key = key(random.below(60).to_string().as_bytes());
             let known = model.iter().position(|entry| entry.0 == key);
             let found = map.find(&key);
             assert_eq!(found.and_then(|at| map.value(at)).copied(), known.map(|at| model[at].1));
@@ -246,7 +250,7 @@ mod tests {
                 map.clear();
                 model.clear();
             }
-            let expected: Vec<_> = model.iter().map(|(key, value)| (key.as_slice(), value)).collect();
+            let expected: Vec<_> = model.iter().map(|(key, value)| (key.reveal(), value)).collect();
             assert_eq!(map.listed(), expected);
         }
     }

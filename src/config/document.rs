@@ -1,138 +1,90 @@
 //! The bytes of a plugin configuration → one JSON value. They are JSON text, or, where Envoy is given a
-//! `google.protobuf.Struct`, that message's protobuf encoding.
+//! `google.protobuf.Struct`, that message's protobuf encoding, which is the same in other bytes.
 
-use std::fmt;
+use crate::json::{self, quote};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-
-/// The deepest nesting that is read; more is refused before it can exhaust the stack.
+/// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
 const MAX_DEPTH: u8 = 64;
 
-/// Reads a configuration's bytes. A name that stands twice in one object is an error, never one of the two.
+/// Reads a configuration's bytes.
 ///
 /// # Errors
 ///
 /// Says what is wrong, with line and column where the bytes are text.
-pub fn read(bytes: &[u8]) -> Result<Value, String> {
+pub fn read(bytes: &[u8]) -> Result<Box<str>, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());
     }
     // The first field of a Struct has the tag 0x0a, a newline in JSON; but no Struct that says anything is
     // without a 0x12 (the value of an entry), which JSON cannot have.
-    if bytes.first() == Some(&0x0a) && bytes.contains(&0x12) {
-        return structure(bytes, MAX_DEPTH).map(Value::Object).ok_or_else(|| {
-            "it is neither JSON text nor the encoding of a google.protobuf.Struct".to_owned()
-        });
-    }
-    serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0).map_err(|error| error.to_string())
-}
-
-/// A JSON value without duplicate names.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Strict(item)) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some((name, Strict(value))) = map.next_entry::<String, Strict>()? {
-            if members.contains_key(&name) {
-                return Err(de::Error::custom(format_args!("`{name}` stands twice in one object")));
-            }
-            members.insert(name, value);
-        }
-        Ok(Value::Object(members))
-    }
+    let text = if bytes.first() == Some(&0x0a) && bytes.contains(&0x12) {
+        structure(bytes, MAX_DEPTH)
+    } else {
+        String::from_utf8(bytes.to_vec()).ok()
+    };
+    let text = text.ok_or("it is neither JSON text nor the encoding of a google.protobuf.Struct")?;
+    json::one_value(&text).map(Into::into)
 }
 
 // google/protobuf/struct.proto: `Struct { map<string, Value> fields = 1; }`, `ListValue { repeated Value
 // values = 1; }`, and `Value`, a oneof of null 1, number 2, string 3, bool 4, struct 5 and list 6.
 
-fn structure(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
+/// A Struct as JSON text. Of names that stand twice in it, both are written.
+fn structure(bytes: &[u8], depth: u8) -> Option<String> {
     let depth = depth.checked_sub(1)?;
-    let mut members = Map::new();
+    let mut members = Vec::new();
     for field in Fields(bytes) {
         let (1, Wire::Bytes(entry)) = field? else { return None };
-        let (mut name, mut value) = (String::new(), None);
+        let (mut name, mut value) = ("", None);
         for field in Fields(entry) {
             match field? {
-                (1, Wire::Bytes(bytes)) => name = String::from_utf8(bytes.to_vec()).ok()?,
+                (1, Wire::Bytes(bytes)) => name = str::from_utf8(bytes).ok()?,
                 (2, Wire::Bytes(bytes)) => value = Some(one_value(bytes, depth)?),
                 _ => return None,
             }
         }
-        if members.insert(name, value?).is_some() {
-            return None;
-        }
+        members.push(format!("{}:{}", quote(name), value?));
     }
-    Some(members)
+    Some(format!("{{{}}}", members.join(",")))
 }
 
-fn one_value(bytes: &[u8], depth: u8) -> Option<Value> {
+fn one_value(bytes: &[u8], depth: u8) -> Option<String> {
     let depth = depth.checked_sub(1)?;
     let mut fields = Fields(bytes);
     let value = match fields.next()?? {
-        (1, Wire::Varint(_)) => Value::Null,
-        (2, Wire::Fixed64(bits)) => Value::Number(Number::from_f64(f64::from_le_bytes(bits))?),
-        (3, Wire::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
-        (4, Wire::Varint(bit)) => Value::Bool(bit != 0),
-        (5, Wire::Bytes(inner)) => Value::Object(structure(inner, depth)?),
+        (1, Wire::Varint(_)) => "null".to_owned(),
+        (2, Wire::Fixed64(bits)) => number(f64::from_le_bytes(bits))?,
+        (3, Wire::Bytes(text)) => quote(str::from_utf8(text).ok()?),
+        (4, Wire::Varint(bit)) => (bit != 0).to_string(),
+        (5, Wire::Bytes(inner)) => structure(inner, depth)?,
         (6, Wire::Bytes(inner)) => {
             let mut items = Vec::new();
             for field in Fields(inner) {
                 let (1, Wire::Bytes(item)) = field? else { return None };
                 items.push(one_value(item, depth)?);
             }
-            Value::Array(items)
+            format!("[{}]", items.join(","))
         }
         _ => return None,
     };
     fields.next().is_none().then_some(value)
+}
+
+/// A number as JSON text; no JSON has infinities, or what is no number.
+fn number(value: f64) -> Option<String> {
+    // Beyond 2^53 a double no longer tells neighbours apart.
+    const WHOLE: std::ops::Range<f64> = 0.0..9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && WHOLE.contains(&value) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, and in that range"
+        )]
+        return Some((value as u64).to_string());
+    }
+    // No field takes any other number, so that it does not matter which one it is. (To write it as it is takes
+    // as much code as all else here together.)
+    value.is_finite().then(|| "-0.5".to_owned())
 }
 
 /// What a protobuf field holds; the other wire types do not occur in a Struct.
@@ -198,7 +150,11 @@ impl<'a> Iterator for Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn value(bytes: &[u8]) -> Value {
+        serde_json::from_str(&read(bytes).unwrap()).unwrap()
+    }
 
     /// The encoder of the other side, for the tests.
     fn encode_struct(value: &Value) -> Vec<u8> {
@@ -242,13 +198,30 @@ mod tests {
     #[test]
     fn text_and_struct_say_the_same() {
         let long = "x".repeat(300);
-        for value in [
+        for expected in [
             json!({"authgear": {"endpoint": "http://a", "upstream": "b"}}),
-            json!({"a": 600.0, "b": [true, false, "c", [], {}], "d": {"e": {"f": null}}, "g": long}),
-            json!({"": ""}),
+            json!({"a": 600, "b": [true, false, "c\n\"\u{1}ü", [], {}], "d": {"e": {"f": null}}, "g": long}),
+            json!({"": "", "\"": 0, "a": 9_007_199_254_740_991_u64}),
         ] {
-            assert_eq!(read(value.to_string().as_bytes()).unwrap(), value);
-            assert_eq!(read(&encode_struct(&value)).unwrap(), value);
+            assert_eq!(value(expected.to_string().as_bytes()), expected);
+            assert_eq!(value(&encode_struct(&expected)), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_of_a_struct_is_whole_or_no_number_that_a_field_takes() {
+        for (value, expected) in [
+            (0.0, Some("0")),
+            (-0.0, Some("0")),
+            (600.0, Some("600")),
+            (9_007_199_254_740_991.0, Some("9007199254740991")),
+            (9_007_199_254_740_992.0, Some("-0.5")),
+            (1.5, Some("-0.5")),
+            (-1.0, Some("-0.5")),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+        ] {
+            assert_eq!(number(value).as_deref(), expected, "{value}");
         }
     }
 
@@ -269,14 +242,13 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (b"", "empty"),
             (b" \n ", "empty"),
-            (b"{", "line 1 column 1"),
-            (b"{\"a\": 1,\n \"a\": 2}", "`a` stands twice in one object at line 2"),
-            (b"{\"a\": {\"b\": 1, \"b\": 1}}", "`b` stands twice"),
-            (b"{} x", "trailing"),
-            (b"\xff\xfe", "line 1"),
+            (b"{", "ends too early"),
+            (b"{\"a\": 1,\n \"a\" 2}", "line 2 column 6"),
+            (b"{} x", "line 1 column 4"),
+            (b"\xff\xfe", "neither JSON"),
             (b"\x0a\x05\x0a\x01a\x12\x00", "neither JSON"),
             (b"\x0a\x12", "neither JSON"),
-            (deep.as_bytes(), "recursion"),
+            (deep.as_bytes(), "ends too early"),
         ];
         for (bytes, expected) in cases {
             let problem = read(bytes).unwrap_err();

@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer};
-
 use super::raw::missing;
-use super::typed::{Entries, NonEmpty, Upstream, present, untouchable};
+use super::typed::{STRING, untouchable, upstream};
 use super::url::Url;
+use super::value::Value;
 use super::{ConfigError, Server};
 use crate::forward_auth::{self, CacheKey, KeyPart, Template, Withheld};
 use crate::header::{self, Pattern};
@@ -44,8 +42,7 @@ pub struct ForwardAuth {
 }
 
 /// How the server is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
     /// `GET`
     #[default]
@@ -55,8 +52,7 @@ pub enum Method {
 }
 
 /// Which headers describe the original request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OriginalRequest {
     /// X-Forwarded-Method, -Proto, -Host, -Uri and -For, as Traefik and APISIX send them.
     #[default]
@@ -110,166 +106,130 @@ impl fmt::Display for ForwardAuth {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawForwardAuth {
-    #[serde(default, deserialize_with = "present")]
-    url: Option<Endpoint>,
-    #[serde(default, deserialize_with = "present")]
-    upstream: Option<Upstream>,
-    #[serde(default)]
+    url: Option<Url>,
+    upstream: Option<String>,
     method: Method,
-    #[serde(default, deserialize_with = "present")]
-    request_headers: Option<Vec<RequestHeader>>,
-    #[serde(default, deserialize_with = "present")]
-    cookies: Option<NonEmpty<CookieName>>,
-    #[serde(default)]
-    extra_headers: Entries<ExtraHeader, Value>,
-    #[serde(default)]
+    request_headers: Option<Vec<Pattern>>,
+    cookies: Option<Vec<String>>,
+    /// By their names in lower case.
+    extra_headers: Vec<(String, Template)>,
     original_request: OriginalRequest,
-    #[serde(default, deserialize_with = "present")]
-    identity_headers: Option<NonEmpty<IdentityHeader>>,
-    #[serde(default, deserialize_with = "present")]
-    client_headers: Option<Vec<ClientHeader>>,
-    #[serde(default, deserialize_with = "present")]
+    identity_headers: Option<Vec<Pattern>>,
+    client_headers: Option<Vec<Pattern>>,
     relay_body: Option<bool>,
 }
 
-/// What is typed as a string, and checked by a function of its own.
-fn checked<'de, D: Deserializer<'de>, T>(
-    deserializer: D,
-    check: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, D::Error> {
-    check(&String::deserialize(deserializer)?).map_err(de::Error::custom)
-}
+const METHODS: [(&str, Method); 2] = [("GET", Method::Get), ("HEAD", Method::Head)];
 
-struct Endpoint(Url);
-
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, Url::parse_with_query).map(Self)
-    }
-}
+const ORIGINAL_REQUESTS: [(&str, OriginalRequest); 3] = [
+    ("x-forwarded", OriginalRequest::XForwarded),
+    ("x-original", OriginalRequest::XOriginal),
+    ("none", OriginalRequest::None),
+];
 
 /// A header of the client's that is sent.
-struct RequestHeader(Pattern);
-
-impl<'de> Deserialize<'de> for RequestHeader {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, |text| {
-            let pattern = Pattern::parse(text)?;
-            let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
-            // Of names that begin alike, those that are withheld are just not sent, unless all of them are.
-            let problem = match forward_auth::withheld(start.as_bytes()) {
-                None => return Ok(pattern),
-                Some(Withheld::Connection) => "concerns the client's connection only",
-                Some(Withheld::OriginalRequest) => {
-                    "tells of the original request, which a client could forge; see `original_request`, or set it in \
-                     `extra_headers`, where {client_ip} and others stand for what is so"
-                }
-                Some(Withheld::Condition) => "would change what the answer means",
-            };
-            Err(format!("`{pattern}` is never sent: it {problem}"))
-        })
-        .map(Self)
-    }
+fn request_header(text: &str) -> Result<Pattern, String> {
+    let pattern = Pattern::parse(text)?;
+    let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
+    // Of names that begin alike, those that are withheld are just not sent, unless all of them are.
+    let problem = match forward_auth::withheld(start.as_bytes()) {
+        None => return Ok(pattern),
+        Some(Withheld::Connection) => "concerns the client's connection only",
+        Some(Withheld::OriginalRequest) => {
+            "tells of the original request, which a client could forge; see `original_request`, or set it in \
+             `extra_headers`, where {client_ip} and others stand for what is so"
+        }
+        Some(Withheld::Condition) => "would change what the answer means",
+    };
+    Err(format!("`{pattern}` is never sent: it {problem}"))
 }
 
 /// A header of an accepting answer that the app gets.
-struct IdentityHeader(Pattern);
-
-impl<'de> Deserialize<'de> for IdentityHeader {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, |text| {
-            let pattern = Pattern::parse(text)?;
-            match untouchable(&pattern) {
-                Some(problem) => Err(problem),
-                None if pattern.matches(b"set-cookie") => {
-                    Err("`set-cookie` goes to the client anyway".to_owned())
-                }
-                None => Ok(pattern),
-            }
-        })
-        .map(Self)
+fn identity_header(text: &str) -> Result<Pattern, String> {
+    let pattern = Pattern::parse(text)?;
+    match untouchable(&pattern) {
+        Some(problem) => Err(problem),
+        None if pattern.matches(b"set-cookie") => Err("`set-cookie` goes to the client anyway".to_owned()),
+        None => Ok(pattern),
     }
 }
 
 /// A header of a denial that the client gets.
-struct ClientHeader(Pattern);
-
-impl<'de> Deserialize<'de> for ClientHeader {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, |text| match Pattern::parse(text)? {
-            Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
-                Err(format!("`{name}` is never handed on: it concerns the connection to the server only"))
-            }
-            pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
-        })
-        .map(Self)
+fn client_header(text: &str) -> Result<Pattern, String> {
+    match Pattern::parse(text)? {
+        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
+            Err(format!("`{name}` is never handed on: it concerns the connection to the server only"))
+        }
+        pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
     }
 }
 
 /// The name of a header that the operator sets, in lower case.
-struct ExtraHeader(String);
-
-impl<'de> Deserialize<'de> for ExtraHeader {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, |text| {
-            let name = text.to_ascii_lowercase();
-            if !header::is_name(&name) {
-                return Err(format!("`{}` is no name of a header", text.escape_debug()));
-            }
-            match forward_auth::withheld(name.as_bytes()) {
-                None | Some(Withheld::OriginalRequest) => Ok(name),
-                Some(Withheld::Connection) => {
-                    Err(format!("`{name}` is the call's own; the host is that of `forward_auth.url`"))
-                }
-                Some(Withheld::Condition) => Err(format!("`{name}` would change what the answer means")),
-            }
-        })
-        .map(Self)
+fn extra_header(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    if !header::is_name(&name) {
+        return Err(format!("`{}` is no name of a header", text.escape_default()));
+    }
+    match forward_auth::withheld(name.as_bytes()) {
+        None | Some(Withheld::OriginalRequest) => Ok(name),
+        Some(Withheld::Connection) => {
+            Err(format!("`{name}` is the call's own; the host is that of `forward_auth.url`"))
+        }
+        Some(Withheld::Condition) => Err(format!("`{name}` would change what the answer means")),
     }
 }
 
-/// What an extra header says.
-struct Value(Template);
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, Template::parse).map(Self)
+fn cookie_name(text: &str) -> Result<String, String> {
+    if header::is_name(text) {
+        return Ok(text.to_owned());
     }
+    Err(format!("`{}` is no name of a cookie", text.escape_default()))
 }
 
-struct CookieName(String);
-
-impl<'de> Deserialize<'de> for CookieName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, |text| {
-            if header::is_name(text) {
-                return Ok(text.to_owned());
-            }
-            Err(format!("`{}` is no name of a cookie", text.escape_debug()))
-        })
-        .map(Self)
-    }
+/// The parts of `cache.key`.
+pub(super) fn key_parts(value: &Value) -> Result<Vec<KeyPart>, ConfigError> {
+    value.non_empty(|part| part.parse(STRING, KeyPart::parse))
 }
 
-/// A part of `cache.key`.
-pub(super) struct RawKeyPart(KeyPart);
-
-impl<'de> Deserialize<'de> for RawKeyPart {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(deserializer, KeyPart::parse).map(Self)
-    }
+fn extra_headers(value: &Value) -> Result<Vec<(String, Template)>, ConfigError> {
+    let members = value.members()?;
+    let headers = members.iter().map(|(name, value)| {
+        let name = extra_header(name).map_err(|problem| value.wrong(problem))?;
+        Ok((name, value.parse(STRING, Template::parse)?))
+    });
+    headers.collect()
 }
 
 impl RawForwardAuth {
+    pub(super) fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let raw = Self {
+            url: fields.take("url", |url| url.parse(STRING, Url::parse_with_query)),
+            upstream: fields.take("upstream", upstream),
+            method: fields.take("method", |method| method.choice(&METHODS)).unwrap_or_default(),
+            request_headers: fields
+                .take("request_headers", |list| list.list(|one| one.parse(STRING, request_header))),
+            cookies: fields.take("cookies", |list| list.non_empty(|one| one.parse(STRING, cookie_name))),
+            extra_headers: fields.take("extra_headers", extra_headers).unwrap_or_default(),
+            original_request: fields
+                .take("original_request", |which| which.choice(&ORIGINAL_REQUESTS))
+                .unwrap_or_default(),
+            identity_headers: fields
+                .take("identity_headers", |list| list.non_empty(|one| one.parse(STRING, identity_header))),
+            client_headers: fields
+                .take("client_headers", |list| list.list(|one| one.parse(STRING, client_header))),
+            relay_body: fields.take("relay_body", Value::boolean),
+        };
+        fields.end(raw)
+    }
+
     /// `key` is `cache.key`, where it is given.
-    pub(super) fn check(self, key: Option<NonEmpty<RawKeyPart>>) -> Result<ForwardAuth, ConfigError> {
-        let Endpoint(url) = self.url.ok_or_else(|| {
+    pub(super) fn check(self, key: Option<Vec<KeyPart>>) -> Result<ForwardAuth, ConfigError> {
+        let url = self.url.ok_or_else(|| {
             missing("forward_auth.url", "give the endpoint that is asked, as http://auth:8080/authenticate")
         })?;
-        let Upstream(upstream) = self.upstream.ok_or_else(|| {
+        let upstream = self.upstream.ok_or_else(|| {
             missing(
                 "forward_auth.upstream",
                 "give the Envoy cluster that reaches the auth server, or host:port on APISIX",
@@ -282,14 +242,10 @@ impl RawForwardAuth {
             )
         })?;
         let is_default = self.request_headers.is_none();
-        let request_headers = match self.request_headers {
-            Some(headers) => headers.into_iter().map(|header| header.0).collect(),
-            None => DEFAULT_REQUEST_HEADERS.map(named).to_vec(),
-        };
-        let client_headers = match self.client_headers {
-            Some(headers) => headers.into_iter().map(|header| header.0).collect(),
-            None => DEFAULT_CLIENT_HEADERS.map(named).to_vec(),
-        };
+        let request_headers =
+            self.request_headers.unwrap_or_else(|| DEFAULT_REQUEST_HEADERS.map(named).to_vec());
+        let client_headers =
+            self.client_headers.unwrap_or_else(|| DEFAULT_CLIENT_HEADERS.map(named).to_vec());
         if self.method == Method::Head && self.relay_body.is_some() {
             return Err(ConfigError::new(
                 "forward_auth.relay_body",
@@ -300,15 +256,10 @@ impl RawForwardAuth {
             server: Server { url, upstream },
             method: self.method,
             request_headers,
-            cookies: self.cookies.map(|cookies| cookies.0.into_iter().map(|cookie| cookie.0).collect()),
-            extra_headers: self
-                .extra_headers
-                .0
-                .into_iter()
-                .map(|(ExtraHeader(name), Value(template))| (name, template))
-                .collect(),
+            cookies: self.cookies,
+            extra_headers: self.extra_headers,
             original_request: self.original_request,
-            identity_headers: identity_headers.0.into_iter().map(|header| header.0).collect(),
+            identity_headers,
             client_headers,
             relay_body: self.relay_body.unwrap_or(true),
             key: CacheKey::Sent,
@@ -390,12 +341,8 @@ fn refuse_clashes(forward_auth: &ForwardAuth, are_defaults: bool) -> Result<(), 
     Ok(())
 }
 
-fn checked_key(
-    forward_auth: &ForwardAuth,
-    parts: Option<NonEmpty<RawKeyPart>>,
-) -> Result<CacheKey, ConfigError> {
-    let Some(NonEmpty(parts)) = parts else { return Ok(CacheKey::Sent) };
-    let parts: Vec<_> = parts.into_iter().map(|part| part.0).collect();
+fn checked_key(forward_auth: &ForwardAuth, parts: Option<Vec<KeyPart>>) -> Result<CacheKey, ConfigError> {
+    let Some(parts) = parts else { return Ok(CacheKey::Sent) };
     let path = |number: usize| format!("cache.key[{number}]");
     if let Some((number, _)) = repeated(&parts, KeyPart::eq) {
         return Err(ConfigError::new(path(number), "is listed twice"));
@@ -413,7 +360,7 @@ fn checked_key(
 impl ForwardAuth {
     /// What is typed under `forward_auth`, checked.
     pub(crate) fn for_tests(typed: serde_json::Value) -> Self {
-        super::raw::read::<RawForwardAuth>(typed).unwrap().check(None).unwrap()
+        RawForwardAuth::read(&super::value::for_tests(&typed)).unwrap().check(None).unwrap()
     }
 }
 

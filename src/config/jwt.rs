@@ -1,50 +1,55 @@
 //! What was typed under `jwt`: issuers whose tokens are verified here.
 
-use serde::Deserialize;
-use serde_json::Value;
+use std::time::Duration;
 
 use super::raw::missing;
-use super::typed::{Entries, HeaderName, NonEmpty, Object, Span, Text, Typed, Upstream, present};
+use super::typed::{self, span};
 use super::url::Url;
+use super::value::Value;
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::header::{self, Pattern};
 use crate::jwks::KeySet;
 use crate::jwt::{Algorithm, ClaimPath, MediaType, Policy};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawIssuer {
-    #[serde(default, deserialize_with = "present")]
-    issuer: Option<Text>,
-    #[serde(default, deserialize_with = "present")]
-    audiences: Option<NonEmpty<Text>>,
-    #[serde(default, deserialize_with = "present")]
-    jwks_uri: Option<Typed<Url>>,
-    #[serde(default, deserialize_with = "present")]
-    upstream: Option<Upstream>,
-    #[serde(default, deserialize_with = "present")]
-    jwks: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    algorithms: Option<NonEmpty<Typed<Algorithm>>>,
-    #[serde(default, deserialize_with = "present")]
-    types: Option<Vec<Text>>,
-    #[serde(default, deserialize_with = "present")]
-    leeway: Option<Span>,
-    /// Name of a header → claim.
-    #[serde(default)]
-    headers: Entries<HeaderName, Typed<ClaimPath>>,
-    #[serde(default, deserialize_with = "present")]
-    roles: Option<Typed<ClaimPath>>,
+    issuer: Option<String>,
+    audiences: Option<Vec<String>>,
+    jwks_uri: Option<Url>,
+    upstream: Option<String>,
+    jwks: Option<KeySet>,
+    algorithms: Option<Vec<Algorithm>>,
+    types: Option<Vec<String>>,
+    leeway: Option<Duration>,
+    /// Name of a header, in lower case → claim.
+    headers: Vec<(String, ClaimPath)>,
+    roles: Option<ClaimPath>,
 }
 
 impl RawIssuer {
+    pub(super) fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let issuer = Self {
+            issuer: fields.take("issuer", typed::text),
+            audiences: fields.take("audiences", |list| list.non_empty(typed::text)),
+            jwks_uri: fields.take("jwks_uri", typed::url),
+            upstream: fields.take("upstream", typed::upstream),
+            jwks: fields.take("jwks", key_set),
+            algorithms: fields.take("algorithms", |list| list.non_empty(typed::algorithm)),
+            types: fields.take("types", |list| list.list(typed::text)),
+            leeway: fields.take("leeway", span),
+            headers: fields.take("headers", headers).unwrap_or_default(),
+            roles: fields.take("roles", typed::claim_path),
+        };
+        fields.end(issuer)
+    }
+
     /// The issuers, and every header that any of them sets.
-    pub(super) fn check_all(raw: Vec<Object<Self>>) -> Result<(Vec<Issuer>, Vec<Pattern>), ConfigError> {
+    pub(super) fn check_all(raw: Vec<Self>) -> Result<(Vec<Issuer>, Vec<Pattern>), ConfigError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(raw.len());
         let mut names: Vec<Pattern> = Vec::new();
-        for (number, Object(raw)) in raw.into_iter().enumerate() {
+        for (number, raw) in raw.into_iter().enumerate() {
             let path = |field: &str| format!("jwt[{number}].{field}");
-            for HeaderName(name) in raw.headers.0.iter().map(|(name, _)| name) {
+            for (name, _) in &raw.headers {
                 let name = Pattern::Name(name.clone());
                 if !names.contains(&name) {
                     names.push(name);
@@ -70,48 +75,54 @@ impl RawIssuer {
             missing(path("audiences"), "list what `aud` may be, or any token would be accepted")
         })?;
         let keys = keys(self.jwks, self.jwks_uri, self.upstream, path)?;
-        let mut headers: Vec<(Vec<u8>, ClaimPath)> = Vec::with_capacity(self.headers.0.len());
-        for (HeaderName(name), Typed(claim)) in self.headers.0 {
-            if headers.iter().any(|(known, _)| header::is_same(known, name.as_bytes())) {
-                return Err(ConfigError::new(
-                    path("headers"),
-                    format!("many apps read `{name}` and another one alike"),
-                ));
-            }
-            headers.push((name.into_bytes(), claim));
-        }
         Ok(Issuer {
             policy: Policy {
-                issuer: issuer.0,
-                audiences: audiences.0.into_iter().map(|audience| audience.0).collect(),
-                algorithms: match self.algorithms {
-                    Some(algorithms) => algorithms.0.into_iter().map(|algorithm| algorithm.0).collect(),
-                    None => vec![Algorithm::Rs256],
-                },
+                issuer,
+                audiences,
+                algorithms: self.algorithms.unwrap_or_else(|| vec![Algorithm::Rs256]),
                 types: match self.types {
-                    Some(types) => types.iter().map(|typ| MediaType::new(&typ.0)).collect(),
+                    Some(types) => types.iter().map(|typ| MediaType::new(typ)).collect(),
                     None => vec![MediaType::new(ACCESS_TOKEN_TYPE)],
                 },
                 client_ids: vec![],
-                leeway: self.leeway.map_or(DEFAULT_LEEWAY, |span| span.0),
+                leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
             },
             keys,
-            identity: Identity::Claims { headers, roles: self.roles.map(|claim| claim.0) },
+            identity: Identity::Claims {
+                headers: self.headers.into_iter().map(|(name, claim)| (name.into_bytes(), claim)).collect(),
+                roles: self.roles,
+            },
         })
     }
 }
 
+/// An inline key set.
+fn key_set(value: &Value) -> Result<KeySet, ConfigError> {
+    KeySet::parse(value.json().as_bytes()).map_err(|problem| value.wrong(problem.to_string()))
+}
+
+/// The claims that become headers, by the headers' names in lower case.
+fn headers(value: &Value) -> Result<Vec<(String, ClaimPath)>, ConfigError> {
+    let mut headers: Vec<(String, ClaimPath)> = Vec::new();
+    for (name, claim) in value.members()? {
+        let name = typed::header_name(&name).map_err(|problem| claim.wrong(problem))?;
+        if headers.iter().any(|(known, _)| header::is_same(known.as_bytes(), name.as_bytes())) {
+            return Err(value.wrong(format!("many apps read `{name}` and another one alike")));
+        }
+        headers.push((name, typed::claim_path(&claim)?));
+    }
+    Ok(headers)
+}
+
 fn keys(
-    inline: Option<Value>,
-    uri: Option<Typed<Url>>,
-    upstream: Option<Upstream>,
+    inline: Option<KeySet>,
+    uri: Option<Url>,
+    upstream: Option<String>,
     path: &dyn Fn(&str) -> String,
 ) -> Result<Keys, ConfigError> {
     match (inline, uri, upstream) {
-        (Some(keys), None, None) => KeySet::parse(keys.to_string().as_bytes())
-            .map(Keys::Inline)
-            .map_err(|problem| ConfigError::new(path("jwks"), problem.to_string())),
-        (None, Some(Typed(url)), Some(Upstream(upstream))) => {
+        (Some(keys), None, None) => Ok(Keys::Inline(keys)),
+        (None, Some(url), Some(upstream)) => {
             Ok(Keys::Fetched { public: url.clone(), server: Server { url, upstream } })
         }
         (None, Some(_), None) => Err(missing(

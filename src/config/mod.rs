@@ -8,6 +8,7 @@ mod raw;
 pub mod rules;
 mod typed;
 pub mod url;
+mod value;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use self::forward_auth::ForwardAuth;
 use self::raw::RawConfig;
 use self::url::Url;
+use self::value::Value;
 use crate::credential::CookieNames;
 use crate::identity::Managed;
 use crate::jwks::KeySet;
@@ -274,7 +276,7 @@ impl Config {
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         let document = document::read(bytes).map_err(|problem| ConfigError::new("", problem))?;
-        raw::read::<RawConfig>(document)?.check()
+        RawConfig::read(&Value::document(document))?.check()
     }
 }
 

@@ -1,85 +1,49 @@
 //! What was typed at the top and under `authgear`, and what becomes of it.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use super::forward_auth::{RawForwardAuth, RawKeyPart};
+use super::forward_auth::{RawForwardAuth, key_parts};
 use super::jwt::RawIssuer;
-use super::rules::{
-    self, DEFAULT_ALLOW_CORS_PREFLIGHT, RawAnswer, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
-    Sessions,
-};
-use super::typed::{CookiePrefix, Count, NonEmpty, Object, Span, Status, Text, Typed, Upstream, present};
+use super::rules::{DEFAULT_ALLOW_CORS_PREFLIGHT, RawRules, Sessions};
+use super::typed::{self, span, text, upstream};
 use super::url::Url;
+use super::value::Value;
 use super::{
-    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, Cache, Config, ConfigError, DEFAULT_LEEWAY,
-    DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT, DEFAULT_TTL, Identity,
-    Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
+    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, Cache, Config, ConfigError, DEFAULT_ERROR_STATUS,
+    DEFAULT_LEEWAY, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT,
+    DEFAULT_TTL, Identity, Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
 use crate::credential::CookieNames;
+use crate::forward_auth::KeyPart;
 use crate::identity::Managed;
 use crate::jwt::{Algorithm, MediaType, Policy};
-use crate::rules::Access;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
-    #[serde(default, deserialize_with = "present")]
-    authgear: Option<Object<RawAuthgear>>,
-    #[serde(default, deserialize_with = "present")]
-    forward_auth: Option<Object<RawForwardAuth>>,
-    #[serde(default, deserialize_with = "present")]
-    jwt: Option<NonEmpty<Object<RawIssuer>>>,
-    #[serde(default, deserialize_with = "present")]
-    timeout: Option<Span>,
-    #[serde(default)]
-    on_error: Object<RawOnError>,
-    #[serde(default)]
-    cache: Object<RawCache>,
-    #[serde(default)]
-    rules: Vec<Object<RawRule>>,
-    #[serde(default, deserialize_with = "present")]
-    access: Option<rules::Text<Access>>,
-    #[serde(default, deserialize_with = "present")]
-    require: Option<Object<RawRequire>>,
-    #[serde(default, deserialize_with = "present")]
-    on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
-    #[serde(default, deserialize_with = "present")]
-    on_forbidden: Option<Object<RawAnswer>>,
-    #[serde(default, deserialize_with = "present")]
+    authgear: Option<RawAuthgear>,
+    forward_auth: Option<RawForwardAuth>,
+    jwt: Option<Vec<RawIssuer>>,
+    timeout: Option<Duration>,
+    on_error: OnError,
+    cache: RawCache,
+    rules: RawRules,
     allow_cors_preflight: Option<bool>,
-    #[serde(default)]
-    strip_credentials: bool,
+    strip_credentials: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawAuthgear {
-    #[serde(default, deserialize_with = "present")]
-    endpoint: Option<Typed<Url>>,
-    #[serde(default, deserialize_with = "present")]
-    upstream: Option<Upstream>,
-    #[serde(default)]
+    endpoint: Option<Url>,
+    upstream: Option<String>,
     mode: Mode,
-    #[serde(default, deserialize_with = "present")]
-    resolver_url: Option<Typed<Url>>,
-    #[serde(default, deserialize_with = "present")]
-    resolver_upstream: Option<Upstream>,
-    #[serde(default, deserialize_with = "present")]
-    cookie_prefix: Option<CookiePrefix>,
-    #[serde(default, deserialize_with = "present")]
-    audiences: Option<NonEmpty<Text>>,
-    #[serde(default, deserialize_with = "present")]
-    client_ids: Option<Vec<Text>>,
-    #[serde(default, deserialize_with = "present")]
-    revalidate: Option<Span>,
+    resolver_url: Option<Url>,
+    resolver_upstream: Option<String>,
+    cookie_prefix: Option<String>,
+    audiences: Option<Vec<String>>,
+    client_ids: Option<Vec<String>>,
+    revalidate: Option<Duration>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     #[default]
     Auto,
@@ -87,36 +51,17 @@ enum Mode {
     Local,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct RawOnError {
-    #[serde(default)]
-    action: Action,
-    #[serde(default)]
-    status: Status,
-}
+const MODES: [(&str, Mode); 3] = [("auto", Mode::Auto), ("resolver", Mode::Resolver), ("local", Mode::Local)];
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Deny,
-    Allow,
-}
+const ACTIONS: [(&str, OnErrorAction); 2] = [("deny", OnErrorAction::Deny), ("allow", OnErrorAction::Allow)];
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[derive(Default)]
 struct RawCache {
-    #[serde(default, deserialize_with = "present")]
-    ttl: Option<Span>,
-    #[serde(default, deserialize_with = "present")]
-    negative_ttl: Option<Span>,
-    #[serde(default, deserialize_with = "present")]
-    stale_if_error: Option<Span>,
-    #[serde(default, deserialize_with = "present")]
-    max_entries: Option<Count>,
-    #[serde(default, deserialize_with = "present")]
-    key: Option<NonEmpty<RawKeyPart>>,
+    ttl: Option<Duration>,
+    negative_ttl: Option<Duration>,
+    stale_if_error: Option<Duration>,
+    max_entries: Option<NonZeroUsize>,
+    key: Option<Vec<KeyPart>>,
 }
 
 /// What `authgear` or `jwt` come to.
@@ -130,8 +75,24 @@ struct Believed {
 }
 
 impl RawConfig {
+    pub(super) fn read(document: &Value) -> Result<Self, ConfigError> {
+        let mut fields = document.fields()?;
+        let raw = Self {
+            authgear: fields.take("authgear", RawAuthgear::read),
+            forward_auth: fields.take("forward_auth", RawForwardAuth::read),
+            jwt: fields.take("jwt", |list| list.non_empty(RawIssuer::read)),
+            timeout: fields.take("timeout", span),
+            on_error: fields.take("on_error", on_error).unwrap_or(DEFAULT_ON_ERROR),
+            cache: fields.take("cache", RawCache::read).unwrap_or_default(),
+            rules: RawRules::take(&mut fields),
+            allow_cors_preflight: fields.take("allow_cors_preflight", Value::boolean),
+            strip_credentials: fields.take("strip_credentials", Value::boolean),
+        };
+        fields.end(raw)
+    }
+
     pub(super) fn check(mut self) -> Result<Config, ConfigError> {
-        let key = self.cache.0.key.take();
+        let key = self.cache.key.take();
         let Believed { issuers, server, ttl, managed, sessions } =
             match (self.authgear, self.forward_auth, self.jwt) {
                 (Some(_), Some(_), _) => {
@@ -155,12 +116,12 @@ impl RawConfig {
                 (_, None, _) if key.is_some() => {
                     return Err(ConfigError::new("cache.key", "is for `forward_auth` alone; remove it"));
                 }
-                (Some(authgear), None, None) => authgear.0.check()?,
+                (Some(authgear), None, None) => authgear.check()?,
                 (None, forward_auth, jwt) => {
                     let forward_auth =
-                        forward_auth.map(|forward_auth| forward_auth.0.check(key)).transpose()?;
+                        forward_auth.map(|forward_auth| forward_auth.check(key)).transpose()?;
                     let (issuers, mut managed) =
-                        jwt.map(|jwt| RawIssuer::check_all(jwt.0)).transpose()?.unwrap_or_default();
+                        jwt.map(RawIssuer::check_all).transpose()?.unwrap_or_default();
                     managed.extend(
                         forward_auth.iter().flat_map(|server| server.identity_headers.iter().cloned()),
                     );
@@ -179,47 +140,53 @@ impl RawConfig {
                     }
                 }
             };
-        let timeout = self.timeout.map_or(DEFAULT_TIMEOUT, |span| span.0);
+        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
         }
-        let on_error = self.on_error.0;
-        let action = match on_error.action {
-            Action::Deny => OnErrorAction::Deny,
-            Action::Allow => OnErrorAction::Allow,
-        };
-        let on_error = OnError { action, status: on_error.status.0 };
-        let cache = self.cache.0.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
-        let rules = RawRules {
-            rules: self.rules,
-            access: self.access,
-            require: self.require,
-            on_unauthenticated: self.on_unauthenticated,
-            on_forbidden: self.on_forbidden,
-        };
+        let cache = self.cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
         Ok(Config {
             issuers,
             server,
             managed,
-            rules: rules.check(sessions)?,
+            rules: self.rules.check(sessions)?,
             allow_cors_preflight: self.allow_cors_preflight.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
-            strip_credentials: self.strip_credentials,
+            strip_credentials: self.strip_credentials.unwrap_or(false),
             cache,
             timeout,
-            on_error,
+            on_error: self.on_error,
         })
     }
 }
 
+const DEFAULT_ON_ERROR: OnError = OnError { action: OnErrorAction::Deny, status: DEFAULT_ERROR_STATUS };
+
+fn on_error(value: &Value) -> Result<OnError, ConfigError> {
+    let mut fields = value.fields()?;
+    let on_error = OnError {
+        action: fields.take("action", |action| action.choice(&ACTIONS)).unwrap_or(DEFAULT_ON_ERROR.action),
+        status: fields.take("status", typed::status).unwrap_or(DEFAULT_ON_ERROR.status),
+    };
+    fields.end(on_error)
+}
+
 impl RawCache {
+    fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let cache = Self {
+            ttl: fields.take("ttl", span),
+            negative_ttl: fields.take("negative_ttl", span),
+            stale_if_error: fields.take("stale_if_error", span),
+            max_entries: fields.take("max_entries", typed::count),
+            key: fields.take("key", key_parts),
+        };
+        fields.end(cache)
+    }
+
     /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked
     /// (`default` is its `ttl` then), and nothing of it at all with a `ttl` of zero.
     fn check(self, default: Option<Duration>, verifies: bool) -> Result<Cache, ConfigError> {
-        let (ttl, negative, stale) = (
-            self.ttl.as_ref().map(|span| span.0),
-            self.negative_ttl.as_ref().map(|span| span.0),
-            self.stale_if_error.as_ref().map(|span| span.0),
-        );
+        let (ttl, negative, stale) = (self.ttl, self.negative_ttl, self.stale_if_error);
         let idle = |field: &str, why: &str| {
             Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}")))
         };
@@ -253,42 +220,53 @@ impl RawCache {
     }
 
     fn cache(self, ttl: Duration, negative_ttl: Duration, stale_if_error: Duration) -> Cache {
-        let max_entries = self.max_entries.map_or(DEFAULT_MAX_ENTRIES, |count| count.0);
+        let max_entries = self.max_entries.unwrap_or(DEFAULT_MAX_ENTRIES);
         Cache { ttl, negative_ttl, stale_if_error, max_entries }
     }
 }
 
 impl RawAuthgear {
+    fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let authgear = Self {
+            endpoint: fields.take("endpoint", typed::url),
+            upstream: fields.take("upstream", upstream),
+            mode: fields.take("mode", |mode| mode.choice(&MODES)).unwrap_or_default(),
+            resolver_url: fields.take("resolver_url", typed::url),
+            resolver_upstream: fields.take("resolver_upstream", upstream),
+            cookie_prefix: fields.take("cookie_prefix", typed::cookie_prefix),
+            audiences: fields.take("audiences", |list| list.non_empty(text)),
+            client_ids: fields.take("client_ids", |list| list.list(text)),
+            revalidate: fields.take("revalidate", span),
+        };
+        fields.end(authgear)
+    }
+
     fn check(self) -> Result<Believed, ConfigError> {
-        let endpoint = self.endpoint.as_ref().ok_or_else(|| {
+        let endpoint = self.endpoint.clone().ok_or_else(|| {
             missing("authgear.endpoint", "give the project's public origin, as https://myapp.authgear.cloud")
         })?;
-        let endpoint = endpoint.0.clone();
         if endpoint.path() != "/" {
             return Err(ConfigError::new(
                 "authgear.endpoint",
                 format!("an origin has no path: `{}` would be right", endpoint.origin()),
             ));
         }
-        let upstream = self.upstream.as_ref().ok_or_else(|| {
+        let upstream = self.upstream.clone().ok_or_else(|| {
             missing(
                 "authgear.upstream",
                 "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
             )
         })?;
-        let upstream = upstream.0.clone();
         self.refuse_idle_fields()?;
         let mode = self.mode;
         let issuer = Issuer {
             policy: Policy {
                 issuer: endpoint.origin(),
-                audiences: match self.audiences {
-                    Some(audiences) => audiences.0.into_iter().map(|audience| audience.0).collect(),
-                    None => vec![endpoint.origin()],
-                },
+                audiences: self.audiences.unwrap_or_else(|| vec![endpoint.origin()]),
                 algorithms: vec![Algorithm::Rs256],
                 types: vec![MediaType::new(ACCESS_TOKEN_TYPE)],
-                client_ids: self.client_ids.into_iter().flatten().map(|id| id.0).collect(),
+                client_ids: self.client_ids.unwrap_or_default(),
                 leeway: DEFAULT_LEEWAY,
             },
             keys: Keys::Fetched {
@@ -297,13 +275,13 @@ impl RawAuthgear {
             },
             identity: Identity::Authgear,
         };
-        let revalidate = self.revalidate.map_or(DEFAULT_REVALIDATE, |span| span.0);
+        let revalidate = self.revalidate.unwrap_or(DEFAULT_REVALIDATE);
         let resolver = Resolver {
             server: Server {
-                url: self.resolver_url.map_or_else(|| endpoint.with_path(RESOLVER_PATH), |url| url.0),
-                upstream: self.resolver_upstream.map_or(upstream, |upstream| upstream.0),
+                url: self.resolver_url.unwrap_or_else(|| endpoint.with_path(RESOLVER_PATH)),
+                upstream: self.resolver_upstream.unwrap_or(upstream),
             },
-            cookies: CookieNames::new(&self.cookie_prefix.map(|prefix| prefix.0).unwrap_or_default()),
+            cookies: CookieNames::new(&self.cookie_prefix.unwrap_or_default()),
             revalidate: (mode == Mode::Auto && !revalidate.is_zero()).then_some(revalidate),
             endpoint,
         };
@@ -350,15 +328,6 @@ impl RawAuthgear {
             None => Ok(()),
         }
     }
-}
-
-/// What is typed in a document; an error names the field by its path.
-pub(super) fn read<T: DeserializeOwned>(document: Value) -> Result<T, ConfigError> {
-    serde_path_to_error::deserialize::<_, Object<T>>(document).map(|object| object.0).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        ConfigError::new(path, error.into_inner().to_string())
-    })
 }
 
 pub(super) fn missing(path: impl Into<String>, right: &str) -> ConfigError {

@@ -5,15 +5,13 @@ mod text;
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
-pub(super) use self::text::Text;
-use self::text::{Age, AuthMethod, BodyText, ContentType, Exact, List, Only, Prefix, Role, Scope};
 use super::ConfigError;
-use super::typed::{Object, Status, present};
+use super::typed::status;
+use super::value::{Fields, Value};
 use crate::redirect::Redirect;
 use crate::rules::{
-    Access, Answer, Body, Condition, HostPattern, Method, OnUnauthenticated, Requirement, Rule, Rules, Terms,
+    Access, Answer, Body, Condition, HostPattern, Method, OnUnauthenticated, PathPattern, Requirement, Rule,
+    Rules, Terms,
 };
 
 /// Whether a real CORS preflight is public where the configuration does not say.
@@ -67,103 +65,134 @@ impl Sessions {
     }
 }
 
-/// The fields of a configuration that are about rules; the top-level ones are for requests that match no rule,
-/// and for rules that do not say.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawRules {
-    #[serde(default)]
-    pub(super) rules: Vec<Object<RawRule>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) access: Option<Text<Access>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) require: Option<Object<RawRequire>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) on_forbidden: Option<Object<RawAnswer>>,
+/// The fields of a configuration that are about rules; the terms at the top are for requests that match no
+/// rule, and for rules that do not say.
+pub(super) struct RawRules {
+    rules: Vec<RawRule>,
+    terms: RawTerms,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRule {
-    #[serde(default, deserialize_with = "present")]
-    path: Option<Text<Exact>>,
-    #[serde(default, deserialize_with = "present")]
-    prefix: Option<Text<Prefix>>,
-    #[serde(default, deserialize_with = "present")]
-    methods: Option<List<Method>>,
-    #[serde(default, deserialize_with = "present")]
-    hosts: Option<List<HostPattern>>,
-    #[serde(default, deserialize_with = "present")]
-    access: Option<Text<Access>>,
-    #[serde(default, deserialize_with = "present")]
-    require: Option<Object<RawRequire>>,
-    #[serde(default, deserialize_with = "present")]
-    on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
-    #[serde(default, deserialize_with = "present")]
-    on_forbidden: Option<Object<RawAnswer>>,
+struct RawRule {
+    path: Option<PathPattern>,
+    prefix: Option<PathPattern>,
+    methods: Option<Vec<Method>>,
+    hosts: Option<Vec<HostPattern>>,
+    terms: RawTerms,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRequire {
-    #[serde(default, deserialize_with = "present")]
-    roles: Option<List<Role>>,
-    #[serde(default, deserialize_with = "present")]
-    scopes: Option<List<Scope>>,
-    #[serde(default, deserialize_with = "present")]
-    verified: Option<Only<true>>,
-    #[serde(default, deserialize_with = "present")]
-    anonymous: Option<Only<false>>,
-    #[serde(default, deserialize_with = "present")]
-    amr: Option<List<AuthMethod>>,
-    #[serde(default, deserialize_with = "present")]
-    max_auth_age: Option<Text<Age>>,
+/// The four fields that stand in a rule and beside the rules alike.
+struct RawTerms {
+    access: Option<Access>,
+    require: Option<RawRequire>,
+    on_unauthenticated: Option<RawOnUnauthenticated>,
+    on_forbidden: Option<RawAnswer>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawOnUnauthenticated {
-    #[serde(default, deserialize_with = "present")]
-    status: Option<Status>,
-    #[serde(default, deserialize_with = "present")]
-    body: Option<Text<BodyText>>,
-    #[serde(default, deserialize_with = "present")]
-    content_type: Option<Text<ContentType>>,
-    #[serde(default, deserialize_with = "present")]
-    redirect: Option<Text<Redirect>>,
+struct RawRequire {
+    roles: Option<Vec<String>>,
+    scopes: Option<Vec<String>>,
+    verified: bool,
+    not_anonymous: bool,
+    amr: Option<Vec<String>>,
+    max_auth_age: Option<Duration>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAnswer {
-    #[serde(default, deserialize_with = "present")]
-    status: Option<Status>,
-    #[serde(default, deserialize_with = "present")]
-    body: Option<Text<BodyText>>,
-    #[serde(default, deserialize_with = "present")]
-    content_type: Option<Text<ContentType>>,
+struct RawOnUnauthenticated {
+    answer: RawAnswer,
+    redirect: Option<Redirect>,
+}
+
+struct RawAnswer {
+    status: Option<u16>,
+    body: Option<String>,
+    content_type: Option<String>,
+}
+
+impl RawTerms {
+    fn take(fields: &mut Fields) -> Self {
+        Self {
+            access: fields.take("access", text::access),
+            require: fields.take("require", RawRequire::read),
+            on_unauthenticated: fields.take("on_unauthenticated", RawOnUnauthenticated::read),
+            on_forbidden: fields.take("on_forbidden", RawAnswer::read),
+        }
+    }
+}
+
+impl RawRule {
+    fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let rule = Self {
+            path: fields.take("path", text::exact),
+            prefix: fields.take("prefix", text::prefix),
+            methods: fields.take("methods", |list| list.non_empty(text::method)),
+            hosts: fields.take("hosts", |list| list.non_empty(text::host)),
+            terms: RawTerms::take(&mut fields),
+        };
+        fields.end(rule)
+    }
+}
+
+impl RawRequire {
+    fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let require = Self {
+            roles: fields.take("roles", |list| list.non_empty(text::role)),
+            scopes: fields.take("scopes", |list| list.non_empty(text::scope)),
+            verified: fields.take("verified", text::only::<true>).is_some(),
+            not_anonymous: fields.take("anonymous", text::only::<false>).is_some(),
+            amr: fields.take("amr", |list| list.non_empty(text::auth_method)),
+            max_auth_age: fields.take("max_auth_age", text::age),
+        };
+        fields.end(require)
+    }
+}
+
+impl RawOnUnauthenticated {
+    fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let raw =
+            Self { answer: RawAnswer::take(&mut fields), redirect: fields.take("redirect", text::redirect) };
+        fields.end(raw)
+    }
+}
+
+impl RawAnswer {
+    fn read(value: &Value) -> Result<Self, ConfigError> {
+        let mut fields = value.fields()?;
+        let answer = Self::take(&mut fields);
+        fields.end(answer)
+    }
+
+    fn take(fields: &mut Fields) -> Self {
+        Self {
+            status: fields.take("status", status),
+            body: fields.take("body", text::body),
+            content_type: fields.take("content_type", text::content_type),
+        }
+    }
 }
 
 impl RawRules {
+    /// Takes them from the fields of a configuration.
+    pub(super) fn take(fields: &mut Fields) -> Self {
+        Self {
+            rules: fields.take("rules", |list| list.list(RawRule::read)).unwrap_or_default(),
+            terms: RawTerms::take(fields),
+        }
+    }
+
     /// Makes rules of it, for requests whose sessions come from `sessions`.
     ///
     /// # Errors
     ///
     /// Names the first field that is wrong, and what would be right.
-    pub fn check(self, sessions: Sessions) -> Result<Rules, ConfigError> {
-        let defaults = RawTerms {
-            access: self.access,
-            require: self.require,
-            on_unauthenticated: self.on_unauthenticated,
-            on_forbidden: self.on_forbidden,
-        };
-        let defaults = defaults.check(&At(String::new()), sessions)?;
+    pub(super) fn check(self, sessions: Sessions) -> Result<Rules, ConfigError> {
+        let defaults = self.terms.check(&At(String::new()), sessions)?;
         let otherwise = defaults.over(&Said::default(), sessions);
         let rules = self.rules.into_iter().enumerate();
         let rules = rules
-            .map(|(index, rule)| rule.0.check(&At(format!("rules[{index}].")), &defaults, sessions))
+            .map(|(index, rule)| rule.check(&At(format!("rules[{index}].")), &defaults, sessions))
             .collect::<Result<Vec<_>, _>>()?;
         let terms = || rules.iter().map(|rule| &rule.terms).chain([&otherwise]);
         if defaults.on_unauthenticated.is_some() && terms().all(|terms| terms.access() != Access::Required) {
@@ -188,16 +217,10 @@ impl RawRule {
             (Some(_), Some(_)) => {
                 return Err(at.wrong("prefix", "stands beside `path`; a rule has one of the two"));
             }
-            (Some(Text(path)), None) | (None, Some(Text(path))) => Some(path),
+            (Some(path), None) | (None, Some(path)) => Some(path),
             (None, None) => None,
         };
-        let said = RawTerms {
-            access: self.access,
-            require: self.require,
-            on_unauthenticated: self.on_unauthenticated,
-            on_forbidden: self.on_forbidden,
-        };
-        let said = said.check(at, sessions)?;
+        let said = self.terms.check(at, sessions)?;
         let terms = defaults.over(&said, sessions);
         if said.on_unauthenticated.is_some() && terms.access() != Access::Required {
             return Err(
@@ -212,8 +235,8 @@ impl RawRule {
         }
         let when = Condition {
             path,
-            methods: self.methods.map(|list| list.0).unwrap_or_default(),
-            hosts: self.hosts.map(|list| list.0).unwrap_or_default(),
+            methods: self.methods.unwrap_or_default(),
+            hosts: self.hosts.unwrap_or_default(),
         };
         Ok(Rule { when, terms })
     }
@@ -228,15 +251,7 @@ impl At {
     }
 }
 
-/// The four fields that stand in a rule and beside the rules alike.
-struct RawTerms {
-    access: Option<Text<Access>>,
-    require: Option<Object<RawRequire>>,
-    on_unauthenticated: Option<Object<RawOnUnauthenticated>>,
-    on_forbidden: Option<Object<RawAnswer>>,
-}
-
-/// The same, checked one by one.
+/// The terms of a rule, or those beside the rules, checked one by one.
 #[derive(Default)]
 struct Said {
     access: Option<Access>,
@@ -247,14 +262,14 @@ struct Said {
 
 impl RawTerms {
     fn check(self, at: &At, sessions: Sessions) -> Result<Said, ConfigError> {
-        let access = self.access.map(|access| access.0);
+        let access = self.access;
         if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {
             return Err(at.wrong("access", "`require` stands beside it, which only `required` can go with"));
         }
-        let require = self.require.map(|require| require.0.check(at, sessions)).transpose()?;
-        let on_unauthenticated = self.on_unauthenticated.map(|answer| answer.0.check(at)).transpose()?;
+        let require = self.require.map(|require| require.check(at, sessions)).transpose()?;
+        let on_unauthenticated = self.on_unauthenticated.map(|answer| answer.check(at)).transpose()?;
         let on_forbidden =
-            self.on_forbidden.map(|answer| answer.0.check(at, "on_forbidden", DEFAULT_FORBIDDEN_STATUS));
+            self.on_forbidden.map(|answer| answer.check(at, "on_forbidden", DEFAULT_FORBIDDEN_STATUS));
         Ok(Said { access, require, on_unauthenticated, on_forbidden: on_forbidden.transpose()? })
     }
 }
@@ -291,16 +306,16 @@ impl RawRequire {
                 "the resolver tells no scopes; leave `authgear.mode` at `auto`",
             );
         }
-        if self.verified.is_some() && is_jwt {
+        if self.verified && is_jwt {
             return refused("require.verified", "only sessions of `authgear` state it");
         }
-        if self.anonymous.is_some() && is_jwt {
+        if self.not_anonymous && is_jwt {
             return refused("require.anonymous", "only sessions of `authgear` state it");
         }
         if self.roles.is_some() && matches!(sessions, Sessions::Jwt { roles: false, .. }) {
             return refused("require.roles", "no issuer of `jwt` says in `roles` which claim holds them");
         }
-        let roles = self.roles.map(|list| list.0).unwrap_or_default();
+        let roles = self.roles.unwrap_or_default();
         if let Some(index) = roles.iter().position(|role| !is_jwt && role.contains(',')) {
             return Err(
                 at.wrong(&format!("require.roles[{index}]"), "has a comma, which no role of Authgear has")
@@ -308,39 +323,38 @@ impl RawRequire {
         }
         Ok(Requirement {
             roles,
-            scopes: self.scopes.map(|list| list.0).unwrap_or_default(),
-            verified: self.verified.is_some(),
-            not_anonymous: self.anonymous.is_some(),
-            amr: self.amr.map(|list| list.0).unwrap_or_default(),
-            max_auth_age: self.max_auth_age.map(|age| age.0),
+            scopes: self.scopes.unwrap_or_default(),
+            verified: self.verified,
+            not_anonymous: self.not_anonymous,
+            amr: self.amr.unwrap_or_default(),
+            max_auth_age: self.max_auth_age,
         })
     }
 }
 
 impl RawOnUnauthenticated {
     fn check(self, at: &At) -> Result<OnUnauthenticated, ConfigError> {
-        let Self { status, body, content_type, redirect } = self;
+        let Self { answer, redirect } = self;
         let Some(redirect) = redirect else {
-            let answer = RawAnswer { status, body, content_type };
             let answer = answer.check(at, "on_unauthenticated", DEFAULT_UNAUTHENTICATED_STATUS)?;
             return Ok(OnUnauthenticated::Answer(answer));
         };
-        if status.is_some() || body.is_some() || content_type.is_some() {
+        if answer.status.is_some() || answer.body.is_some() || answer.content_type.is_some() {
             return Err(at.wrong(
                 "on_unauthenticated.redirect",
                 "stands alone; what is no navigation gets the filter's own 401",
             ));
         }
-        Ok(OnUnauthenticated::Redirect(redirect.0))
+        Ok(OnUnauthenticated::Redirect(redirect))
     }
 }
 
 impl RawAnswer {
     fn check(self, at: &At, field: &str, default_status: u16) -> Result<Answer, ConfigError> {
-        let status = self.status.map_or(default_status, |status| status.0);
+        let status = self.status.unwrap_or(default_status);
         let body = match (self.body, self.content_type) {
-            (Some(text), Some(kind)) => Some(Body { text: text.0, content_type: kind.0 }),
-            (Some(text), None) => Some(Body { text: text.0, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
+            (Some(text), Some(content_type)) => Some(Body { text, content_type }),
+            (Some(text), None) => Some(Body { text, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
             (None, Some(_)) => {
                 return Err(at.wrong(&format!("{field}.content_type"), "is that of a `body`; give one"));
             }
@@ -353,15 +367,15 @@ impl RawAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::value::for_tests;
     use serde_json::{Value, json};
 
     const EVERYTHING: Sessions = Sessions::Authgear;
 
     fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
-        match serde_path_to_error::deserialize::<_, Object<RawRules>>(value) {
-            Ok(raw) => raw.0.check(sessions),
-            Err(error) => Err(ConfigError::new(error.path().to_string(), error.into_inner().to_string())),
-        }
+        let mut fields = for_tests(&value).fields()?;
+        let rules = RawRules::take(&mut fields);
+        fields.end(rules)?.check(sessions)
     }
 
     fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {
@@ -480,8 +494,8 @@ mod tests {
     fn each_error_names_the_field_and_says_what_would_be_right() {
         #[rustfmt::skip]
         let cases = [
-            ("rules", Value::Null, "sequence"),
-            ("rules", json!({}), "sequence"),
+            ("rules", Value::Null, "a list"),
+            ("rules", json!({}), "a list"),
             ("rules[0]", Value::Null, "an object"),
             ("rules[0]", json!(["/a"]), "an object"),
             ("rules[0].acess", json!("public"), "unknown field"),
@@ -497,7 +511,7 @@ mod tests {
             ("rules[0].prefix", json!("/a/*"), "wildcards"),
             ("rules[0].prefix", json!("/a//b"), "slashes"),
             ("rules[0].methods", json!([]), "empty list"),
-            ("rules[0].methods", json!("GET"), "sequence"),
+            ("rules[0].methods", json!("GET"), "a list"),
             ("rules[0].methods[0]", json!("get"), "GET"),
             ("rules[0].methods[0]", json!(1), "\"GET\""),
             ("rules[1].hosts", json!([]), "empty list"),
@@ -506,7 +520,7 @@ mod tests {
             ("rules[0].require", json!([]), "an object"),
             ("rules[0].require", Value::Null, "an object"),
             ("rules[0].require.role", json!("a"), "unknown field"),
-            ("rules[0].require.roles", json!("a"), "sequence"),
+            ("rules[0].require.roles", json!("a"), "a list"),
             ("rules[0].require.roles", json!([]), "empty list"),
             ("rules[0].require.roles[0]", json!(""), "not empty"),
             ("rules[0].require.roles[0]", json!("a,b"), "comma"),

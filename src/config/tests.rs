@@ -188,13 +188,13 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("authgear.cookie_prefix", json!("a=b"), "cookie"),
         ("authgear.cookie_prefix", json!("a b"), "cookie"),
         ("authgear.audiences", json!([]), "empty"),
-        ("authgear.audiences", json!("https://a.example"), "sequence"),
+        ("authgear.audiences", json!("https://a.example"), "a list"),
         ("authgear.audiences[0]", json!([""]), "empty"),
         ("authgear.client_ids", Value::Null, "null"),
         ("authgear.revalidate", json!(60), "\"500ms\""),
         ("authgear.endpont", json!("https://a.example"), "unknown field"),
         ("forward_auth", json!({}), "beside `authgear`"),
-        ("rules", json!({}), "sequence"),
+        ("rules", json!({}), "a list"),
         ("rules[0].acess", json!([{"acess": "public"}]), "unknown field"),
         ("rules[0].path", json!([{"path": "admin"}]), "slash"),
         ("access", json!("open"), "`required`"),
@@ -221,6 +221,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("on_error.status", json!(200), "400 to 599"),
         ("on_error.status", json!(600), "400 to 599"),
         ("on_error.status", json!(503.5), "whole"),
+        ("on_error.status", json!(-503), "whole"),
         ("on_error.status", json!("503"), "number"),
         ("jwt", json!([{"issuer": "a"}]), "beside `authgear`"),
     ];
@@ -244,7 +245,7 @@ fn each_error_of_an_issuer_names_which_one_and_the_field() {
     #[rustfmt::skip]
     let cases = [
         ("jwt", json!([]), "jwt", "empty"),
-        ("jwt", json!({}), "jwt", "sequence"),
+        ("jwt", json!({}), "jwt", "a list"),
         ("jwt.1", json!("two"), "jwt[1]", "expected an object"),
         ("jwt.1.issuer", json!(""), "jwt[1].issuer", "empty"),
         ("jwt.1.issuer", json!("one"), "jwt[1].issuer", "twice"),
@@ -317,6 +318,23 @@ fn a_field_that_can_do_nothing_in_the_mode_is_refused() {
         let error = parse(&changed(with("authgear.mode", json!(mode)), &path, value)).unwrap_err();
         assert_eq!(error.path, path);
         assert!(error.problem.contains(&format!("`{mode}`")), "{error}");
+    }
+}
+
+#[test]
+fn a_name_that_stands_twice_in_one_object_is_an_error_and_never_one_of_the_two() {
+    for (text, path) in [
+        (r#"{"timeout": "1s", "timeout": "2s"}"#, ""),
+        (r#"{"authgear": {"mode": "auto", "mode": "local"}}"#, "authgear"),
+        (r#"{"jwt": [{"headers": {"x-user": "sub", "x-user": "sub"}}]}"#, "jwt[0].headers"),
+        (
+            r#"{"rules": [{}, {"require": {"roles": ["a"], "amr": ["otp"], "roles": ["b"]}}]}"#,
+            "rules[1].require",
+        ),
+    ] {
+        let error = Config::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.path, path, "{text}: {error}");
+        assert!(error.problem.contains("stands twice"), "{text}: {error}");
     }
 }
 

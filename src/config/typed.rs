@@ -1,113 +1,58 @@
 //! The types of single fields: what may be typed, its bounds, and what is said of anything else.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use super::DEFAULT_ERROR_STATUS;
+use super::ConfigError;
 use super::url::Url;
+use super::value::Value;
 use crate::header::{self, Pattern, is_token};
-use crate::jwt::{Algorithm, ClaimPath};
+use crate::jwt::{Algorithm, ClaimPath, UnknownAlgorithm};
 
 /// The longest duration that is accepted; a longer one is a slip of the pen.
 pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// For a field that may be left out, but not be `null`.
-pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
+/// What a field of any text is called.
+pub(super) const STRING: &str = "a string";
 
-/// A struct that is typed as an object; by itself serde takes a list of its values too.
-#[derive(Default)]
-pub(super) struct Object<T>(pub(super) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        deserializer.deserialize_map(Members(PhantomData)).map(Object)
-    }
-}
-
-/// What is typed as a string, and read by a parser of its own.
-pub(super) struct Typed<T>(pub(super) T);
-
-impl<'de> Deserialize<'de> for Typed<Url> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Url::parse(&String::deserialize(deserializer)?).map(Typed).map_err(de::Error::custom)
-    }
+/// An absolute URL without a query.
+pub(super) fn url(value: &Value) -> Result<Url, ConfigError> {
+    value.parse(STRING, Url::parse)
 }
 
 /// A cluster or `host:port`.
-pub(super) struct Upstream(pub(super) String);
-
-impl<'de> Deserialize<'de> for Upstream {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
+pub(super) fn upstream(value: &Value) -> Result<String, ConfigError> {
+    value.parse(STRING, |name| {
         if name.trim().is_empty() {
-            return Err(de::Error::custom("is empty; give an Envoy cluster, or host:port on APISIX"));
+            return Err("is empty; give an Envoy cluster, or host:port on APISIX".to_owned());
         }
         if name.chars().any(char::is_control) {
-            return Err(de::Error::custom("has a control character"));
+            return Err("has a control character".to_owned());
         }
-        Ok(Self(name))
-    }
+        Ok(name.to_owned())
+    })
 }
 
 /// The beginning of a cookie's name: characters of a token (RFC 6265 section 4.1.1).
-#[derive(Default)]
-pub(super) struct CookiePrefix(pub(super) String);
-
-impl<'de> Deserialize<'de> for CookiePrefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let prefix = String::deserialize(deserializer)?;
-        match prefix.chars().find(|c| !is_token(*c)) {
-            Some(odd) => Err(de::Error::custom(format_args!("no cookie's name can have a {odd:?}"))),
-            None => Ok(Self(prefix)),
-        }
-    }
+pub(super) fn cookie_prefix(value: &Value) -> Result<String, ConfigError> {
+    value.parse(STRING, |prefix| match prefix.chars().find(|c| !is_token(*c)) {
+        Some(odd) => Err(format!("no cookie's name can have a '{}'", odd.escape_default())),
+        None => Ok(prefix.to_owned()),
+    })
 }
 
-/// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`.
-pub(super) struct Span(pub(super) Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const RIGHT: &str = "a duration such as \"500ms\", \"10s\", \"10m\" or \"1h\"";
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Span;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(RIGHT)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                let span = span(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
-                if span > MAX_SPAN {
-                    return Err(E::custom(format_args!("{text} is too long: at most 24h")));
-                }
-                Ok(Span(span))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
+/// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`; at most [`MAX_SPAN`].
+pub(super) fn span(value: &Value) -> Result<Duration, ConfigError> {
+    const RIGHT: &str = "a duration such as \"500ms\", \"10s\", \"10m\" or \"1h\"";
+    value.parse(RIGHT, |text| match duration(text) {
+        Some(span) if span <= MAX_SPAN => Ok(span),
+        Some(_) => Err(format!("{text} is too long: at most 24h")),
+        None => Err(format!("found \"{}\", expected {RIGHT}", text.escape_default())),
+    })
 }
 
-pub(super) fn span(text: &str) -> Option<Duration> {
+/// Reads a duration, however long.
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;
@@ -121,73 +66,35 @@ pub(super) fn span(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// A list with something in it.
-pub(super) struct NonEmpty<T>(pub(super) Vec<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list = Vec::deserialize(deserializer)?;
-        if list.is_empty() {
-            return Err(de::Error::custom("is an empty list, which nothing could ever match"));
-        }
-        Ok(Self(list))
-    }
-}
-
 /// A string with something in it.
-pub(super) struct Text(pub(super) String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() { Err(de::Error::custom("is empty")) } else { Ok(Self(text)) }
-    }
+pub(super) fn text(value: &Value) -> Result<String, ConfigError> {
+    value.parse(STRING, |text| if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) })
 }
 
-impl<'de> Deserialize<'de> for Typed<Algorithm> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Typed).map_err(de::Error::custom)
-    }
+/// An algorithm by its name.
+pub(super) fn algorithm(value: &Value) -> Result<Algorithm, ConfigError> {
+    value.parse(STRING, |name| name.parse().map_err(|error: UnknownAlgorithm| error.to_string()))
 }
 
 /// A claim: its exact name, or the names that lead to a nested one.
-impl<'de> Deserialize<'de> for Typed<ClaimPath> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Path;
-        impl<'de> Visitor<'de> for Path {
-            type Value = ClaimPath;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a claim, or a list of the names that lead to a nested one")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<ClaimPath, E> {
-                Ok(ClaimPath::top(name))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<ClaimPath, A::Error> {
-                let mut path = Vec::new();
-                while let Some(name) = names.next_element::<String>()? {
-                    path.push(name);
-                }
-                ClaimPath::nested(path).ok_or_else(|| de::Error::invalid_length(0, &self))
-            }
-        }
-        deserializer.deserialize_any(Path).map(Typed)
+pub(super) fn claim_path(value: &Value) -> Result<ClaimPath, ConfigError> {
+    const RIGHT: &str = "the name of a claim, or a list of the names that lead to a nested one";
+    if !value.json().starts_with('[') {
+        return value.parse(RIGHT, |name| Ok(ClaimPath::top(name)));
     }
+    let names = value.list(|name| name.parse(STRING, |name| Ok(name.to_owned())))?;
+    ClaimPath::nested(names).ok_or_else(|| value.wrong(format!("found an empty list, expected {RIGHT}")))
 }
 
 /// The name of a header that the filter may set, in lower case.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct HeaderName(pub(super) String);
-
-impl<'de> Deserialize<'de> for HeaderName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?.to_ascii_lowercase();
-        if !header::is_name(&name) {
-            return Err(de::Error::custom(format_args!("`{}` is no name of a header", name.escape_debug())));
-        }
-        match untouchable(&Pattern::Name(name.clone())) {
-            Some(problem) => Err(de::Error::custom(problem)),
-            None => Ok(Self(name)),
-        }
+pub(super) fn header_name(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    if !header::is_name(&name) {
+        return Err(format!("`{}` is no name of a header", name.escape_default()));
+    }
+    match untouchable(&Pattern::Name(name.clone())) {
+        Some(problem) => Err(problem),
+        None => Ok(name),
     }
 }
 
@@ -207,88 +114,18 @@ pub(super) fn untouchable(pattern: &Pattern) -> Option<String> {
     })
 }
 
-/// An object of arbitrary names, in their order. No map, which would take names that are read alike
-/// for one and drop the other's value.
-pub(super) struct Entries<K, V>(pub(super) Vec<(K, V)>);
-
-impl<K, V> Default for Entries<K, V> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Each<K, V> {
-            type Value = Entries<K, V>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of headers by their names")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<K, V>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Each(PhantomData))
-    }
-}
-
-/// The status of a denial. A Struct has only doubles, so a whole one is a number too.
-pub(super) struct Status(pub(super) u16);
-
-impl Default for Status {
-    fn default() -> Self {
-        Self(DEFAULT_ERROR_STATUS)
-    }
-}
-
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match whole(deserializer)?.try_into() {
-            Ok(status @ 400..=599) => Ok(Self(status)),
-            _ => Err(de::Error::custom("a status of a denial is 400 to 599")),
-        }
+/// The status of a denial.
+pub(super) fn status(value: &Value) -> Result<u16, ConfigError> {
+    match value.whole()?.try_into() {
+        Ok(status @ 400..=599) => Ok(status),
+        _ => Err(value.wrong("a status of a denial is 400 to 599")),
     }
 }
 
 /// A number of things: one or more.
-pub(super) struct Count(pub(super) NonZeroUsize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// More than any worker has memory for: a slip of the pen.
-        const MOST: usize = 10_000_000;
-        let count = usize::try_from(whole(deserializer)?).ok().filter(|count| *count <= MOST);
-        count
-            .and_then(NonZeroUsize::new)
-            .map(Self)
-            .ok_or_else(|| de::Error::custom(format_args!("a number from 1 to {MOST}")))
-    }
-}
-
-/// A whole number that is not negative; `600.0` is one.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Whole;
-    impl Visitor<'_> for Whole {
-        type Value = u64;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a whole number")
-        }
-        fn visit_u64<E>(self, value: u64) -> Result<u64, E> {
-            Ok(value)
-        }
-        fn visit_f64<E: de::Error>(self, value: f64) -> Result<u64, E> {
-            // Beyond 2^53 a double no longer tells neighbours apart.
-            if value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value) {
-                // Exact: a whole number in the range above. The text is the one conversion that cannot cut.
-                return format!("{value:.0}").parse().map_err(E::custom);
-            }
-            Err(E::invalid_value(de::Unexpected::Float(value), &self))
-        }
-    }
-    deserializer.deserialize_any(Whole)
+pub(super) fn count(value: &Value) -> Result<NonZeroUsize, ConfigError> {
+    /// More than any worker has memory for: a slip of the pen.
+    const MOST: usize = 10_000_000;
+    let count = usize::try_from(value.whole()?).ok().filter(|count| *count <= MOST);
+    count.and_then(NonZeroUsize::new).ok_or_else(|| value.wrong(format!("a number from 1 to {MOST}")))
 }

@@ -67,7 +67,11 @@ impl Url {
             _ => return Err(format!("`{text}` is no http:// or https:// URL")),
         };
         if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
-            return Err(format!("`{}` has a character that URLs cannot have: {odd:?}", text.escape_debug()));
+            return Err(format!(
+                "`{}` has a character that URLs cannot have: '{}'",
+                text.escape_default(),
+                odd.escape_default()
+            ));
         }
         if rest.contains('#') {
             return Err(format!("`{text}` has a fragment, which is never sent"));

@@ -17,7 +17,7 @@ use crate::forward_auth::{self, Denied};
 use crate::identity::Stated;
 use crate::jwt::Token;
 use crate::metric::Metric;
-use crate::request::{Call, CallError, Head, OwnedField, Response, UnixTime};
+use crate::request::{Call, CallError, Fields, Head, OwnedField, Response, UnixTime};
 use crate::resolver::{self, Answer, Session};
 
 /// What is asked about a request.
@@ -42,7 +42,7 @@ pub(super) enum Said {
     /// It may pass, as this.
     Session(Known),
     /// There is no session; and what the app is told of that.
-    NoSession(Rc<[OwnedField]>),
+    NoSession(Rc<Fields>),
     /// It may not pass.
     Denied(Rc<Denied>),
 }
@@ -51,7 +51,7 @@ impl Weigh for Said {
     fn weight(&self) -> usize {
         match self {
             Self::Session(known) => known.weight(),
-            Self::NoSession(identity) => weight(identity),
+            Self::NoSession(identity) => identity.weight(),
             Self::Denied(denied) => weight(&denied.reply.fields).saturating_add(denied.reply.body.len()),
         }
     }
@@ -103,7 +103,7 @@ impl Engine {
                 Err(bad) => return Step::Done(case.bad_request(bad)),
             },
         };
-        let about = Subject { key: state.key.clone(), ends: end_of(credentials) };
+        let about = Subject { key: state.key.clone(), ends: self.end_of(credentials) };
         self.join(state, Question { call, about }, case, now)
     }
 
@@ -117,7 +117,7 @@ impl Engine {
         let mut key = Key::new();
         credential_key(&mut key, credentials);
         let call = resolver::call(resolver, self.config.timeout, head, credentials);
-        Question { call, about: Subject { key, ends: end_of(credentials) } }
+        Question { call, about: Subject { key, ends: self.end_of(credentials) } }
     }
 
     /// Puts a question, unless its answer is remembered or on its way.
@@ -174,7 +174,7 @@ impl Engine {
             state.asked.remove(&about.key);
         }
         let arrived = self.read(state, about, result, now);
-        state.arrived.insert(topic, arrived);
+        state.arrived.push((topic, arrived));
     }
 
     /// The decision for one of those who waited. Nothing has arrived where there was no room to wait.
@@ -218,7 +218,7 @@ impl Engine {
                     (Said::Session(Known::of_resolver(identity)), cookies)
                 }
                 resolver::Result::Answered(Answer { session: Session::None, identity, cookies }) => {
-                    (Said::NoSession(identity.into()), cookies)
+                    (Said::NoSession(Rc::new(identity)), cookies)
                 }
                 resolver::Result::Refused(status) => return Arrived::Refused(status),
                 resolver::Result::Failed(fault) => return self.stale_or_failed(state, about, fault, now),
@@ -249,6 +249,16 @@ impl Engine {
         state.answers.insert(&about.key, said.clone(), life, now);
     }
 
+    /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
+    fn end_of(&self, credentials: Credentials<'_>) -> Option<UnixTime> {
+        match credentials.authorization {
+            Authorization::Bearer(token) if !self.config.cache.ttl.is_zero() => {
+                Token::parse(token.reveal()).ok()?.unverified_expiry()
+            }
+            Authorization::Bearer(_) | Authorization::NoToken | Authorization::Invalid => None,
+        }
+    }
+
     fn stale_or_failed(&self, state: &mut State, about: &Subject, fault: Fault, now: UnixTime) -> Arrived {
         let stale = state.answers.get_stale(&about.key, now).cloned();
         self.warn_of_server(state, fault, stale.is_some(), now);
@@ -267,22 +277,14 @@ impl Said {
 }
 
 impl Known {
-    fn of_resolver(identity: Vec<OwnedField>) -> Self {
+    fn of_resolver(identity: Fields) -> Self {
         let stated = Rc::new(Stated::by_headers(&identity, &[]));
-        Self { identity: identity.into(), stated, outcome: Outcome::Session }
+        Self { identity: Rc::new(identity), stated, outcome: Outcome::Session }
     }
 
     /// What a forward-auth server's session states, only that server knows.
-    fn of_server(identity: Vec<OwnedField>) -> Self {
-        Self { identity: identity.into(), stated: Rc::default(), outcome: Outcome::Session }
-    }
-}
-
-/// When a request's token ends, as far as it can be told.
-fn end_of(credentials: Credentials<'_>) -> Option<UnixTime> {
-    match credentials.authorization {
-        Authorization::Bearer(token) => Token::parse(token.reveal()).ok()?.unverified_expiry(),
-        Authorization::NoToken | Authorization::Invalid => None,
+    fn of_server(identity: Fields) -> Self {
+        Self { identity: Rc::new(identity), stated: Rc::default(), outcome: Outcome::Session }
     }
 }
 

@@ -10,16 +10,16 @@ use crate::denial::Denial;
 use crate::forward_auth::{Denied, Reason};
 use crate::grpc;
 use crate::identity::{self, Managed, Stated};
-use crate::navigation;
-use crate::request::{BadHead, Head, HeaderEdits, OwnedField, Reply, UnixTime};
+use crate::request::{BadHead, Fields, Head, HeaderEdits, OwnedField, Reply, UnixTime};
 use crate::rules::{Access, Demand, OnUnauthenticated};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Case {
-    edits: HeaderEdits,
+    /// Headers to remove, and the cookies that stay, as in [`HeaderEdits`].
+    remove: Vec<Vec<u8>>,
+    cookie: Option<Vec<u8>>,
     demand: Demand,
-    is_public: bool,
     /// Where a person is sent to log in.
     location: Option<String>,
     /// Whether it carries a token that can be refused.
@@ -31,44 +31,52 @@ pub(super) struct Case {
 /// Who a valid session belongs to, and what it states.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) identity: Rc<[OwnedField]>,
+    pub(super) identity: Rc<Fields>,
     pub(super) stated: Rc<Stated>,
     pub(super) outcome: Outcome,
 }
 
 impl Engine {
-    /// What there is to know about a request before its credentials are judged.
-    pub(super) fn case(&self, head: &Head<'_>, credentials: &Credentials<'_>) -> Case {
-        let config = &self.config;
-        let demand = config.rules.decide(head.method, head.authority, head.path);
-        // A public route, or a browser asking leave to send a request.
-        let is_public = demand.access() == Access::Public
-            || (config.allow_cors_preflight && navigation::is_cors_preflight(head));
-        let mut remove = match is_public {
-            true => config.managed.forged_where_public(head.fields),
-            false => config.managed.forged(head.fields),
+    /// On a public route, or where a browser asks leave to send a request: nobody has to say who they are.
+    pub(super) fn public(&self, head: &Head<'_>) -> Decision {
+        let mut remove = self.with_unlisted(self.config.managed.forged_where_public(head.fields));
+        let cookie = match self.config.strip_credentials {
+            true => self.strip(head, &self.credentials(head), &mut remove),
+            false => None,
         };
-        if !self.background {
-            // A host without background does not list all headers of a request.
-            remove.extend(config.managed.known());
-        }
-        let mut cookie = None;
-        if config.strip_credentials {
-            cookie = self.strip(head, credentials, &mut remove);
-        }
+        let edits = HeaderEdits { remove, cookie, ..HeaderEdits::default() };
+        Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public }
+    }
+
+    /// What there is to know about a request before its credentials are judged.
+    pub(super) fn case(&self, head: &Head<'_>, demand: Demand, credentials: &Credentials<'_>) -> Case {
+        let config = &self.config;
+        let mut remove = self.with_unlisted(config.managed.forged(head.fields));
+        let cookie = match config.strip_credentials {
+            true => self.strip(head, credentials, &mut remove),
+            false => None,
+        };
         let location = match demand.on_unauthenticated() {
             Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(head),
             Some(OnUnauthenticated::Answer(_)) | None => None,
         };
         Case {
-            edits: HeaderEdits { remove, cookie, ..HeaderEdits::default() },
+            remove,
+            cookie,
             demand,
-            is_public,
             location,
             has_token: credentials.authorization != Authorization::NoToken,
             is_authgears: config.managed == Managed::Authgear,
             is_grpc: grpc::is_grpc(head),
         }
+    }
+
+    /// Adds the names that can be known unseen, where the host does not list all headers of a request.
+    fn with_unlisted(&self, mut names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        if !self.background {
+            names.extend(self.config.managed.known());
+        }
+        names
     }
 
     /// Has what authenticates removed; gives back the cookies that stay, where some do not.
@@ -101,23 +109,10 @@ impl Engine {
 }
 
 impl Case {
-    /// Whether nobody has to say who they are.
-    pub(super) const fn is_public(&self) -> bool {
-        self.is_public
-    }
-
-    /// On a public route.
-    pub(super) fn public(self) -> Decision {
-        self.forward(identity::nothing(), Outcome::Public)
-    }
-
     /// With a valid session; `cookies` go to the client whatever becomes of the request.
-    pub(super) fn accept(mut self, known: &Known, cookies: &[OwnedField], now: UnixTime) -> Decision {
-        match self.demand.check(&known.stated.facts(), now) {
-            Ok(()) => {
-                self.edits.respond = cookies.to_vec();
-                self.forward(Rc::clone(&known.identity), known.outcome)
-            }
+    pub(super) fn accept(self, known: &Known, cookies: &[OwnedField], now: UnixTime) -> Decision {
+        match self.demand.check(&known.stated, now) {
+            Ok(()) => self.forward(Rc::clone(&known.identity), cookies, known.outcome),
             Err(unmet) => {
                 let denial = Denial::Forbidden(unmet);
                 let reply = match self.demand.on_forbidden() {
@@ -130,12 +125,7 @@ impl Case {
     }
 
     /// Without a session. `identity` is what the auth server said of that.
-    pub(super) fn nobody(
-        mut self,
-        identity: Rc<[OwnedField]>,
-        cookies: &[OwnedField],
-        outcome: Outcome,
-    ) -> Decision {
+    pub(super) fn nobody(self, identity: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
         if self.demand.access() == Access::Required {
             let denial = if self.has_token {
                 Denial::InvalidToken("it belongs to no session")
@@ -144,8 +134,7 @@ impl Case {
             };
             return self.replied(self.deny(denial), cookies, outcome);
         }
-        self.edits.respond = cookies.to_vec();
-        self.forward(identity, outcome)
+        self.forward(identity, cookies, outcome)
     }
 
     /// Without a credential.
@@ -159,7 +148,7 @@ impl Case {
             return self.replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
         }
         let identity = if self.is_authgears { identity::refused() } else { identity::nothing() };
-        self.forward(identity, Outcome::Refused)
+        self.forward(identity, &[], Outcome::Refused)
     }
 
     /// Where nobody can decide. `outcome` says what was lacking. What a rule requires is required all the same.
@@ -172,7 +161,7 @@ impl Case {
             OnErrorAction::Deny => {
                 self.replied(Denial::Unavailable(on_error.status).reply(), &[], outcome(OnErrorAction::Deny))
             }
-            OnErrorAction::Allow => self.forward(identity::nothing(), outcome(OnErrorAction::Allow)),
+            OnErrorAction::Allow => self.forward(identity::nothing(), &[], outcome(OnErrorAction::Allow)),
         }
     }
 
@@ -180,7 +169,7 @@ impl Case {
     pub(super) fn denied(self, denied: &Denied) -> Decision {
         let (reply, outcome) = match denied.reason {
             Reason::Unauthenticated | Reason::Redirected if self.demand.access() != Access::Required => {
-                return self.forward(identity::nothing(), Outcome::NoSession);
+                return self.forward(identity::nothing(), &[], Outcome::NoSession);
             }
             Reason::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
                 (self.deny(Denial::Unauthenticated), Outcome::NoSession)
@@ -198,7 +187,7 @@ impl Case {
     /// client's doing, so it is nobody's session to Authgear, and no other server's leave to pass.
     pub(super) fn refused_by_server(self, status: u16) -> Decision {
         if self.is_authgears && self.demand.access() != Access::Required {
-            return self.forward(identity::refused(), Outcome::Refused);
+            return self.forward(identity::refused(), &[], Outcome::Refused);
         }
         self.replied(Denial::RefusedByServer(status).reply(), &[], Outcome::Refused)
     }
@@ -219,8 +208,10 @@ impl Case {
         replied(reply, cookies, outcome)
     }
 
-    fn forward(self, set: Rc<[OwnedField]>, outcome: Outcome) -> Decision {
-        Decision { verdict: Verdict::Forward(HeaderEdits { set, ..self.edits }), outcome }
+    fn forward(self, set: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+        let Self { remove, cookie, .. } = self;
+        let edits = HeaderEdits { remove, set, cookie, respond: cookies.to_vec() };
+        Decision { verdict: Verdict::Forward(edits), outcome }
     }
 
     fn deny(&self, denial: Denial<'_>) -> Reply {

@@ -122,9 +122,7 @@ impl Engine {
         ];
         Some(Call {
             upstream: upstream.clone(),
-            fields: fields
-                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
-                .to_vec(),
+            fields: fields.into_iter().collect(),
             timeout: self.config.timeout,
             body: WantedBody::Needed { limit: MAX_KEY_SET_BYTES },
         })

@@ -19,8 +19,10 @@ use crate::fault::Fault;
 use crate::jwks::{FetchTicket, Need};
 use crate::jwt::{self, Backend};
 use crate::metric::Metric;
+use crate::navigation;
 use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, Reply, Response, UnixTime};
 use crate::resolver;
+use crate::rules::Access;
 
 pub use self::errand::Errand;
 pub use self::state::{Effects, State};
@@ -40,7 +42,7 @@ pub enum Step {
 }
 
 /// What several requests may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// The keys of an issuer, by its place in the configuration.
     Keys(usize),
@@ -207,13 +209,15 @@ impl Engine {
     /// The first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
-        let names = self.config.resolver().map(|resolver| &resolver.cookies);
-        let credentials = Credentials::of(head, names);
-        let Credentials { authorization, cookies } = credentials;
-        let case = self.case(head, &credentials);
-        if case.is_public() {
-            return Step::Done(case.public());
+        let demand = self.config.rules.decide(head.method, head.authority, head.path);
+        if demand.access() == Access::Public
+            || (self.config.allow_cors_preflight && navigation::is_cors_preflight(head))
+        {
+            return Step::Done(self.public(head));
         }
+        let credentials = self.credentials(head);
+        let Credentials { authorization, cookies } = credentials;
+        let case = self.case(head, demand, &credentials);
         match (authorization, &self.config.server) {
             // Where tokens are nothing to the filter, what an `Authorization` means is the server's to say.
             (Authorization::Invalid, _) if self.config.forward_auth().is_none() || self.judges() => {
@@ -269,7 +273,8 @@ impl Engine {
                 self.claim(state, Claim::Kept(kept), now)
             }
             Wait::Answer { case, topic } => {
-                let arrived = state.arrived.get(&topic).cloned();
+                let arrived = state.arrived.iter().find(|(number, _)| *number == topic);
+                let arrived = arrived.map(|(_, arrived)| arrived.clone());
                 Step::Done(self.decide_arrived(state, arrived, *case, now))
             }
             // Nobody parks for this; if somebody did, nothing is known of them.
@@ -280,7 +285,7 @@ impl Engine {
     /// All who waited for a topic were woken.
     pub fn told(&self, state: &mut State, topic: Topic) {
         match topic {
-            Topic::Answer(number) => drop(state.arrived.remove(&number)),
+            Topic::Answer(number) => state.arrived.retain(|(known, _)| *known != number),
             Topic::Keys(_) => {}
         }
     }
@@ -303,6 +308,10 @@ impl Engine {
     /// be edited must not go on.
     pub fn broken() -> Decision {
         replied(Denial::Broken.reply(), &[], Outcome::Broken)
+    }
+
+    fn credentials<'a>(&self, head: &Head<'a>) -> Credentials<'a> {
+        Credentials::of(head, self.config.resolver().map(|resolver| &resolver.cookies))
     }
 
     /// Whether tokens are judged here at all.

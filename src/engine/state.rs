@@ -1,6 +1,6 @@
 //! What lasts from one request to the next in one worker, and what a step wants done besides its own outcome.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::answer::{Arrived, Asked, Said};
 use super::errand::Errand;
@@ -29,8 +29,8 @@ pub struct State {
     pub(super) answers: Cache<Said>,
     /// What the resolver is being asked.
     pub(super) asked: HashMap<Key, Asked>,
-    /// What it has said to those who are about to be told.
-    pub(super) arrived: BTreeMap<u64, Arrived>,
+    /// What it has said to those who are about to be told, by the number of the question: few at any time.
+    pub(super) arrived: Vec<(u64, Arrived)>,
     /// A key to look tokens up by, kept for its memory.
     pub(super) key: Key,
     /// Whether a request was ever served: Envoy configures more VMs than serve.
@@ -77,7 +77,7 @@ impl State {
             refused: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
             answers: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
             asked: HashMap::new(),
-            arrived: BTreeMap::new(),
+            arrived: Vec::new(),
             topics: 0,
             key: Key::new(),
             served: false,

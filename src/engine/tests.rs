@@ -87,7 +87,7 @@ fn a_request_is_decided_at_once_where_nothing_could_be_learnt_by_asking() {
         let engine = engine("{}");
         let decision = done(start(&engine, &mut engine.state(1), &with_forged(credentials)));
         assert_eq!(decision.outcome, *outcome, "{credentials:?}");
-        assert_eq!(edits(&decision).set.to_vec(), owned(set), "{credentials:?}");
+        assert_eq!(*edits(&decision).set, set.iter().copied().collect(), "{credentials:?}");
         assert_removed(&decision);
     }
 }
@@ -123,7 +123,7 @@ fn what_the_resolver_says_is_what_the_app_receives_and_nothing_of_the_client() {
         fields.extend_from_slice(answer);
         let decision = done(engine.resume(&mut state, waiting, answered(200, &fields), NOW));
         assert_eq!(decision.outcome, *outcome);
-        assert_eq!(edits(&decision).set.to_vec(), owned(answer));
+        assert_eq!(*edits(&decision).set, answer.iter().copied().collect());
         assert_removed(&decision);
         assert_eq!(edits(&decision).respond, owned(&[("set-cookie", "session=; Max-Age=0")]));
     }
@@ -183,7 +183,7 @@ fn what_the_client_caused_is_refused_and_never_falls_under_on_error() {
             let waiting = waiting(start(&engine, &mut state, &with_forged(&[BEARER])));
             let decision = done(engine.resume(&mut state, waiting, answered(status, &[]), NOW));
             assert_eq!(decision.outcome, Outcome::Refused, "{status}");
-            assert_eq!(edits(&decision).set.to_vec(), owned(&[("x-authgear-session-valid", "false")]));
+            assert_eq!(*edits(&decision).set, [("x-authgear-session-valid", "false")].into_iter().collect());
             assert_removed(&decision);
         }
     }

@@ -13,7 +13,7 @@ use crate::identity::{self, Stated};
 use crate::jwks::{KeyId, KeySource};
 use crate::jwt::authgear::{self, Subject};
 use crate::jwt::{Refusal, Token, Verified};
-use crate::request::{OwnedField, UnixTime};
+use crate::request::{Fields, OwnedField, UnixTime};
 
 /// What comes of a token.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub(super) fn weight(fields: &[OwnedField]) -> usize {
 impl Known {
     /// The memory that it owns, in bytes: what it tells the app, and as much again for what rules ask of it.
     pub(super) fn weight(&self) -> usize {
-        weight(&self.identity).saturating_mul(2)
+        self.identity.weight().saturating_mul(2)
     }
 }
 
@@ -196,15 +196,15 @@ impl Engine {
                     (identity, stated, Outcome::Session, Some(user.id))
                 }
                 Subject::Machine(machine) => {
-                    let stated = Stated::by_headers(&[], &machine.scopes);
+                    let stated = Stated::by_headers(&Fields::default(), &machine.scopes);
                     (identity::of_machine(&machine), stated, Outcome::Machine, None)
                 }
             },
             Identity::Claims { headers, roles } => {
-                let mut identity = Vec::with_capacity(headers.len());
+                let mut identity = Fields::default();
                 for (name, claim) in headers {
                     if let Some(value) = verified.claims.header_value(claim)? {
-                        identity.push((name.clone(), value.into_bytes()));
+                        identity.push(name, value.as_bytes());
                     }
                 }
                 let roles = roles.as_ref().map(|claim| verified.claims.roles(claim)).transpose()?;
@@ -212,7 +212,7 @@ impl Engine {
                 (identity, stated, Outcome::Session, None)
             }
         };
-        let known = Known { identity: identity.into(), stated: Rc::new(stated), outcome };
+        let known = Known { identity: Rc::new(identity), stated: Rc::new(stated), outcome };
         let revalidate = self.config.resolver().and_then(|resolver| resolver.revalidate);
         let period = revalidate.filter(|_period| user.is_some());
         Ok(Remembered {

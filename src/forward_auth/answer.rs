@@ -5,7 +5,7 @@ use crate::config::ForwardAuth;
 use crate::denial;
 use crate::fault::Fault;
 use crate::header::{self, Pattern, is_value};
-use crate::request::{CallError, OwnedField, Reply, Response};
+use crate::request::{CallError, Fields, OwnedField, Reply, Response};
 
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// The identity headers of the answer, for the app; one value a name.
-    pub identity: Vec<OwnedField>,
+    pub identity: Fields,
     /// The values of its `Set-Cookie` headers, for the client.
     pub cookies: Vec<Vec<u8>>,
 }
@@ -78,7 +78,7 @@ pub fn read(forward_auth: &ForwardAuth, answer: Result<Response, CallError>) -> 
 }
 
 fn accepted(forward_auth: &ForwardAuth, fields: Vec<OwnedField>) -> Result<Accepted, &'static str> {
-    let (mut identity, mut cookies) = (Vec::<OwnedField>::new(), Vec::new());
+    let (mut identity, mut cookies) = (Fields::default(), Vec::new());
     for (name, value) in fields {
         let is_cookie = name == b"set-cookie";
         let is_identity = !is_cookie && is_listed(&forward_auth.identity_headers, &name);
@@ -94,7 +94,7 @@ fn accepted(forward_auth: &ForwardAuth, fields: Vec<OwnedField>) -> Result<Accep
             // Apps take the first, the last or all of them for one; only the server knows what it means.
             return Err("it has an identity header twice; several values have to be one header, as `a,b`");
         } else {
-            identity.push((name, value));
+            identity.push(&name, &value);
         }
     }
     Ok(Accepted { identity, cookies })
@@ -209,8 +209,10 @@ mod tests {
                 "Authenticated successfully",
             );
             let identity = [("x-user-id", "alice"), ("authorization", "Bearer jwt"), ("x-auth-roles", "a,b")];
-            let accepted =
-                Accepted { identity: owned(&identity), cookies: vec![b"a=1".to_vec(), b"b=2".to_vec()] };
+            let accepted = Accepted {
+                identity: identity.into_iter().collect(),
+                cookies: vec![b"a=1".to_vec(), b"b=2".to_vec()],
+            };
             assert_eq!(found, Answer::Accepted(accepted));
         }
     }
@@ -237,7 +239,11 @@ mod tests {
             }
         }
         let elsewhere = answered(200, &[("x-other", "a\r\nb"), ("x-other", "c")], "");
-        assert_eq!(elsewhere, Answer::Accepted(Accepted { identity: vec![], cookies: vec![] }), "not copied");
+        assert_eq!(
+            elsewhere,
+            Answer::Accepted(Accepted { identity: Fields::default(), cookies: vec![] }),
+            "not copied"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::forward_auth::{Method, OriginalRequest};
 use crate::credential;
 use crate::forwarded;
 use crate::header;
-use crate::request::{BadHead, Call, Head, OwnedField, WantedBody};
+use crate::request::{BadHead, Call, Fields, Head, WantedBody};
 
 /// The most bytes of a client's making that are sent. A server may answer more with an error of its own or by
 /// hanging up, which would then have been caused by the client. (Node.js takes 16 KiB of headers in all.)
@@ -54,7 +54,7 @@ pub fn withheld(name: &[u8]) -> Option<Withheld> {
 /// than the app gets.
 pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> Result<Call, BadHead> {
     let server = &forward_auth.server;
-    let mut fields = Fields { list: Vec::with_capacity(14), of_client: 0 };
+    let mut fields = Sent { list: Fields::default(), of_client: 0 };
     let method = match forward_auth.method {
         Method::Get => "GET",
         Method::Head => "HEAD",
@@ -135,20 +135,21 @@ fn cookies(forward_auth: &ForwardAuth, head: &Head<'_>) -> Option<Vec<u8>> {
     (!value.is_empty()).then_some(value)
 }
 
-struct Fields {
-    list: Vec<OwnedField>,
+/// The headers of a call.
+struct Sent {
+    list: Fields,
     of_client: usize,
 }
 
-impl Fields {
-    fn own(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        self.list.push((name.to_vec(), value.into()));
+impl Sent {
+    fn own(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
+        self.list.push(name, value.as_ref());
     }
 
     /// For what holds bytes of the client's. No control byte can be sent, not even a tab: APISIX refuses the
     /// call, and the request would have caused it.
-    fn tell(&mut self, name: &[u8], value: impl Into<Vec<u8>>) -> Result<(), BadHead> {
-        let value = value.into();
+    fn tell(&mut self, name: &[u8], value: impl AsRef<[u8]>) -> Result<(), BadHead> {
+        let value = value.as_ref();
         if value.iter().any(u8::is_ascii_control) {
             return Err(BadHead::ControlByte);
         }
@@ -189,8 +190,8 @@ mod tests {
     fn sent(more: Value, fields: &[Field<'_>]) -> Vec<(String, String)> {
         let call = call(&forward_auth(more), Duration::from_secs(2), &head(fields)).unwrap();
         assert_eq!((call.upstream.as_str(), call.timeout), ("auth", Duration::from_secs(2)));
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        call.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        call.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
     fn is_sent(more: Value, fields: &[Field<'_>], expected: &[(&str, &str)]) {
@@ -293,7 +294,7 @@ mod tests {
         let call =
             call(&forward_auth(json!({})), Duration::ZERO, &head(&[(b"authorization", b"Basic \xff")]))
                 .unwrap();
-        assert!(call.fields.contains(&(b"authorization".to_vec(), b"Basic \xff".to_vec())));
+        assert!(call.fields.iter().any(|field| field == (b"authorization", b"Basic \xff")));
     }
 
     #[test]

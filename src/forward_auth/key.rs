@@ -49,7 +49,7 @@ impl KeyPart {
             Some(_) | None => {
                 return Err(format!(
                     "`{}` is none of header:<name>, cookie:<name>, method, host and path",
-                    text.escape_debug()
+                    text.escape_default()
                 ));
             }
         };

@@ -79,7 +79,7 @@ fn play(scene: &Scene) -> Outcome {
             let forged = with_head(scene.request, |head| managed.forged(head.fields));
             let mut fields = owned(scene.request);
             fields.retain(|(name, _)| !forged.contains(name));
-            fields.extend(accepted.identity);
+            fields.extend(accepted.identity.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
             Outcome::Passes(fields.iter().map(|(name, value)| (text(name), text(value))).collect())
         }
         Answer::Denied(denied) => {

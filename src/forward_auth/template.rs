@@ -50,7 +50,7 @@ impl Template {
     /// Says what is wrong with it, and what would be right.
     pub fn parse(template: &str) -> Result<Self, String> {
         if template.chars().any(char::is_control) {
-            return Err(format!("`{}` has a control character", template.escape_debug()));
+            return Err(format!("`{}` has a control character", template.escape_default()));
         }
         let mut pieces = Vec::new();
         let mut rest = template;

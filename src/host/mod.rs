@@ -129,7 +129,7 @@ mod wasm {
 
     /// Sends a call. Its answer comes to `filter::on_http_call_response` with the token that is returned.
     pub(crate) fn dispatch(call: &Call) -> Result<u32, CallError> {
-        let headers = pairs::encode(&call.fields).ok_or(CallError::NotSent)?;
+        let headers = pairs::encode(call.fields.iter()).ok_or(CallError::NotSent)?;
         // APISIX takes 0 for a default of its own, and refuses what would be negative with a sign.
         let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).clamp(1, u32::MAX / 2);
         abi::call(&call.upstream, &headers, timeout).map_err(|_status| CallError::NotSent)
@@ -204,7 +204,9 @@ mod wasm {
 
     /// Answers the client instead of the app.
     pub(crate) fn reply(reply: &Reply, outcome: Outcome) {
-        let headers = pairs::encode(&reply.fields).unwrap_or_default();
+        let headers =
+            pairs::encode(reply.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())));
+        let headers = headers.unwrap_or_default();
         let grpc = reply.grpc.map_or(-1, grpc::Status::code);
         if abi::reply(reply.status, &headers, &reply.body, outcome.metric().name(), grpc).is_err() {
             log(Level::Error, "the proxy did not send a denial");

@@ -2,7 +2,7 @@
 //! and value (32-bit little-endian), then the names and values themselves, each followed by a zero byte.
 //! (proxy-wasm ABI 0.2.1, "serialized map".)
 
-use crate::request::{Field, OwnedField};
+use crate::request::Field;
 
 /// Reads a host's list. `None` where the bytes are no such list.
 #[must_use]
@@ -25,17 +25,18 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Field<'_>>> {
 
 /// Writes a list for the host. `None` where it is longer than lengths of 32 bits can tell.
 #[must_use]
-pub fn encode(fields: &[OwnedField]) -> Option<Vec<u8>> {
-    let size = fields.iter().fold(4usize, |size, (name, value)| {
-        size.saturating_add(name.len()).saturating_add(value.len()).saturating_add(10)
+pub fn encode<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Option<Vec<u8>> {
+    let (count, size) = fields.clone().fold((0usize, 4usize), |(count, size), (name, value)| {
+        let size = size.saturating_add(name.len()).saturating_add(value.len()).saturating_add(10);
+        (count.saturating_add(1), size)
     });
     let mut bytes = Vec::with_capacity(size);
-    bytes.extend(u32::try_from(fields.len()).ok()?.to_le_bytes());
-    for (name, value) in fields {
+    bytes.extend(u32::try_from(count).ok()?.to_le_bytes());
+    for (name, value) in fields.clone() {
         bytes.extend(u32::try_from(name.len()).ok()?.to_le_bytes());
         bytes.extend(u32::try_from(value.len()).ok()?.to_le_bytes());
     }
-    for part in fields.iter().flat_map(|(name, value)| [name, value]) {
+    for part in fields.flat_map(|(name, value)| [name, value]) {
         bytes.extend(part);
         bytes.push(0);
     }
@@ -56,19 +57,19 @@ fn terminated<'a>(data: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Fields;
 
-    fn fields() -> Vec<OwnedField> {
+    fn fields() -> Fields {
         [(b"a".as_slice(), b"b".as_slice()), (b"", b""), (b"cookie", b"\0\xff"), (b"cookie", b"x")]
-            .map(|(name, value)| (name.to_vec(), value.to_vec()))
-            .to_vec()
+            .into_iter()
+            .collect()
     }
 
     #[test]
     fn a_list_crosses_the_boundary_unchanged_whatever_bytes_it_holds() {
-        for fields in [fields(), Vec::new()] {
-            let bytes = encode(&fields).unwrap();
-            let read: Vec<_> =
-                decode(&bytes).unwrap().iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        for fields in [fields(), Fields::default()] {
+            let bytes = encode(fields.iter()).unwrap();
+            let read: Fields = decode(&bytes).unwrap().into_iter().collect();
             assert_eq!(read, fields);
         }
         assert_eq!(decode(b""), Some(Vec::new()), "a host's empty list may be no bytes at all");
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_list_that_is_cut_or_lies_about_its_lengths_is_none() {
-        let whole = encode(&fields()).unwrap();
+        let whole = encode(fields().iter()).unwrap();
         for cut in 1..whole.len() {
             assert_eq!(decode(&whole[..cut]), None, "cut at {cut}");
         }

@@ -3,10 +3,8 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
 use super::key::{Key, KeyId, Unusable};
-use crate::jwt::{self, Object};
+use crate::json::{self, Object};
 
 /// The largest key set that is parsed, in bytes.
 pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
@@ -56,18 +54,18 @@ impl KeySet {
         let json = std::str::from_utf8(json).map_err(|_| KeySetError::NotAKeySet)?;
         let set = Object::parse(json).ok_or(KeySetError::NotAKeySet)?;
         let keys = set.get("keys").ok_or(KeySetError::NotAKeySet)?;
-        let jwks: Vec<&RawValue> = serde_json::from_str(keys).map_err(|_| KeySetError::NotAKeySet)?;
+        let jwks = json::elements(keys).ok_or(KeySetError::NotAKeySet)?;
         if jwks.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
         }
         let mut keys = Vec::with_capacity(jwks.len());
         let mut skipped = Vec::new();
         for jwk in jwks {
-            let object = Object::parse(jwk.get());
+            let object = Object::parse(&jwk);
             match object.as_ref().ok_or(Unusable::NotAnObject).and_then(Key::parse) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {
-                    let kid = object.as_ref().and_then(|jwk| jwk.get("kid")).and_then(jwt::string);
+                    let kid = object.as_ref().and_then(|jwk| jwk.get("kid")).and_then(json::string);
                     skipped.push(Skipped { kid, reason });
                 }
             }

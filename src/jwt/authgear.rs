@@ -1,7 +1,8 @@
 //! What an access token of Authgear says: a user, or a machine; never both.
 
 use super::claims::text_for_header;
-use super::{Claims, Refusal, object};
+use super::{Claims, Refusal};
+use crate::json;
 use crate::request::UnixTime;
 
 /// Whom a verified access token stands for.
@@ -77,13 +78,13 @@ fn machine(claims: &Claims, id: &str) -> Result<Machine, Refusal> {
 }
 
 fn user(claims: &Claims, id: &str) -> Result<User, Refusal> {
-    let roles = typed(claims, ROLES, object::strings)?.unwrap_or_default();
-    let amr = typed(claims, "amr", object::strings)?.unwrap_or_default();
+    let roles = typed(claims, ROLES, json::strings)?.unwrap_or_default();
+    let amr = typed(claims, "amr", json::strings)?.unwrap_or_default();
     Ok(User {
         id: text_for_header(id.to_owned())?,
-        anonymous: typed(claims, ANONYMOUS, object::boolean)?,
-        verified: typed(claims, VERIFIED, object::boolean)?,
-        can_reauthenticate: typed(claims, CAN_REAUTHENTICATE, object::boolean)?,
+        anonymous: typed(claims, ANONYMOUS, json::boolean)?,
+        verified: typed(claims, VERIFIED, json::boolean)?,
+        can_reauthenticate: typed(claims, CAN_REAUTHENTICATE, json::boolean)?,
         roles: words(roles, ROLES, ',')?,
         amr: words(amr, "amr", ' ')?,
         authenticated_at: claims.auth_time(),

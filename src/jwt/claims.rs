@@ -1,7 +1,7 @@
 //! The claims of a token: the registered ones, typed; any other by name, and as a header's value.
 
-use super::object::{self, Object};
 use super::{Refusal, base64url};
+use crate::json::{self, Object};
 use crate::request::UnixTime;
 
 /// 9999-12-31T23:59:59Z. A date beyond it is a mistake, such as milliseconds, and not for ever.
@@ -28,10 +28,10 @@ impl Claims {
         let json = String::from_utf8(json).map_err(|_| Refusal::Claims)?;
         let object = Object::parse(&json).ok_or(Refusal::Claims)?;
         Ok(Self {
-            issuer: typed(&object, "iss", object::string)?,
-            subject: typed(&object, "sub", object::string)?,
-            audiences: typed(&object, "aud", object::string_or_strings)?.unwrap_or_default(),
-            client_id: typed(&object, "client_id", object::string)?,
+            issuer: typed(&object, "iss", json::string)?,
+            subject: typed(&object, "sub", json::string)?,
+            audiences: typed(&object, "aud", json::string_or_strings)?.unwrap_or_default(),
+            client_id: typed(&object, "client_id", json::string)?,
             expires: typed(&object, "exp", numeric_date)?,
             not_before: typed(&object, "nbf", numeric_date)?,
             issued_at: typed(&object, "iat", numeric_date)?,
@@ -112,7 +112,7 @@ impl Claims {
     /// [`Refusal::Claims`] where the path leads through an object with a member twice.
     pub fn roles(&self, path: &ClaimPath) -> Result<Vec<String>, Refusal> {
         let json = self.find(path)?;
-        Ok(json.as_deref().and_then(object::string_or_strings).unwrap_or_default())
+        Ok(json.as_deref().and_then(json::string_or_strings).unwrap_or_default())
     }
 
     /// A claim as the value of a header: strings and numbers as they are (a number as the very text in
@@ -140,7 +140,7 @@ impl Claims {
     }
 
     fn strings_at(&self, name: &str) -> Vec<String> {
-        self.object.get(name).and_then(object::string_or_strings).unwrap_or_default()
+        self.object.get(name).and_then(json::string_or_strings).unwrap_or_default()
     }
 
     /// The JSON text of a claim. What is not an object has no members.
@@ -203,17 +203,17 @@ fn typed<T>(object: &Object, name: &'static str, parse: fn(&str) -> Option<T>) -
 /// A string, a number or a boolean as text.
 fn scalar(json: &str) -> Result<Option<String>, Refusal> {
     match json.bytes().next() {
-        Some(b'"') => object::string(json).map(Some).ok_or(Refusal::Claims),
+        Some(b'"') => json::string(json).map(Some).ok_or(Refusal::Claims),
         Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(Some(json.to_owned())),
         Some(_) | None => Ok(None),
     }
 }
 
 fn joined(array: &str) -> Result<Option<String>, Refusal> {
-    let elements = object::elements(array).ok_or(Refusal::Claims)?;
+    let elements = json::elements(array).ok_or(Refusal::Claims)?;
     let mut values = Vec::with_capacity(elements.len());
     for element in &elements {
-        match scalar(element.get())? {
+        match scalar(element)? {
             Some(value) if !value.contains(',') => values.push(value),
             Some(_) | None => return Ok(None),
         }

@@ -7,10 +7,9 @@ use ed25519_dalek::Signature as Ed25519Signature;
 use p256::ecdsa::Signature as P256Signature;
 use p256::ecdsa::signature::Verifier;
 use p384::ecdsa::Signature as P384Signature;
-use rsa::{Pkcs1v15Sign, Pss};
-use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::host::{self, HostVerify};
+use super::rsa::Hash;
 use super::{Algorithm, der};
 use crate::jwks::{Key, PublicKey};
 
@@ -63,7 +62,7 @@ pub(super) fn by_host(
         Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => return None,
     };
     // The host hears neither of the algorithm nor, in DER, of the length of r‖s.
-    if !fits || signature.len() != key.public().signature_bytes() {
+    if !fits || signature.len() != key.signature_bytes() {
         return Some(false);
     }
     match key.public() {
@@ -77,31 +76,13 @@ pub(super) fn by_host(
 fn by_portable(key: &PublicKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
     match key {
         PublicKey::Rsa(key) => match algorithm {
-            Algorithm::Rs256 => {
-                let hash = Sha256::digest(message);
-                key.verify(Pkcs1v15Sign::new::<Sha256>(), &hash, signature).is_ok()
-            }
-            Algorithm::Rs384 => {
-                let hash = Sha384::digest(message);
-                key.verify(Pkcs1v15Sign::new::<Sha384>(), &hash, signature).is_ok()
-            }
-            Algorithm::Rs512 => {
-                let hash = Sha512::digest(message);
-                key.verify(Pkcs1v15Sign::new::<Sha512>(), &hash, signature).is_ok()
-            }
+            Algorithm::Rs256 => key.verify_pkcs1(Hash::Sha256, message, signature),
+            Algorithm::Rs384 => key.verify_pkcs1(Hash::Sha384, message, signature),
+            Algorithm::Rs512 => key.verify_pkcs1(Hash::Sha512, message, signature),
             // The salt is as long as the hash (RFC 7518 section 3.5).
-            Algorithm::Ps256 => {
-                let hash = Sha256::digest(message);
-                key.verify(Pss::<Sha256>::new_with_salt(hash.len()), &hash, signature).is_ok()
-            }
-            Algorithm::Ps384 => {
-                let hash = Sha384::digest(message);
-                key.verify(Pss::<Sha384>::new_with_salt(hash.len()), &hash, signature).is_ok()
-            }
-            Algorithm::Ps512 => {
-                let hash = Sha512::digest(message);
-                key.verify(Pss::<Sha512>::new_with_salt(hash.len()), &hash, signature).is_ok()
-            }
+            Algorithm::Ps256 => key.verify_pss(Hash::Sha256, message, signature),
+            Algorithm::Ps384 => key.verify_pss(Hash::Sha384, message, signature),
+            Algorithm::Ps512 => key.verify_pss(Hash::Sha512, message, signature),
             Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => false,
         },
         // `from_slice` wants exactly r‖s, neither of them zero or beyond the group's order.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::object::{self, Object};
 use super::{Algorithm, Backend, Claims, Refusal, base64url};
+use crate::json::{self, Object};
 use crate::jwks::{Key, KeyId, KeySet};
 use crate::request::UnixTime;
 
@@ -77,20 +77,11 @@ impl<'t> Token<'t> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLarge);
         }
-        let mut segments = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(claims), Some(signature), None) =
-            (segments.next(), segments.next(), segments.next(), segments.next())
-        else {
-            return Err(Refusal::Shape);
-        };
-        if header.is_empty() || claims.is_empty() {
+        let (signed, signature) = cut(token, memchr::memrchr(b'.', token)).ok_or(Refusal::Shape)?;
+        let (header, claims) = cut(signed, memchr::memchr(b'.', signed)).ok_or(Refusal::Shape)?;
+        if header.is_empty() || claims.is_empty() || claims.contains(&b'.') {
             return Err(Refusal::Shape);
         }
-        let signed = token
-            .iter()
-            .rposition(|byte| *byte == b'.')
-            .and_then(|dot| token.get(..dot))
-            .ok_or(Refusal::Shape)?;
         let signature = base64url(signature).ok_or(Refusal::Base64)?;
         let header = Header::parse(header)?;
         Ok(Self {
@@ -228,13 +219,19 @@ impl Header {
         if object.get("b64").is_some_and(|b64| b64 != "true") {
             return Err(Refusal::UnencodedPayload);
         }
-        let text = |name| object.get(name).map(|json| object::string(json).ok_or(Refusal::Header));
+        let text = |name| object.get(name).map(|json| json::string(json).ok_or(Refusal::Header));
         Ok(Self {
             algorithm: algorithm(&text("alg").ok_or(Refusal::Unsigned)??)?,
             kid: text("kid").transpose()?,
             typ: text("typ").transpose()?.map(|typ| MediaType::new(&typ)),
         })
     }
+}
+
+/// What stands before a place, and what behind it.
+fn cut(text: &[u8], at: Option<usize>) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(at?)?;
+    Some((before, rest.get(1..)?))
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Refusal> {

@@ -81,7 +81,7 @@ impl Method {
     ///
     /// Says what is wrong with it, and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let problem = |what: String| format!("`{}` {what}", text.escape_debug());
+        let problem = |what: String| format!("`{}` {what}", text.escape_default());
         if text.is_empty()
             || !text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
         {

@@ -79,7 +79,7 @@ impl HostPattern {
         if let Ok(address) = bare.parse() {
             return Ok(Self::V6(address));
         }
-        let problem = |what: &str| format!("`{}` {what}", text.escape_debug());
+        let problem = |what: &str| format!("`{}` {what}", text.escape_default());
         let name = text.strip_prefix("*.").unwrap_or(text);
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         if text == "*" {

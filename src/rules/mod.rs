@@ -18,11 +18,12 @@ use std::rc::Rc;
 pub use self::condition::{Condition, Method};
 pub use self::host::HostPattern;
 pub use self::path::PathPattern;
-pub use self::requirement::{Facts, LEEWAY, Requirement, Unmet};
+pub use self::requirement::{LEEWAY, Requirement, Unmet};
 
 use self::condition::{Match, Target};
 use self::host::Authority;
 use self::readings::Readings;
+use crate::identity::Stated;
 use crate::redirect::Redirect;
 use crate::request::UnixTime;
 
@@ -225,8 +226,8 @@ impl Demand {
     /// # Errors
     ///
     /// The first thing that is not met.
-    pub fn check(&self, facts: &Facts<'_>, now: UnixTime) -> Result<(), Unmet> {
-        self.requirements().try_for_each(|requirement| requirement.check(facts, now))
+    pub fn check(&self, session: &Stated, now: UnixTime) -> Result<(), Unmet> {
+        self.requirements().try_for_each(|requirement| requirement.check(session, now))
     }
 
     /// The answer to a request without a valid session; none where the configuration gives none. That of the
@@ -479,10 +480,13 @@ mod tests {
     fn a_session_must_meet_every_rule_that_was_found() {
         let rules = rules();
         let demand = rules.decide(b"GET", b"a", b"/office/../admin");
-        let facts = |roles| Facts { roles, ..Facts::default() };
+        let session = |roles: &[&str]| Stated {
+            roles: roles.iter().map(|role| role.as_bytes().to_vec()).collect(),
+            ..Stated::default()
+        };
         let now = UnixTime::default();
-        assert_eq!(demand.check(&facts(vec![b"admin"]), now), Err(Unmet::Roles));
-        assert_eq!(demand.check(&facts(vec![b"staff"]), now), Err(Unmet::Roles));
-        assert_eq!(demand.check(&facts(vec![b"staff", b"admin"]), now), Ok(()));
+        assert_eq!(demand.check(&session(&["admin"]), now), Err(Unmet::Roles));
+        assert_eq!(demand.check(&session(&["staff"]), now), Err(Unmet::Roles));
+        assert_eq!(demand.check(&session(&["staff", "admin"]), now), Ok(()));
     }
 }

@@ -95,7 +95,7 @@ fn stands_in_urls(byte: u8) -> bool {
 
 /// A path's bytes, its escapes decoded.
 fn parse(text: &str) -> Result<Vec<u8>, String> {
-    let problem = |what: String| format!("`{}` {what}", text.escape_debug());
+    let problem = |what: String| format!("`{}` {what}", text.escape_default());
     if !text.starts_with('/') {
         return Err(problem("does not begin with a slash, as every path does".to_owned()));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::identity::Stated;
 use crate::request::UnixTime;
 
 /// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
@@ -23,24 +24,6 @@ pub struct Requirement {
     pub amr: Vec<String>,
     /// The user authenticated no longer ago than this.
     pub max_auth_age: Option<Duration>,
-}
-
-/// What a session states about itself. The default states nothing, and a token of a machine states its
-/// scopes alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts<'a> {
-    /// Whether the user is verified, if that is known.
-    pub verified: Option<bool>,
-    /// Whether the user is anonymous, if that is known.
-    pub anonymous: Option<bool>,
-    /// The user's roles, one by one.
-    pub roles: Vec<&'a [u8]>,
-    /// The scopes that were granted, one by one.
-    pub scopes: Vec<&'a [u8]>,
-    /// How the user authenticated, one by one.
-    pub amr: Vec<&'a [u8]>,
-    /// When the user authenticated, if that is known.
-    pub authenticated_at: Option<UnixTime>,
 }
 
 /// The first thing of a [`Requirement`] that a session does not meet.
@@ -66,18 +49,21 @@ impl Requirement {
     /// # Errors
     ///
     /// The first thing that is not met.
-    pub fn check(&self, facts: &Facts<'_>, now: UnixTime) -> Result<(), Unmet> {
-        let has = |held: &[&[u8]], wanted: &String| held.contains(&wanted.as_bytes());
+    pub fn check(&self, session: &Stated, now: UnixTime) -> Result<(), Unmet> {
+        let has = |held: &[Vec<u8>], wanted: &String| held.iter().any(|held| held == wanted.as_bytes());
         let is_recent = |at: UnixTime, limit| at <= now.after(LEEWAY) && now.since(at) <= limit;
         let is_met = |met: bool, unmet| if met { Ok(()) } else { Err(unmet) };
-        is_met(!self.verified || facts.verified == Some(true), Unmet::Verified)?;
-        is_met(!self.not_anonymous || facts.anonymous == Some(false), Unmet::Anonymous)?;
-        is_met(self.roles.is_empty() || self.roles.iter().any(|role| has(&facts.roles, role)), Unmet::Roles)?;
-        is_met(self.scopes.iter().all(|scope| has(&facts.scopes, scope)), Unmet::Scopes)?;
-        is_met(self.amr.iter().all(|method| has(&facts.amr, method)), Unmet::Amr)?;
+        is_met(!self.verified || session.verified == Some(true), Unmet::Verified)?;
+        is_met(!self.not_anonymous || session.anonymous == Some(false), Unmet::Anonymous)?;
+        is_met(
+            self.roles.is_empty() || self.roles.iter().any(|role| has(&session.roles, role)),
+            Unmet::Roles,
+        )?;
+        is_met(self.scopes.iter().all(|scope| has(&session.scopes, scope)), Unmet::Scopes)?;
+        is_met(self.amr.iter().all(|method| has(&session.amr, method)), Unmet::Amr)?;
         is_met(
             self.max_auth_age
-                .is_none_or(|limit| facts.authenticated_at.is_some_and(|at| is_recent(at, limit))),
+                .is_none_or(|limit| session.authenticated_at.is_some_and(|at| is_recent(at, limit))),
             Unmet::AuthAge,
         )
     }
@@ -135,13 +121,17 @@ mod tests {
         ]
     }
 
-    fn everything() -> Facts<'static> {
-        Facts {
+    fn words(texts: &[&str]) -> Vec<Vec<u8>> {
+        texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+    }
+
+    fn everything() -> Stated {
+        Stated {
             verified: Some(true),
             anonymous: Some(false),
-            roles: vec![b"other", b"staff"],
-            scopes: vec![b"write", b"more", b"read"],
-            amr: vec![b"otp", b"pwd"],
+            roles: words(&["other", "staff"]),
+            scopes: words(&["write", "more", "read"]),
+            amr: words(&["otp", "pwd"]),
             authenticated_at: Some(NOW),
         }
     }
@@ -149,10 +139,10 @@ mod tests {
     #[test]
     fn what_a_session_does_not_state_is_not_met() {
         for (requirement, unmet) in each() {
-            assert_eq!(requirement.check(&Facts::default(), NOW), Err(unmet));
+            assert_eq!(requirement.check(&Stated::default(), NOW), Err(unmet));
             assert_eq!(requirement.check(&everything(), NOW), Ok(()));
         }
-        assert_eq!(Requirement::default().check(&Facts::default(), NOW), Ok(()));
+        assert_eq!(Requirement::default().check(&Stated::default(), NOW), Ok(()));
     }
 
     #[test]
@@ -166,29 +156,34 @@ mod tests {
             max_auth_age: Some(Duration::from_secs(1)),
         };
         assert_eq!(all.check(&everything(), NOW), Ok(()));
-        let cases: [(fn(&mut Facts<'static>), Unmet); 7] = [
-            (|facts| facts.verified = Some(false), Unmet::Verified),
-            (|facts| facts.anonymous = Some(true), Unmet::Anonymous),
-            (|facts| facts.roles.clear(), Unmet::Roles),
-            (|facts| facts.roles = vec![b"Staff", b"staff ", b"staff,admin", b"staf", b""], Unmet::Roles),
-            (|facts| facts.scopes = vec![b"read write"], Unmet::Scopes),
-            (|facts| facts.amr = vec![b"pwd otp"], Unmet::Amr),
-            (|facts| facts.authenticated_at = None, Unmet::AuthAge),
+        let cases: [(fn(&mut Stated), Unmet); 7] = [
+            (|session| session.verified = Some(false), Unmet::Verified),
+            (|session| session.anonymous = Some(true), Unmet::Anonymous),
+            (|session| session.roles.clear(), Unmet::Roles),
+            (|session| session.roles = words(&["Staff", "staff ", "staff,admin", "staf", ""]), Unmet::Roles),
+            (|session| session.scopes = words(&["read write"]), Unmet::Scopes),
+            (|session| session.amr = words(&["pwd otp"]), Unmet::Amr),
+            (|session| session.authenticated_at = None, Unmet::AuthAge),
         ];
         for (change, unmet) in cases {
-            let mut facts = everything();
-            change(&mut facts);
-            assert_eq!(all.check(&facts, NOW), Err(unmet), "{facts:?}");
+            let mut session = everything();
+            change(&mut session);
+            assert_eq!(all.check(&session, NOW), Err(unmet), "{session:?}");
         }
     }
 
     #[test]
     fn of_roles_one_suffices_and_of_scopes_and_methods_all_are_needed() {
         let [(roles, _), (scopes, _), _, _, (amr, _), _] = each();
-        let facts = Facts { roles: vec![b"admin"], scopes: vec![b"read"], amr: vec![b"otp"], ..everything() };
-        assert_eq!(roles.check(&facts, NOW), Ok(()));
-        assert_eq!(scopes.check(&facts, NOW), Err(Unmet::Scopes));
-        assert_eq!(amr.check(&facts, NOW), Err(Unmet::Amr));
+        let session = Stated {
+            roles: words(&["admin"]),
+            scopes: words(&["read"]),
+            amr: words(&["otp"]),
+            ..everything()
+        };
+        assert_eq!(roles.check(&session, NOW), Ok(()));
+        assert_eq!(scopes.check(&session, NOW), Err(Unmet::Scopes));
+        assert_eq!(amr.check(&session, NOW), Err(Unmet::Amr));
     }
 
     #[test]
@@ -202,8 +197,8 @@ mod tests {
             (0, false),
             (u64::MAX, false),
         ] {
-            let facts = Facts { authenticated_at: Some(UnixTime::from_secs(at)), ..Facts::default() };
-            assert_eq!(ten_minutes.check(&facts, NOW).is_ok(), met, "{at}");
+            let session = Stated { authenticated_at: Some(UnixTime::from_secs(at)), ..Stated::default() };
+            assert_eq!(ten_minutes.check(&session, NOW).is_ok(), met, "{at}");
         }
     }
 

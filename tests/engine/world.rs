@@ -244,6 +244,5 @@ pub(crate) fn assert_user(step: Step) {
 }
 
 pub(crate) fn value<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
-    let field = call.fields.iter().find(|(known, _)| known == name.as_bytes());
-    field.map(|(_, value)| std::str::from_utf8(value).unwrap())
+    call.fields.value(name.as_bytes()).map(|value| std::str::from_utf8(value).unwrap())
 }

@@ -23,6 +23,15 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// The same, for a program that may run on these CPUs only (`0`, `0,1`, `2-3`).
+///
+/// `taskset` comes with `setpriv`; without it the command cannot be spawned.
+pub fn pinned(cpus: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut pinned = command("taskset");
+    pinned.args(["--cpu-list", cpus]).arg(program);
+    pinned
+}
+
 /// Spawns from a thread that lives as long as this process, so that a child which two tests share
 /// does not end with the test that happened to start it.
 pub fn spawn(command: Command) -> io::Result<Child> {

@@ -124,6 +124,13 @@ fn every_callback_of_the_hosts_is_exported() {
     assert!(!module.exports.contains_key("_start"), "the module is a command");
 }
 
+/// Envoy compiles all of it at load, half a millisecond per kilobyte, and serves only then.
+#[test]
+fn it_is_no_larger_than_450_kb() {
+    let bytes = Module::bytes().len();
+    assert!(bytes <= 450_000, "{bytes} bytes; `make build` makes it smaller than Cargo alone");
+}
+
 #[test]
 fn it_is_valid_for_the_runtime_of_apisix() {
     // WebAssembly 2.0 without SIMD: what was seen to load in wasmtime 0.38. No tail calls, threads,

@@ -1,24 +1,19 @@
 use serde_json::{Value, json};
 
-use super::super::raw;
-use super::super::typed::Object;
+use super::super::value::for_tests;
 use super::*;
 
-#[derive(Deserialize)]
-struct Whole {
-    forward_auth: Object<RawForwardAuth>,
-    #[serde(default, deserialize_with = "present")]
-    cache: Option<Cache>,
-}
-
-#[derive(Deserialize)]
-struct Cache {
-    key: NonEmpty<RawKeyPart>,
-}
-
 fn parse(config: Value) -> Result<ForwardAuth, ConfigError> {
-    let Whole { forward_auth, cache } = raw::read(config)?;
-    forward_auth.0.check(cache.map(|cache| cache.key))
+    fn cache(value: &super::Value) -> Result<Vec<KeyPart>, ConfigError> {
+        let mut fields = value.fields()?;
+        let key = fields.take("key", key_parts);
+        fields.end(key.unwrap_or_default())
+    }
+    let mut fields = for_tests(&config).fields()?;
+    let (forward_auth, key) =
+        (fields.take("forward_auth", RawForwardAuth::read), fields.take("cache", cache));
+    let (forward_auth, key) = fields.end((forward_auth, key))?;
+    forward_auth.unwrap().check(key)
 }
 
 fn smallest() -> Value {
@@ -98,7 +93,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("method", json!("POST"), "method", "`HEAD`"),
         ("method", json!("get"), "method", "`GET`"),
         ("request_headers", Value::Null, "request_headers", "null"),
-        ("request_headers", json!("cookie"), "request_headers", "sequence"),
+        ("request_headers", json!("cookie"), "request_headers", "a list"),
         ("request_headers", json!(["*"]), "request_headers[0]", "x-auth-*"),
         ("request_headers", json!(["x", "a b"]), "request_headers[1]", "x-auth-*"),
         ("request_headers", json!(["x", ":path"]), "request_headers[1]", "x-auth-*"),
@@ -129,7 +124,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("extra_headers", json!({"X-Forwarded-Uri": "{path}"}), "extra_headers.x-forwarded-uri", "`none`"),
         ("original_request", json!("nginx"), "original_request", "`x-original`"),
         ("identity_headers", json!([]), "identity_headers", "empty"),
-        ("identity_headers", json!("x-user"), "identity_headers", "sequence"),
+        ("identity_headers", json!("x-user"), "identity_headers", "a list"),
         ("identity_headers", json!(["*"]), "identity_headers[0]", "x-auth-*"),
         ("identity_headers", json!(["-*"]), "identity_headers[0]", "x-auth-*"),
         ("identity_headers", json!(["x*"]), "identity_headers[0]", "x-auth-*"),

@@ -12,6 +12,7 @@ pub(super) const LISTENER: &str = "main";
 
 /// The choices of a test; see the methods of [`super::Builder`].
 pub(super) struct Bootstrap {
+    pub(super) http_filters: Vec<Value>,
     pub(super) plugin: Option<Plugin>,
     pub(super) clusters: Vec<(String, SocketAddr)>,
     pub(super) routes: Option<Value>,
@@ -60,7 +61,7 @@ impl Bootstrap {
     }
 
     fn listener(&self) -> Value {
-        let mut http_filters = Vec::new();
+        let mut http_filters = self.http_filters.clone();
         if let Some(plugin) = &self.plugin {
             let module = self.module.clone().unwrap_or_else(filter_module);
             http_filters.push(wasm_filter(plugin, &module));

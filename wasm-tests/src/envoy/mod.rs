@@ -25,6 +25,7 @@ mod listener;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,6 +54,7 @@ pub struct Builder {
     concurrency: u32,
     log_level: Option<String>,
     drain: Option<Duration>,
+    cpus: Option<String>,
 }
 
 type Edit = Box<dyn FnOnce(&mut Value) + Send>;
@@ -87,6 +89,20 @@ impl Builder {
         self
     }
 
+    /// Runs another module than the filter's with the plugin's configuration.
+    #[must_use]
+    pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
+        self.bootstrap.module = Some(path.into());
+        self
+    }
+
+    /// Adds an HTTP filter of Envoy's own; it runs before the plugin.
+    #[must_use]
+    pub fn http_filter(mut self, filter: Value) -> Self {
+        self.bootstrap.http_filters.push(filter);
+        self
+    }
+
     /// Adds a cluster. `app` is the one that all requests go to; without it Envoy answers 200.
     #[must_use]
     pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
@@ -98,6 +114,13 @@ impl Builder {
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// The CPUs that it may use (`0`, `0,1`); all unless told.
+    #[must_use]
+    pub fn cpus(mut self, list: impl Into<String>) -> Self {
+        self.cpus = Some(list.into());
         self
     }
 
@@ -185,7 +208,10 @@ impl Builder {
             edit(&mut configuration);
         }
         files.write_configuration(&configuration);
-        let mut command = process::command(binary());
+        let mut command = match &self.cpus {
+            Some(cpus) => process::pinned(cpus, binary()),
+            None => process::command(binary()),
+        };
         command
             .arg("--config-path")
             .arg(&files.configuration)
@@ -226,6 +252,7 @@ impl Envoy {
     pub fn builder() -> Builder {
         Builder {
             bootstrap: Bootstrap {
+                http_filters: Vec::new(),
                 plugin: None,
                 clusters: Vec::new(),
                 routes: None,
@@ -236,6 +263,7 @@ impl Envoy {
             concurrency: 2,
             log_level: None,
             drain: None,
+            cpus: None,
         }
         .use_remote_address(true)
     }
@@ -319,12 +347,17 @@ impl Envoy {
         }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Its resident memory, in bytes.
     ///
     /// # Panics
     /// When it has died, or on systems without `/proc`.
     pub fn resident_memory(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.child.id());
+        let path = format!("/proc/{}/status", self.id());
         let status = fs::read_to_string(path).expect("Envoy runs, on Linux");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));

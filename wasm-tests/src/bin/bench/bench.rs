@@ -1,0 +1,97 @@
+//! What all measurements share: app, authorizer, keys, requests, the generator of load, and where they run.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use wasm_tests::authgear::{Authgear, Options};
+use wasm_tests::client::{self, Request};
+use wasm_tests::envoy;
+use wasm_tests::scene::ORIGIN;
+
+use crate::envoys::Envoys;
+use crate::load::Wrk;
+use crate::machine::Cpus;
+use crate::nginx::Nginx;
+use crate::options::Options as Chosen;
+use crate::request::{PATH, Requests, session};
+
+/// How long keys may take to arrive.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often that is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// More than the filter remembers (`cache.max_entries`), so that none is remembered when its turn comes again.
+const TOKENS: usize = 12_000;
+/// In a short run nobody looks at the figures.
+const TOKENS_OF_A_SHORT_RUN: usize = 100;
+
+/// A benchmark that is set up. Dropping it stops its servers and removes its files.
+pub(crate) struct Bench {
+    pub(crate) cpus: Cpus,
+    pub(crate) directory: PathBuf,
+    /// Publishes the keys of the tokens.
+    pub(crate) authgear: Authgear,
+    pub(crate) app: Nginx,
+    pub(crate) authorizer: Nginx,
+    pub(crate) requests: Requests,
+    pub(crate) wrk: Wrk,
+    pub(crate) envoys: Envoys,
+    pub(crate) chosen: Chosen,
+}
+
+impl Bench {
+    pub(crate) async fn prepare(chosen: Chosen) -> Result<Self, String> {
+        let cpus = Cpus::choose(chosen.short)?;
+        let directory = envoy::target_dir().join(format!("bench-{}", std::process::id()));
+        fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        let options = Options { public_origin: Some(ORIGIN.to_owned()), ..Options::default() };
+        let authgear = Authgear::start(options).await.map_err(|error| error.to_string())?;
+        let count = if chosen.short { TOKENS_OF_A_SHORT_RUN } else { TOKENS };
+        println!("signing {count} tokens");
+        let requests = Requests::prepare(&directory, &authgear, count)?;
+        cpus.stay_with_the_load()?;
+        let app = Nginx::app(&directory, &cpus.load)?;
+        let authorizer = Nginx::authorizer(&directory, &cpus.load)?;
+        let envoys = Envoys::new(&directory, &app, &authorizer, authgear.main_address())?;
+        let wrk = Wrk::new(&directory, &cpus)?;
+        Ok(Self { cpus, directory, authgear, app, authorizer, requests, wrk, envoys, chosen })
+    }
+
+    /// Waits until a proxy lets requests through: ours may be fetching its keys.
+    pub(crate) async fn wait_for_keys(&self, proxy: SocketAddr) -> Result<(), String> {
+        let end = Instant::now() + KEYS_TIMEOUT;
+        loop {
+            let request = Request::get(PATH)
+                .host("app-0.example.test")
+                .header("authorization", format!("Bearer {}", self.requests.token))
+                .header("cookie", format!("session={}", session(0)));
+            let answer = client::send(proxy, request).await;
+            if answer.status == 200 {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(format!("a request with good credentials is not let through: {answer:?}"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// How many requests the authorizer has had. Asking counts too.
+    pub(crate) async fn times_asked(&self) -> Result<u64, String> {
+        let answer = client::send(self.authorizer.as_proxy().address, Request::get("/asked")).await;
+        // ` accepted handled requests` are the numbers of the third line.
+        let text = answer.text();
+        let numbers = text.lines().nth(2).unwrap_or_default();
+        let requests = numbers.split_whitespace().nth(2).and_then(|number| number.parse().ok());
+        requests.ok_or_else(|| format!("nginx does not tell its requests: {text}"))
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Files that stay behind hurt nobody.
+        let _left = fs::remove_dir_all(&self.directory);
+    }
+}

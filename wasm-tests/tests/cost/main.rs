@@ -1,0 +1,209 @@
+//! What requests cost in Envoy, as far as it is the same on every machine: what the filter asks of the host for each
+//! kind of request, and how many of its instructions run.
+
+mod host;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rsa::RsaPrivateKey;
+use rsa::pkcs1v15::SigningKey;
+use rsa::signature::{SignatureEncoding as _, Signer as _};
+use rsa::traits::PublicKeyParts as _;
+use serde_json::json;
+use sha2::Sha256;
+
+use host::{Answer, Field, Host, Served};
+
+/// Unix seconds.
+const NOW: u64 = 1_800_000_000;
+
+const PAGE: &str = include_str!("../../../docs/performance.md");
+
+/// Making a key takes a good part of a second.
+static KEY: LazyLock<RsaPrivateKey> =
+    LazyLock::new(|| RsaPrivateKey::new(&mut rand::rng(), 2048).expect("2048 bits are a valid size"));
+
+/// Authgear, everything but `/public` for users only, and `more` rules that no request here meets.
+fn host(more: usize) -> Host {
+    let mut rules = vec![json!({"prefix": "/public", "access": "public"})];
+    rules.extend((0..more).map(|number| json!({"prefix": format!("/more/{number}"), "access": "public"})));
+    let configuration = json!({
+        "authgear": {"endpoint": "https://accounts.example.com", "upstream": "authgear"},
+        "access": "required", "rules": rules,
+    });
+    let mut host = Host::start(&configuration.to_string(), Duration::from_secs(NOW));
+    let key = json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k",
+        "n": URL_SAFE_NO_PAD.encode(KEY.n_bytes()), "e": URL_SAFE_NO_PAD.encode(KEY.e_bytes())});
+    host.tick(&Answer { fields: fields(&[(":status", "200")]), body: json!({"keys": [key]}).to_string() });
+    host
+}
+
+/// An access token of about 1 KB; `number` tells it from others.
+fn token(number: usize, lifetime: i64) -> String {
+    let about = "https://authgear.com/claims/user";
+    let header = json!({"alg": "RS256", "kid": "k", "typ": "at+jwt"});
+    let claims = json!({
+        "iss": "https://accounts.example.com", "aud": ["https://accounts.example.com"], "sub": "user",
+        "client_id": "app", "jti": format!("{number:0120}"), "scope": "openid offline_access profile email",
+        "iat": NOW, "exp": i64::try_from(NOW).unwrap() + lifetime, "auth_time": NOW, "amr": ["pwd", "otp"],
+        format!("{about}/is_anonymous"): false, format!("{about}/is_verified"): true,
+        format!("{about}/can_reauthenticate"): true, format!("{about}/roles"): ["admin", "staff"],
+    });
+    let encoded = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let signed = format!("{}.{}", encoded(header), encoded(claims));
+    let signature = SigningKey::<Sha256>::new(KEY.clone()).sign(signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+}
+
+/// What Authgear's resolver says of a session.
+fn answer_about_session() -> Answer {
+    let identity = [
+        (":status", "200"),
+        ("x-authgear-session-valid", "true"),
+        ("x-authgear-user-id", "user"),
+        ("x-authgear-user-anonymous", "false"),
+        ("x-authgear-user-verified", "true"),
+        ("x-authgear-session-acr", ""),
+        ("x-authgear-session-amr", "pwd"),
+        ("x-authgear-session-authenticated-at", "1800000000"),
+        ("x-authgear-user-can-reauthenticate", "true"),
+        ("content-type", "text/plain; charset=utf-8"),
+        ("date", "Fri, 15 Jan 2027 08:00:00 GMT"),
+    ];
+    Answer { fields: fields(&identity), body: String::new() }
+}
+
+fn fields(fields: &[(&str, &str)]) -> Vec<Field> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// What a browser sends, with these headers and some of no interest besides.
+fn request(path: &str, own: &[(&str, &str)], besides: usize) -> Vec<Field> {
+    let browser = [
+        (":authority", "app.example.com"),
+        (":path", path),
+        (":method", "GET"),
+        (":scheme", "https"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-GB,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("referer", "https://app.example.com/"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "1f1c1a3e-6f0d-4a8e-8b59-3a3e3d1b2c4d"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let besides = (0..besides).map(|number| (format!("x-besides-{number}"), "value".to_owned()));
+    fields(&browser).into_iter().chain(fields(own)).chain(besides).collect()
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// What becomes of a request, as far as a kind of request is known by it.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Goes on, with this many identity headers.
+    Forwarded(usize),
+    Denied,
+}
+
+/// A request of each kind: its name, and what serving it took. `number` makes its credentials others than those of
+/// another call, and it has as many headers of no interest.
+fn kinds(host: &mut Host, number: usize) -> Vec<(&'static str, Served)> {
+    let cookies =
+        "theme=dark; _ga=GA1.2.1234567890.1234567890; session=0123456789abcdef0123456789abcdef.abcdef";
+    let cookies = format!("{cookies}{number}");
+    let (good, bad) = (bearer(&token(number, 3600)), bearer(&token(number, -3600)));
+    let public = request("/public", &[("cookie", &cookies), ("authorization", &good)], number);
+    let forged = [("x-authgear-user-id", "admin"), ("x_authgear_user_roles", "admin"), ("cookie", &cookies)];
+    let forged = request("/public", &forged, number);
+    let session = request("/", &[("cookie", &cookies)], number);
+    let good = request("/", &[("authorization", &good)], number);
+    let bad = request("/", &[("authorization", &bad)], number);
+    let cases = [
+        ("public route", &public, 0, End::Forwarded(0)),
+        ("public route, two forged headers", &forged, 0, End::Forwarded(0)),
+        ("session, asked about", &session, 1, End::Forwarded(8)),
+        ("session, remembered", &session, 0, End::Forwarded(8)),
+        ("token, verified", &good, 0, End::Forwarded(8)),
+        ("token, remembered", &good, 0, End::Forwarded(8)),
+        ("token, refused", &bad, 0, End::Denied),
+        ("token, refused before", &bad, 0, End::Denied),
+    ];
+    cases
+        .into_iter()
+        .map(|(kind, request, calls, expected)| {
+            let served = host.serve(request, &answer_about_session());
+            let is_identity = |(name, _): &&Field| name.replace('_', "-").starts_with("x-authgear-");
+            let end = match &served.forwarded {
+                Some(fields) => End::Forwarded(fields.iter().filter(is_identity).count()),
+                None => End::Denied,
+            };
+            assert_eq!((end, served.sent), (expected, calls), "{kind}");
+            (kind, served)
+        })
+        .collect()
+}
+
+/// What the host was asked, as a table.
+fn table(kinds: &[(&str, Served)]) -> String {
+    let mut rows =
+        vec!["| request | callback | asked of the proxy |".to_owned(), "| --- | --- | --- |".to_owned()];
+    for (kind, served) in kinds {
+        for callback in served.callbacks.iter().filter(|callback| !callback.asked.is_empty()) {
+            let asked: Vec<_> =
+                callback.asked.iter().map(|(name, times)| format!("`{name}` {times}")).collect();
+            rows.push(format!("| {kind} | `{}` | {} |", callback.name, asked.join(", ")));
+        }
+    }
+    rows.join("\n")
+}
+
+fn instructions(served: &Served) -> u64 {
+    served.callbacks.iter().map(|callback| callback.instructions).sum()
+}
+
+#[test]
+fn a_request_asks_the_host_what_the_documentation_says_and_nothing_else() {
+    let table = table(&kinds(&mut host(0), 0));
+    assert!(PAGE.contains(&table), "docs/performance.md says something else than this:\n{table}");
+}
+
+#[test]
+fn what_is_asked_of_the_host_depends_neither_on_other_headers_nor_on_rules_nor_on_what_is_remembered() {
+    let expected = table(&kinds(&mut host(0), 0));
+    assert_eq!(table(&kinds(&mut host(0), 60)), expected, "60 headers more");
+    let mut host = host(1000);
+    remember(&mut host, 200);
+    assert_eq!(table(&kinds(&mut host, 0)), expected, "1000 rules, and 200 sessions remembered");
+}
+
+#[test]
+fn a_remembered_credential_takes_no_more_instructions_among_thousands_of_others() {
+    let mut host = host(0);
+    let before = kinds(&mut host, 0);
+    remember(&mut host, 2000);
+    for ((kind, before), (_, after)) in before.iter().zip(kinds(&mut host, 1)) {
+        let (before, after) = (instructions(before), instructions(&after));
+        println!("{kind}: {before} instructions, among thousands {after}");
+        // Not to the instruction: one header more, and where an entry stands depends on how many there are.
+        if kind.ends_with("remembered") || kind.ends_with("before") {
+            assert!(after < before + before / 10, "{kind}: {before} before, {after} after");
+        }
+    }
+}
+
+/// Has as many sessions remembered.
+fn remember(host: &mut Host, sessions: usize) {
+    for number in 0..sessions {
+        let cookie = format!("session={number}");
+        host.serve(&request("/", &[("cookie", &cookie)], 0), &answer_about_session());
+    }
+}
