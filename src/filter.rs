@@ -100,6 +100,12 @@ impl<T> Shelf<T> {
         thing
     }
 
+    fn drop_all(&self, is_meant: impl Fn(&T) -> bool) {
+        let mut things = self.0.take();
+        things.retain(|(_id, thing)| !is_meant(thing));
+        self.0.set(things);
+    }
+
     fn copy(&self, id: u32) -> Option<T>
     where
         T: Clone,
@@ -267,7 +273,12 @@ pub(crate) fn on_delete(context: u32) {
             }
         }
         Some(_) => {}
-        None => drop(vm.roots.take(context)),
+        None => {
+            // Its calls end with it, and the host does not say so: they would keep all that it remembers.
+            if let Some(gone) = vm.roots.take(context).flatten() {
+                vm.calls.drop_all(|asked| asked.is_for(&gone));
+            }
+        }
     });
 }
 
@@ -379,6 +390,11 @@ enum Paused {
 impl Asked {
     const fn new(call: &Call, for_whom: Asker) -> Self {
         Self { for_whom, body: call.body }
+    }
+
+    /// Whether an errand of this configuration asked.
+    fn is_for(&self, root: &Rc<Root>) -> bool {
+        matches!(&self.for_whom, Asker::Errand(asker, _errand) if Rc::ptr_eq(asker, root))
     }
 }
 

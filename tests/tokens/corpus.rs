@@ -5,7 +5,7 @@ use ring::hmac;
 use ring::signature::Ed25519KeyPair;
 use serde_json::Value;
 
-use crate::issuer::{Issuer, RSA_N, base64url, from_base64url};
+use crate::issuer::{ISSUER, Issuer, RSA_N, base64url, from_base64url};
 
 /// One line of the corpus.
 pub(crate) struct Hostile {
@@ -15,8 +15,10 @@ pub(crate) struct Hostile {
     pub(crate) token: Vec<u8>,
 }
 
-/// The corpus, with the signatures of an issuer, and what would be good claims.
+/// The corpus, with the signatures of an issuer, and what would be good claims. Their `iss` takes the place of
+/// the issuer that the corpus names.
 pub(crate) fn hostile_tokens(issuer: &Issuer, claims: &Value) -> Vec<Hostile> {
+    let origin = claims["iss"].as_str().unwrap();
     let lines = include_str!("../data/hostile-tokens.txt").lines();
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
@@ -24,7 +26,7 @@ pub(crate) fn hostile_tokens(issuer: &Issuer, claims: &Value) -> Vec<Hostile> {
             let [name, refusal, token] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("not three columns: {line}");
             };
-            Hostile { name, refusal, token: expand(token, issuer, claims) }
+            Hostile { name, refusal, token: expand(&token.replace(ISSUER, origin), issuer, claims) }
         })
         .collect()
 }

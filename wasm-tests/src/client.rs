@@ -112,6 +112,33 @@ impl Connection {
         in_time(self.exchange(request)).await
     }
 
+    /// As [`send`](Self::send), for a server that may want to end the connection and said so before, with
+    /// `Connection: close` or a `GOAWAY`. Then nothing is sent, and the request is given back for another one.
+    ///
+    /// # Panics
+    /// When there is no complete answer within [`TIMEOUT`] to a request that was sent.
+    pub async fn send_if_open(&mut self, request: Request) -> Result<Response, Request> {
+        let what = request.describe(self.address);
+        let exchange = async {
+            if self.sender.ready().await.is_err() {
+                return Ok(None);
+            }
+            let request = request.clone();
+            let sent = match &mut self.sender {
+                Sender::Http1(sender) => sender.try_send_request(request.http1(self.address)).await,
+                Sender::Http2(sender) => sender.try_send_request(request.http2(self.address)).await,
+            };
+            match sent {
+                Ok(answer) => Response::read(answer).await.map(Some),
+                Err(mut failed) => match failed.take_message() {
+                    Some(_unsent) => Ok(None),
+                    None => Err(Error::Http(failed.into_error())),
+                },
+            }
+        };
+        or_fail(&what, in_time(exchange).await).ok_or(request)
+    }
+
     async fn connect(address: SocketAddr, protocol: Protocol) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
         let io = TokioIo::new(stream);
@@ -133,15 +160,10 @@ impl Connection {
     }
 
     async fn exchange(&mut self, request: Request) -> Result<Response, Error> {
+        self.sender.ready().await.map_err(Error::Http)?;
         let answer = match &mut self.sender {
-            Sender::Http1(sender) => {
-                sender.ready().await.map_err(Error::Http)?;
-                sender.send_request(request.http1(self.address)).await
-            }
-            Sender::Http2(sender) => {
-                sender.ready().await.map_err(Error::Http)?;
-                sender.send_request(request.http2(self.address)).await
-            }
+            Sender::Http1(sender) => sender.send_request(request.http1(self.address)).await,
+            Sender::Http2(sender) => sender.send_request(request.http2(self.address)).await,
         };
         Response::read(answer.map_err(Error::Http)?).await
     }
@@ -156,6 +178,15 @@ impl Drop for Connection {
 enum Sender {
     Http1(http1::SendRequest<Full<Bytes>>),
     Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    async fn ready(&mut self) -> Result<(), hyper::Error> {
+        match self {
+            Self::Http1(sender) => sender.ready().await,
+            Self::Http2(sender) => sender.ready().await,
+        }
+    }
 }
 
 /// A request: what is not set is not sent, but for `Host` (`:authority`), which is the server's

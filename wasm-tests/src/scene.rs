@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::apisix::{self, Apisix};
-use crate::authgear::{Authgear, Options};
+use crate::authgear::{Authgear, Endpoint, Fault, Options};
 use crate::client::{self, Request, Response};
 use crate::echo::Echo;
 use crate::envoy::{self, Envoy};
@@ -31,11 +31,21 @@ pub trait Host: Sized + Send + 'static {
     /// of each socket operation, and headers may be of any length.
     const BOUNDS_CALLS: bool;
 
+    /// The public origin of a project whose main server is called through it. APISIX goes by the scheme, and
+    /// the host here speaks no TLS; Envoy goes by the cluster.
+    const ORIGIN: &'static str;
+
+    /// How the log says who checks signatures.
+    const SIGNATURES: &'static str;
+
     /// How a plugin configuration names an auth server: a cluster of Envoy, or an address.
     fn upstream(name: &str, address: SocketAddr) -> String;
 
     /// A host that guards `app`, and knows these auth servers by name.
     fn builder(app: &Echo, upstreams: &[(&str, SocketAddr)]) -> Self::Builder;
+
+    /// With one worker instead of two: each remembers for itself.
+    fn one_worker(builder: Self::Builder) -> Self::Builder;
 
     /// Starts it with the filter's configuration.
     fn start(builder: Self::Builder, configuration: Value) -> impl Future<Output = Self> + Send;
@@ -53,7 +63,16 @@ pub trait Host: Sized + Send + 'static {
     fn wait_for_log(&self, text: &str) -> impl Future<Output = ()> + Send;
 
     /// Checks a counter of the filter, where the host keeps counters.
-    fn assert_counted(&self, counter: &str, count: u64) -> impl Future<Output = ()> + Send;
+    fn assert_counted_as(
+        &self,
+        counter: &str,
+        is_good: impl Fn(u64) -> bool + Send,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Checks that a counter of the filter has this value, where the host keeps counters.
+    fn assert_counted(&self, counter: &str, count: u64) -> impl Future<Output = ()> + Send {
+        self.assert_counted_as(counter, move |counted| counted == count)
+    }
 }
 
 /// Makes a test of each scenario on each host: `envoy::scenario` and `apisix::scenario`.
@@ -80,6 +99,8 @@ impl Host for Envoy {
 
     const KEEPS_EMPTY_HEADERS: bool = true;
     const BOUNDS_CALLS: bool = true;
+    const ORIGIN: &'static str = ORIGIN;
+    const SIGNATURES: &'static str = "signatures are checked by the proxy";
 
     fn upstream(name: &str, _address: SocketAddr) -> String {
         name.to_owned()
@@ -88,6 +109,10 @@ impl Host for Envoy {
     fn builder(app: &Echo, upstreams: &[(&str, SocketAddr)]) -> envoy::Builder {
         let envoy = Self::builder().cluster("app", app.address());
         upstreams.iter().fold(envoy, |envoy, (name, address)| envoy.cluster(name, *address))
+    }
+
+    fn one_worker(builder: envoy::Builder) -> envoy::Builder {
+        builder.concurrency(1)
     }
 
     async fn start(builder: envoy::Builder, configuration: Value) -> Self {
@@ -110,8 +135,9 @@ impl Host for Envoy {
         self.wait_for_log(text).await;
     }
 
-    async fn assert_counted(&self, counter: &str, count: u64) {
-        assert_eq!(self.stat(&format!("wasmcustom.authgear_filter.{counter}")).await, count, "{counter}");
+    async fn assert_counted_as(&self, counter: &str, is_good: impl Fn(u64) -> bool + Send) {
+        let counted = self.stat(&format!("wasmcustom.authgear_filter.{counter}")).await;
+        assert!(is_good(counted), "{counter} is {counted}");
     }
 }
 
@@ -120,6 +146,8 @@ impl Host for Apisix {
 
     const KEEPS_EMPTY_HEADERS: bool = false;
     const BOUNDS_CALLS: bool = false;
+    const ORIGIN: &'static str = "http://accounts.example.test";
+    const SIGNATURES: &'static str = "signatures are checked in the filter";
 
     fn upstream(_name: &str, address: SocketAddr) -> String {
         address.to_string()
@@ -127,6 +155,10 @@ impl Host for Apisix {
 
     fn builder(app: &Echo, _upstreams: &[(&str, SocketAddr)]) -> apisix::Builder {
         Self::builder().upstream(app.address())
+    }
+
+    fn one_worker(builder: apisix::Builder) -> apisix::Builder {
+        builder.workers(1)
     }
 
     async fn start(builder: apisix::Builder, configuration: Value) -> Self {
@@ -153,7 +185,7 @@ impl Host for Apisix {
     }
 
     /// Counters are taken there, and forgotten.
-    async fn assert_counted(&self, _counter: &str, _count: u64) {}
+    async fn assert_counted_as(&self, _counter: &str, _is_good: impl Fn(u64) -> bool + Send) {}
 }
 
 /// A running layout. Dropping it stops all of it.
@@ -175,7 +207,7 @@ impl<H: Host> Layout<H> {
         Self::start_with(Options::default(), change, |host| host).await
     }
 
-    /// The layout with another Authgear, and a host that is set up further.
+    /// The layout with another Authgear, at [`ORIGIN`] unless told, and a host that is set up further.
     ///
     /// # Panics
     /// When something does not start.
@@ -184,11 +216,29 @@ impl<H: Host> Layout<H> {
         change: impl FnOnce(&mut Value),
         setup: impl FnOnce(H::Builder) -> H::Builder,
     ) -> Self {
-        let options = Options { public_origin: Some(ORIGIN.to_owned()), ..options };
+        Self::start_failing(options, [], change, setup).await
+    }
+
+    /// The same, whose Authgear fails so from the start.
+    ///
+    /// # Panics
+    /// When something does not start.
+    pub async fn start_failing(
+        options: Options,
+        faults: impl IntoIterator<Item = (Endpoint, Fault)>,
+        change: impl FnOnce(&mut Value),
+        setup: impl FnOnce(H::Builder) -> H::Builder,
+    ) -> Self {
+        let origin = options.public_origin.unwrap_or_else(|| ORIGIN.to_owned());
+        let options = Options { public_origin: Some(origin.clone()), ..options };
         let authgear = Authgear::start(options).await.expect("a port for the stand-in");
+        for (endpoint, fault) in faults {
+            authgear.fail(endpoint, fault);
+        }
         let app = Echo::start().await.expect("a port for the app");
         let (main, resolver) = (authgear.main_address(), authgear.resolver_address());
         let mut configuration = configuration_on::<H>(main, resolver);
+        configuration["authgear"]["endpoint"] = origin.into();
         change(&mut configuration);
         let builder = setup(H::builder(&app, &upstreams(main, resolver)));
         let host = H::start(builder, configuration).await;

@@ -1,4 +1,7 @@
-//! Answers that are used again, and questions that are put once, in a real Envoy with its workers.
+//! Answers that are used again, on every host, and questions that are put once.
+//!
+//! In Envoy alone: requests that wait for the answer to another's question, which APISIX cannot have, and what is
+//! counted and shared in its workers.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +10,15 @@ use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options, User};
 use wasm_tests::client::{self, Connection, Protocol, Request, Response};
 use wasm_tests::echo::Echo;
 use wasm_tests::faulty::{Failure, Faulty};
-use wasm_tests::scene::{self, ORIGIN, Scene, seen};
+use wasm_tests::on_each_host;
+use wasm_tests::scene::{self, Host, Layout, ORIGIN, Scene, seen};
+
+on_each_host! {
+    an_answer_ends_with_its_ttl_and_no_session_with_its_own,
+    an_answer_does_not_outlive_its_token,
+    an_old_answer_serves_while_the_resolver_is_down,
+    a_refusal_never_comes_without_its_clearing_cookie,
+}
 
 const REUSED: &str = "wasmcustom.authgear_filter.answers.reused";
 const SHARED: &str = "wasmcustom.authgear_filter.answers.shared";
@@ -60,10 +71,9 @@ async fn two_thousand_requests_over_twenty_credentials_are_a_call_for_each_in_ea
     assert_eq!(stats[REUSED] + stats[SHARED] + calls, 2_000, "{stats:?}");
 }
 
-#[tokio::test]
-async fn an_answer_ends_with_its_ttl_and_no_session_with_its_own() {
+async fn an_answer_ends_with_its_ttl_and_no_session_with_its_own<H: Host>() {
     let configured = cache(json!({"ttl": "2s", "negative_ttl": "1s"}));
-    let scene = Scene::start_with(Options::default(), configured, |envoy| envoy.concurrency(1)).await;
+    let scene = Layout::<H>::start_with(Options::default(), configured, H::one_worker).await;
     let session = scene.authgear.log_in("alice");
     let bad = "app_session=nonsense";
     for (request, name) in
@@ -80,13 +90,12 @@ async fn an_answer_ends_with_its_ttl_and_no_session_with_its_own() {
         let least = if name == "none" { 1 } else { 2 };
         assert!(begun.elapsed() >= Duration::from_secs(least), "{name}: {:?}", begun.elapsed());
     }
-    assert!(scene.host.stat(REUSED).await > 0);
+    scene.host.assert_counted_as("answers.reused", |count| count > 0).await;
 }
 
-#[tokio::test]
-async fn an_answer_does_not_outlive_its_token() {
+async fn an_answer_does_not_outlive_its_token<H: Host>() {
     let options = Options { token_lifetime: Duration::from_secs(3), ..Options::default() };
-    let scene = Scene::start_with(options, cache(json!({"ttl": "1h"})), |envoy| envoy.concurrency(1)).await;
+    let scene = Layout::<H>::start_with(options, cache(json!({"ttl": "1h"})), H::one_worker).await;
     let token = scene.authgear.jwt("alice");
     let request = || Request::get("/").header("authorization", format!("Bearer {token}"));
     let begun = Instant::now();
@@ -96,23 +105,31 @@ async fn an_answer_does_not_outlive_its_token() {
     }
 }
 
-#[tokio::test]
-async fn an_old_answer_serves_while_the_resolver_is_down() {
+async fn an_old_answer_serves_while_the_resolver_is_down<H: Host>() {
     let configured = cache(json!({"ttl": "1ms", "stale_if_error": "1h"}));
-    let scene = Scene::start_with(Options::default(), configured, |envoy| envoy.concurrency(1)).await;
+    let scene = Layout::<H>::start_with(Options::default(), configured, H::one_worker).await;
     let session = scene.authgear.log_in("alice");
     assert_eq!(user(&scene.send(with_cookie(&session)).await).as_deref(), Some("alice"));
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(hyper::StatusCode::INTERNAL_SERVER_ERROR));
     for _ in 0..10 {
         assert_eq!(user(&scene.send(with_cookie(&session)).await).as_deref(), Some("alice"));
     }
-    assert_eq!(scene.host.stat("wasmcustom.authgear_filter.answers.stale").await, 10);
+    scene.host.assert_counted("answers.stale", 10).await;
     scene.host.wait_for_log("cache.stale_if_error").await;
     let other = scene.authgear.log_in("bob");
     assert_eq!(scene.send(with_cookie(&other)).await.status, 503, "nothing is known of others");
     scene.authgear.fail(Endpoint::Resolver, Fault::None);
     scene.authgear.disable("alice");
     assert_eq!(user(&scene.send(with_cookie(&session)).await), None, "what the resolver says counts at once");
+}
+
+async fn a_refusal_never_comes_without_its_clearing_cookie<H: Host>() {
+    let configured = cache(json!({"negative_ttl": "1h"}));
+    let scene = Layout::<H>::start_with(Options::default(), configured, H::one_worker).await;
+    for _ in 0..3 {
+        let answer = scene.send(with_cookie("nonsense")).await;
+        assert_eq!((user(&answer), answer.header_lines("set-cookie").len()), (None, 1));
+    }
 }
 
 /// One worker, and a resolver that answers when it is let go.
@@ -172,8 +189,6 @@ async fn a_clearing_cookie_goes_to_each_who_waited_for_it() {
     for request in waiting {
         assert_eq!(request.await.unwrap().header_lines("set-cookie").len(), 1);
     }
-    let later = scene.send(with_cookie("nonsense")).await;
-    assert_eq!(later.header_lines("set-cookie").len(), 1, "it was not remembered without its cookie");
 }
 
 #[tokio::test]

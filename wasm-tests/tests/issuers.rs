@@ -1,5 +1,5 @@
-//! `jwt`: tokens of any issuer, in a real Envoy: every algorithm by Envoy's own function and by the filter's code,
-//! and the corpus of hostile tokens over the wire.
+//! `jwt`: tokens of any issuer, on every host: every algorithm, by Envoy's own function where it has one and by the
+//! filter's code, and the corpus of hostile tokens over the wire.
 
 #[path = "../../tests/tokens/corpus.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
@@ -14,9 +14,16 @@ use serde_json::{Value, json};
 use wasm_tests::authgear::{Authgear, Endpoint, Options};
 use wasm_tests::client::{self, Request, Response};
 use wasm_tests::echo::Echo;
-use wasm_tests::envoy::Envoy;
 use wasm_tests::faulty::{Answer, Failure, Faulty};
-use wasm_tests::scene::seen;
+use wasm_tests::on_each_host;
+use wasm_tests::scene::{Host, seen};
+
+on_each_host! {
+    every_algorithm_is_verified_and_a_flipped_bit_is_noticed,
+    without_a_token_a_request_is_denied_with_a_challenge,
+    no_hostile_token_is_anybody_over_the_wire,
+    keys_may_come_from_a_server_and_several_issuers_stand_side_by_side,
+}
 
 /// Claims of now, not of the table's fixed time.
 fn claims() -> Value {
@@ -41,13 +48,13 @@ fn configuration(issuer: &Issuer) -> Value {
     }]})
 }
 
-async fn send(envoy: &Envoy, token: &str) -> Response {
+async fn send<H: Host>(host: &H, token: &str) -> Response {
     let request = Request::get("/")
         .header("authorization", format!("Bearer {token}"))
         .header("x-user", "forged")
         .header("X_Roles", "forged")
         .header("x-realm", "forged");
-    client::send(envoy.address(), request).await
+    client::send(host.address(), request).await
 }
 
 fn headers(response: &Response) -> Vec<(String, String)> {
@@ -63,25 +70,23 @@ fn headers(response: &Response) -> Vec<(String, String)> {
     headers
 }
 
-#[tokio::test]
-async fn every_algorithm_is_verified_and_a_flipped_bit_is_noticed() {
+async fn every_algorithm_is_verified_and_a_flipped_bit_is_noticed<H: Host>() {
     let issuer = Issuer::new();
     let app = Echo::start().await.unwrap();
-    let envoy = Envoy::builder().cluster("app", app.address()).plugin(configuration(&issuer)).start().await;
-    envoy.wait_for_log("signatures are checked by the proxy").await;
+    let host = H::start(H::builder(&app, &[]), configuration(&issuer)).await;
     let expected =
         [("x-level", "3"), ("x-roles", "a,b"), ("x-user", "8b1f7c0e-user"), ("x-verified", "true")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
     for algorithm in Algorithm::ALL {
         let token = issuer.token(algorithm, &claims());
-        assert_eq!(headers(&send(&envoy, &token).await), expected, "{algorithm}");
+        assert_eq!(headers(&send(&host, &token).await), expected, "{algorithm}");
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let mut bytes = issuer::from_base64url(signature);
         for at in [0, bytes.len() / 2, bytes.len() - 1] {
             bytes[at] ^= 1;
             let flipped = format!("{signed}.{}", issuer::base64url(&bytes));
             bytes[at] ^= 1;
-            let answer = send(&envoy, &flipped).await;
+            let answer = send(&host, &flipped).await;
             assert_eq!(answer.status, 401, "{algorithm}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
             assert_eq!(answer.json()["error"], "unauthorized");
@@ -90,30 +95,29 @@ async fn every_algorithm_is_verified_and_a_flipped_bit_is_noticed() {
         let others = other.token(algorithm, &claims());
         let expected_status = if algorithm.name().starts_with(['R', 'P']) { 200 } else { 401 };
         // Its RSA key is the same published one of RFC 7515; the others are its own.
-        assert_eq!(send(&envoy, &others).await.status, expected_status, "{algorithm}");
+        assert_eq!(send(&host, &others).await.status, expected_status, "{algorithm}");
     }
     assert_eq!(app.received().count(), 9 + 6);
+    host.wait_for_log(H::SIGNATURES).await;
 }
 
-#[tokio::test]
-async fn without_a_token_a_request_is_denied_with_a_challenge() {
+async fn without_a_token_a_request_is_denied_with_a_challenge<H: Host>() {
     let issuer = Issuer::new();
     let app = Echo::start().await.unwrap();
-    let envoy =
-        Envoy::builder().cluster("app", app.address()).plugin_struct(configuration(&issuer)).start().await;
+    let host = H::start(H::builder(&app, &[]), configuration(&issuer)).await;
     for request in [
         Request::get("/"),
         Request::get("/").header("cookie", "session=x"),
         Request::get("/").header("authorization", "Basic eDp5"),
     ] {
-        let answer = client::send(envoy.address(), request).await;
+        let answer = client::send(host.address(), request).await;
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")));
         assert_eq!(answer.header("content-type"), Some("application/json"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert!(answer.json()["message"].is_string());
     }
     let two = Request::get("/").header("authorization", "Bearer a").header("authorization", "Bearer b");
-    let answer = client::send(envoy.address(), two).await;
+    let answer = client::send(host.address(), two).await;
     assert_eq!(
         (answer.status, answer.header("www-authenticate")),
         (401, Some("Bearer error=\"invalid_token\""))
@@ -121,34 +125,30 @@ async fn without_a_token_a_request_is_denied_with_a_challenge() {
     assert_eq!(app.received().count(), 0);
 }
 
-#[tokio::test]
-async fn no_hostile_token_is_anybody_over_the_wire() {
+async fn no_hostile_token_is_anybody_over_the_wire<H: Host>() {
     let issuer = Issuer::new();
     let app = Echo::start().await.unwrap();
     let keys = Answer { body: issuer.jwks().to_string().into_bytes(), ..Answer::status(200) };
     let keys = Faulty::start(Failure::Answer(keys)).await.unwrap();
-    let envoy = Envoy::builder()
-        .cluster("app", app.address())
-        .cluster("authgear", keys.address())
-        .plugin(json!({"authgear": {"endpoint": ISSUER, "upstream": "authgear", "mode": "local"}}))
-        // What Envoy refuses by itself it would else keep open for a second.
-        .connection_manager("delayed_close_timeout", json!("0.01s"))
-        .start()
-        .await;
-    let good = issuer.token(Algorithm::Rs256, &claims());
+    let upstream = H::upstream("authgear", keys.address());
+    let configuration = json!({"authgear": {"endpoint": H::ORIGIN, "upstream": upstream, "mode": "local"}});
+    let host = H::start(H::builder(&app, &[("authgear", keys.address())]), configuration).await;
+    let mut claims = claims();
+    (claims["iss"], claims["aud"]) = (json!(H::ORIGIN), json!([H::ORIGIN]));
+    let good = issuer.token(Algorithm::Rs256, &claims);
     let as_raw = |token: &[u8]| {
         let head = b"GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\nAuthorization: Bearer ";
         [head.as_slice(), token, b"\r\n\r\n"].concat()
     };
-    let answer = client::raw(envoy.address(), as_raw(good.as_bytes())).await;
+    let answer = client::raw(host.address(), as_raw(good.as_bytes())).await;
     assert!(answer.text().contains("x-authgear-user-id"), "a good one is let in: {}", answer.text());
-    for hostile in corpus::hostile_tokens(&issuer, &claims()) {
+    for hostile in corpus::hostile_tokens(&issuer, &claims) {
         // A header's value has no white space around it.
         if hostile.token.trim_ascii() != hostile.token {
             continue;
         }
-        let answer = client::raw(envoy.address(), as_raw(&hostile.token)).await;
-        // 400 and 431 are Envoy's own, for what is no header; it may also just close.
+        let answer = client::raw(host.address(), as_raw(&hostile.token)).await;
+        // 400 and 431 are the host's own, for what is no header; it may also just close.
         assert!(
             matches!(answer.status(), Some(200 | 400 | 431) | None),
             "{}: {}",
@@ -157,13 +157,12 @@ async fn no_hostile_token_is_anybody_over_the_wire() {
         );
         assert!(!answer.text().contains("x-authgear-user-id"), "{}: {}", hostile.name, answer.text());
     }
-    let answer = client::raw(envoy.address(), as_raw(good.as_bytes())).await;
+    let answer = client::raw(host.address(), as_raw(good.as_bytes())).await;
     assert!(answer.text().contains("x-authgear-user-id"), "it is none the worse for it: {}", answer.text());
-    assert!(!envoy.log().contains("panicked"), "{}", envoy.log());
+    assert!(!host.log().contains("panicked"), "{}", host.log());
 }
 
-#[tokio::test]
-async fn keys_may_come_from_a_server_and_several_issuers_stand_side_by_side() {
+async fn keys_may_come_from_a_server_and_several_issuers_stand_side_by_side<H: Host>() {
     let authgear = Authgear::start(Options::default()).await.unwrap();
     let issuer = Issuer::new();
     let app = Echo::start().await.unwrap();
@@ -172,18 +171,13 @@ async fn keys_may_come_from_a_server_and_several_issuers_stand_side_by_side() {
         "issuer": authgear.public_origin(),
         "audiences": [authgear.public_origin()],
         "jwks_uri": format!("{}/oauth2/jwks", authgear.public_origin()),
-        "upstream": "authgear",
+        "upstream": H::upstream("authgear", authgear.main_address()),
         "headers": {"x-user": "sub"},
     }));
-    let envoy = Envoy::builder()
-        .cluster("app", app.address())
-        .cluster("authgear", authgear.main_address())
-        .plugin(configuration)
-        .start()
-        .await;
-    let answer = send(&envoy, &authgear.jwt("alice")).await;
+    let host = H::start(H::builder(&app, &[("authgear", authgear.main_address())]), configuration).await;
+    let answer = send(&host, &authgear.jwt("alice")).await;
     assert_eq!(headers(&answer), [("x-user".to_owned(), "alice".to_owned())]);
-    assert_eq!(send(&envoy, &issuer.token(Algorithm::EdDsa, &claims())).await.status, 200);
-    assert_eq!(send(&envoy, &authgear.id_token("alice")).await.status, 401);
+    assert_eq!(send(&host, &issuer.token(Algorithm::EdDsa, &claims())).await.status, 200);
+    assert_eq!(send(&host, &authgear.id_token("alice")).await.status, 401);
     assert!(authgear.received(Endpoint::Jwks).count() >= 1);
 }

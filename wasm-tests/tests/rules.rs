@@ -6,7 +6,7 @@ use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, St
 use wasm_tests::client::{self, Connection, Protocol, Request, Response};
 use wasm_tests::echo::Echo;
 use wasm_tests::on_each_host;
-use wasm_tests::scene::{Host, Layout, configuration_on, seen, upstreams};
+use wasm_tests::scene::{Host, Layout, seen};
 
 on_each_host! {
     the_rule_of_a_route_says_who_passes_and_no_forged_header_does,
@@ -24,23 +24,13 @@ on_each_host! {
     a_token_of_any_issuer_meets_rules_too,
 }
 
-/// Without TLS, which the host that behaves as APISIX does not speak: keys come from there.
-const ORIGIN: &str = "http://accounts.example.test";
-
 async fn start<H: Host>(change: impl FnOnce(&mut Value)) -> Layout<H> {
     start_with(Options::default(), change).await
 }
 
 async fn start_with<H: Host>(options: Options, change: impl FnOnce(&mut Value)) -> Layout<H> {
-    let options = Options { public_origin: Some(ORIGIN.to_owned()), ..options };
-    let authgear = Authgear::start(options).await.expect("a port for the stand-in");
-    let app = Echo::start().await.expect("a port for the app");
-    let (main, resolver) = (authgear.main_address(), authgear.resolver_address());
-    let mut configuration = configuration_on::<H>(main, resolver);
-    configuration["authgear"]["endpoint"] = json!(ORIGIN);
-    change(&mut configuration);
-    let host = H::start(H::builder(&app, &upstreams(main, resolver)), configuration).await;
-    Layout { authgear, app, host }
+    let options = Options { public_origin: Some(H::ORIGIN.to_owned()), ..options };
+    Layout::start_with(options, change, |host| host).await
 }
 
 /// A route of each kind.
@@ -371,7 +361,7 @@ async fn scopes_are_stated_by_tokens_alone_and_a_machine_is_no_user<H: Host>() {
     const API: &str = "https://api.example.com";
     let scene = start::<H>(|configuration| {
         configuration["authgear"]["mode"] = json!("auto");
-        configuration["authgear"]["audiences"] = json!([ORIGIN, API]);
+        configuration["authgear"]["audiences"] = json!([H::ORIGIN, API]);
         configuration["rules"] = json!([
             {"path": "/orders", "require": {"scopes": ["read:orders"]}},
             {"path": "/write", "require": {"scopes": ["read:orders", "write:orders"]}},
@@ -501,13 +491,13 @@ async fn an_error_opens_what_the_operator_chose_and_never_what_requires_more<H: 
 }
 
 async fn a_token_of_any_issuer_meets_rules_too<H: Host>() {
-    let options = Options { public_origin: Some(ORIGIN.to_owned()), ..Options::default() };
+    let options = Options { public_origin: Some(H::ORIGIN.to_owned()), ..Options::default() };
     let authgear = Authgear::start(options).await.unwrap();
     let app = Echo::start().await.unwrap();
     let configuration = json!({
         "jwt": [{
-            "issuer": ORIGIN,
-            "audiences": [ORIGIN],
+            "issuer": H::ORIGIN,
+            "audiences": [H::ORIGIN],
             "jwks": authgear.jwks(),
             "headers": {"x-user": "sub"},
             "roles": "https://authgear.com/claims/user/roles",

@@ -1,5 +1,8 @@
-//! Tokens that are verified in the filter, in a real Envoy: the same headers as the resolver's, who is nobody,
+//! Tokens that are verified in the filter, on every host: the same headers as the resolver's, who is nobody,
 //! who is asked, and where the keys come from meanwhile.
+//!
+//! In Envoy alone: keys before the first request, requests that wait for a fetch of another, and confirmations
+//! that no request waits for. APISIX has no ticks, and no request there can wait for the call of another.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +10,23 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, User};
 use wasm_tests::client::{self, Protocol, Request};
-use wasm_tests::echo::Echo;
-use wasm_tests::scene::{self, ORIGIN, Scene, seen};
+use wasm_tests::on_each_host;
+use wasm_tests::scene::{HOST, Host, Layout, Scene, seen};
+
+on_each_host! {
+    a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives,
+    what_is_no_access_token_of_a_user_is_nobody,
+    a_machine_is_known_by_its_client_where_its_audience_is_configured,
+    in_auto_each_credential_is_judged_by_who_knows_it,
+    in_local_cookies_and_opaque_tokens_are_nobody,
+    keys_are_asked_for_with_the_endpoints_host_and_scheme,
+    a_new_key_is_believed_at_once_and_the_one_before_it_still,
+    tokens_with_invented_keys_do_not_make_a_storm_of_fetches,
+    without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys_are_back,
+    a_revoked_token_is_refused_within_revalidate_and_two_seconds,
+    a_resolver_that_cannot_answer_revokes_nothing_and_is_counted,
+    the_log_says_who_checks_the_signatures,
+}
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
@@ -39,8 +57,24 @@ fn mode(mode: &'static str) -> impl FnOnce(&mut Value) {
     }
 }
 
-/// Waits until requests with a good token are let in: the keys are there.
-async fn wait_for_keys(scene: &Scene) {
+async fn start<H: Host>(change: impl FnOnce(&mut Value)) -> Layout<H> {
+    start_with(Options::default(), change, |host| host).await
+}
+
+async fn start_with<H: Host>(
+    options: Options,
+    change: impl FnOnce(&mut Value),
+    setup: impl FnOnce(H::Builder) -> H::Builder,
+) -> Layout<H> {
+    Layout::start_with(at_origin::<H>(options), change, setup).await
+}
+
+fn at_origin<H: Host>(options: Options) -> Options {
+    Options { public_origin: Some(H::ORIGIN.to_owned()), ..options }
+}
+
+/// Waits until requests with a good token are let in: the keys are there. On APISIX the first one fetches them.
+async fn wait_for_keys<H: Host>(scene: &Layout<H>) {
     let token = scene.authgear.jwt("alice");
     let end = Instant::now() + Duration::from_secs(20);
     while scene.send(with_token(&token)).await.status != 200 {
@@ -48,8 +82,7 @@ async fn wait_for_keys(scene: &Scene) {
     }
 }
 
-#[tokio::test]
-async fn a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives() {
+async fn a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives<H: Host>() {
     let mut users = User::demo();
     users.push(User { authenticated: Authenticated::Never, ..User::new("never") });
     users.push(User { authenticated: Authenticated::At(0), ..User::new("epoch") });
@@ -57,7 +90,7 @@ async fn a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver
     let names: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
     for with in ["auto", "local"] {
         let options = Options { users: users.clone(), ..Options::default() };
-        let scene = Scene::start_with(options, mode(with), |envoy| envoy).await;
+        let scene = start_with::<H>(options, mode(with), |host| host).await;
         wait_for_keys(&scene).await;
         for user in &names {
             let token = scene.authgear.jwt(user);
@@ -69,9 +102,8 @@ async fn a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver
     }
 }
 
-#[tokio::test]
-async fn what_is_no_access_token_of_a_user_is_nobody() {
-    let scene = Scene::start(mode("auto")).await;
+async fn what_is_no_access_token_of_a_user_is_nobody<H: Host>() {
+    let scene = start::<H>(mode("auto")).await;
     wait_for_keys(&scene).await;
     let authgear = &scene.authgear;
     let odd = |change: fn(&mut serde_json::Map<String, Value>, &mut serde_json::Map<String, Value>)| {
@@ -102,11 +134,10 @@ async fn what_is_no_access_token_of_a_user_is_nobody() {
     assert_eq!(authgear.received(Endpoint::Resolver).count(), 0, "nothing was asked");
 }
 
-#[tokio::test]
-async fn a_machine_is_known_by_its_client_where_its_audience_is_configured() {
-    let scene = Scene::start(|configuration| {
+async fn a_machine_is_known_by_its_client_where_its_audience_is_configured<H: Host>() {
+    let scene = start::<H>(|configuration| {
         mode("auto")(configuration);
-        configuration["authgear"]["audiences"] = json!([ORIGIN, "https://api.example.com"]);
+        configuration["authgear"]["audiences"] = json!([H::ORIGIN, "https://api.example.com"]);
     })
     .await;
     wait_for_keys(&scene).await;
@@ -119,10 +150,9 @@ async fn a_machine_is_known_by_its_client_where_its_audience_is_configured() {
     );
 }
 
-#[tokio::test]
-async fn in_auto_each_credential_is_judged_by_who_knows_it() {
+async fn in_auto_each_credential_is_judged_by_who_knows_it<H: Host>() {
     // Nothing is remembered, so that every question shows.
-    let scene = Scene::start(|configuration| {
+    let scene = start::<H>(|configuration| {
         mode("auto")(configuration);
         configuration["cache"] = json!({"ttl": "0s"});
     })
@@ -163,9 +193,8 @@ async fn in_auto_each_credential_is_judged_by_who_knows_it() {
     }
 }
 
-#[tokio::test]
-async fn in_local_cookies_and_opaque_tokens_are_nobody() {
-    let scene = Scene::start(mode("local")).await;
+async fn in_local_cookies_and_opaque_tokens_are_nobody<H: Host>() {
+    let scene = start::<H>(mode("local")).await;
     wait_for_keys(&scene).await;
     let session = format!("session={}", scene.authgear.log_in("alice"));
     let cookie = scene.seen(Request::get("/").header("cookie", &session)).await;
@@ -175,16 +204,16 @@ async fn in_local_cookies_and_opaque_tokens_are_nobody() {
     assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 0);
 }
 
-#[tokio::test]
-async fn keys_are_asked_for_with_the_endpoints_host_and_scheme() {
-    let scene = Scene::start(mode("auto")).await;
+async fn keys_are_asked_for_with_the_endpoints_host_and_scheme<H: Host>() {
+    let scene = start::<H>(mode("auto")).await;
     wait_for_keys(&scene).await;
     let asked = scene.authgear.received(Endpoint::Jwks).last().unwrap();
     assert_eq!((asked.method.as_str(), asked.target.as_str(), asked.body_length), ("GET", "/oauth2/jwks", 0));
-    assert_eq!(asked.header("host"), Some(scene::HOST.as_bytes()));
-    assert_eq!(asked.header("x-forwarded-host"), Some(scene::HOST.as_bytes()));
-    assert_eq!(asked.header("x-forwarded-proto"), Some(b"https".as_slice()));
-    assert!(scene.host.stat("wasmcustom.authgear_filter.keys.fetched").await >= 1);
+    let (scheme, _) = H::ORIGIN.split_once(':').unwrap();
+    assert_eq!(asked.header("host"), Some(HOST.as_bytes()));
+    assert_eq!(asked.header("x-forwarded-host"), Some(HOST.as_bytes()));
+    assert_eq!(asked.header("x-forwarded-proto"), Some(scheme.as_bytes()));
+    scene.host.assert_counted_as("keys.fetched", |count| count >= 1).await;
 }
 
 #[tokio::test]
@@ -197,9 +226,8 @@ async fn the_keys_are_there_before_the_first_request() {
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
 }
 
-#[tokio::test]
-async fn a_new_key_is_believed_at_once_and_the_one_before_it_still() {
-    let scene = Scene::start(mode("auto")).await;
+async fn a_new_key_is_believed_at_once_and_the_one_before_it_still<H: Host>() {
+    let scene = start::<H>(mode("auto")).await;
     wait_for_keys(&scene).await;
     let before = scene.authgear.jwt("alice");
     scene.authgear.rotate_key();
@@ -210,9 +238,8 @@ async fn a_new_key_is_believed_at_once_and_the_one_before_it_still() {
     }
 }
 
-#[tokio::test]
-async fn tokens_with_invented_keys_do_not_make_a_storm_of_fetches() {
-    let scene = Scene::start(mode("auto")).await;
+async fn tokens_with_invented_keys_do_not_make_a_storm_of_fetches<H: Host>() {
+    let scene = start::<H>(mode("auto")).await;
     wait_for_keys(&scene).await;
     scene.authgear.clear_received();
     for number in 0..100 {
@@ -226,34 +253,24 @@ async fn tokens_with_invented_keys_do_not_make_a_storm_of_fetches() {
     assert!(fetches <= 6, "{fetches} fetches");
 }
 
-#[tokio::test]
-async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys_are_back() {
+async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys_are_back<H: Host>() {
     for (action, status) in [("deny", 503), ("allow", 200)] {
-        let authgear = Authgear::start(Options { public_origin: Some(ORIGIN.into()), ..Options::default() })
-            .await
-            .unwrap();
-        let app = Echo::start().await.unwrap();
-        authgear.fail(Endpoint::Jwks, Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
-        let mut configuration = scene::configuration();
-        mode("auto")(&mut configuration);
-        configuration["on_error"] = json!({"action": action});
-        let envoy = scene::builder(&app, authgear.main_address(), authgear.resolver_address())
-            .plugin(configuration)
-            .start()
-            .await;
-        let scene = Scene { authgear, app, host: envoy };
+        let scene = cold::<H>(Fault::Status(StatusCode::SERVICE_UNAVAILABLE), |configuration| {
+            configuration["on_error"] = json!({"action": action});
+        })
+        .await;
         let token = scene.authgear.jwt("alice");
         let answer = scene.send(with_token(&token)).await;
         assert_eq!(answer.status, status, "{action}: {answer:?}");
         if action == "deny" {
             assert_eq!(answer.json()["error"], "unavailable");
-            assert!(scene.host.stat("wasmcustom.authgear_filter.requests.no_keys_denied").await >= 1);
+            scene.host.assert_counted_as("requests.no_keys_denied", |count| count >= 1).await;
         } else {
             assert_eq!(seen(&answer).identity(), []);
-            assert!(scene.host.stat("wasmcustom.authgear_filter.requests.no_keys_allowed").await >= 1);
+            scene.host.assert_counted_as("requests.no_keys_allowed", |count| count >= 1).await;
         }
         scene.host.wait_for_log("it answered 503").await;
-        assert!(scene.host.stat("wasmcustom.authgear_filter.keys.failed").await >= 1);
+        scene.host.assert_counted_as("keys.failed", |count| count >= 1).await;
         scene.authgear.fail(Endpoint::Jwks, Fault::None);
         let end = Instant::now() + Duration::from_secs(60);
         loop {
@@ -266,25 +283,24 @@ async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys
     }
 }
 
-/// Envoy with two workers whose keys do not come until they are let go.
-async fn cold() -> Scene {
-    let options = Options { public_origin: Some(ORIGIN.into()), ..Options::default() };
-    let authgear = Authgear::start(options).await.unwrap();
-    authgear.fail(Endpoint::Jwks, Fault::Hold);
-    let app = Echo::start().await.unwrap();
-    let mut configuration = scene::configuration();
-    mode("auto")(&mut configuration);
-    configuration["timeout"] = json!("30s");
-    let envoy = scene::builder(&app, authgear.main_address(), authgear.resolver_address())
-        .plugin(configuration)
-        .start()
-        .await;
-    Scene { authgear, app, host: envoy }
+/// A host with two workers whose keys do not come until the fault is over.
+async fn cold<H: Host>(fault: Fault, change: impl FnOnce(&mut Value)) -> Layout<H> {
+    let change = |configuration: &mut Value| {
+        mode("auto")(configuration);
+        change(configuration);
+    };
+    let faults = [(Endpoint::Jwks, fault)];
+    Layout::start_failing(at_origin::<H>(Options::default()), faults, change, |host| host).await
+}
+
+/// An Envoy whose keys are under way until they are let go.
+async fn waiting() -> Scene {
+    cold(Fault::Hold, |configuration| configuration["timeout"] = json!("30s")).await
 }
 
 #[tokio::test]
 async fn two_hundred_cold_requests_wait_for_a_fetch_or_two_of_each_vm() {
-    let scene = cold().await;
+    let scene = waiting().await;
     let token = scene.authgear.jwt("alice");
     let address = scene.host.address();
     let requests: Vec<_> =
@@ -303,7 +319,7 @@ async fn two_hundred_cold_requests_wait_for_a_fetch_or_two_of_each_vm() {
 
 #[tokio::test]
 async fn clients_that_leave_while_keys_are_fetched_disturb_nobody() {
-    let scene = cold().await;
+    let scene = waiting().await;
     let token = scene.authgear.jwt("alice");
     let address = scene.host.address();
     let leaving: Vec<_> = (0..50)
@@ -328,22 +344,21 @@ fn revalidating(configuration: &mut Value) {
 }
 
 /// Sends requests with a token until it is refused, at most so long.
-async fn until_refused(scene: &Scene, token: &str, within: Duration) {
+async fn until_refused<H: Host>(scene: &Layout<H>, token: &str, within: Duration) {
     let end = Instant::now() + within;
     while scene.seen(with_token(token)).await.identity_header("x-authgear-user-id").is_some() {
         assert!(Instant::now() < end, "still let in after {within:?}");
     }
 }
 
-#[tokio::test]
-async fn a_revoked_token_is_refused_within_revalidate_and_two_seconds() {
+async fn a_revoked_token_is_refused_within_revalidate_and_two_seconds<H: Host>() {
     type Revoke = fn(&Authgear, &str);
     let ways: [(&str, Revoke); 2] = [
         ("revoked", |authgear, token| assert!(authgear.revoke_token(token))),
         ("disabled", |authgear, _| authgear.disable("alice")),
     ];
     for (what, revoke) in ways {
-        let scene = Scene::start_with(Options::default(), revalidating, |envoy| envoy.concurrency(1)).await;
+        let scene = start_with::<H>(Options::default(), revalidating, H::one_worker).await;
         wait_for_keys(&scene).await;
         let token = scene.authgear.jwt("alice");
         let seen = scene.seen(with_token(&token)).await;
@@ -353,7 +368,7 @@ async fn a_revoked_token_is_refused_within_revalidate_and_two_seconds() {
         for _ in 0..20 {
             assert_eq!(scene.seen(with_token(&token)).await.identity(), refused(), "{what}");
         }
-        assert!(scene.host.stat("wasmcustom.authgear_filter.tokens.revoked").await >= 1);
+        scene.host.assert_counted_as("tokens.revoked", |count| count >= 1).await;
         let bob = scene.authgear.jwt("bob");
         let seen = scene.seen(with_token(&bob)).await;
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("bob"), "{what}");
@@ -384,26 +399,25 @@ async fn confirmations_are_few_and_no_request_waits_for_one() {
     scene.host.wait_for_stat("wasmcustom.authgear_filter.tokens.confirmed", 1).await;
 }
 
-#[tokio::test]
-async fn a_resolver_that_cannot_answer_revokes_nothing_and_is_counted() {
-    let scene = Scene::start_with(Options::default(), revalidating, |envoy| envoy.concurrency(1)).await;
+async fn a_resolver_that_cannot_answer_revokes_nothing_and_is_counted<H: Host>() {
+    let scene = start_with::<H>(Options::default(), revalidating, H::one_worker).await;
     wait_for_keys(&scene).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     let token = scene.authgear.jwt("alice");
     let end = Instant::now() + Duration::from_secs(20);
-    while scene.host.stat("wasmcustom.authgear_filter.tokens.confirm_failed").await == 0 {
+    while scene.authgear.received(Endpoint::Resolver).count() == 0 {
         let seen = scene.seen(with_token(&token)).await;
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
         assert!(Instant::now() < end, "never asked");
     }
+    scene.host.wait_for_log("cannot be confirmed").await;
     let seen = scene.seen(with_token(&token)).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
-    scene.host.wait_for_log("cannot be confirmed").await;
+    scene.host.assert_counted_as("tokens.confirm_failed", |count| count >= 1).await;
 }
 
-#[tokio::test]
-async fn envoy_checks_the_signatures_itself() {
-    let scene = Scene::start(mode("local")).await;
+async fn the_log_says_who_checks_the_signatures<H: Host>() {
+    let scene = start::<H>(mode("local")).await;
     wait_for_keys(&scene).await;
-    scene.host.wait_for_log("signatures are checked by the proxy").await;
+    scene.host.wait_for_log(H::SIGNATURES).await;
 }

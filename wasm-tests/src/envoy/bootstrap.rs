@@ -1,9 +1,11 @@
 //! What Envoy is told: a bootstrap configuration as JSON, from what a test chose.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+
+use super::files::filter_module;
 
 /// The name of the one listener.
 pub(super) const LISTENER: &str = "main";
@@ -15,6 +17,8 @@ pub(super) struct Bootstrap {
     pub(super) clusters: Vec<(String, SocketAddr)>,
     pub(super) routes: Option<Value>,
     pub(super) connection_manager: Map<String, Value>,
+    /// What runs the plugin; the filter's own build unless told.
+    pub(super) module: Option<PathBuf>,
 }
 
 /// The plugin's configuration, as the `Any` that Envoy takes.
@@ -24,11 +28,43 @@ pub(super) enum Plugin {
 }
 
 impl Bootstrap {
-    /// Both ports are 0: Envoy chooses them.
-    pub(super) fn json(&self, wasm: impl FnOnce() -> std::path::PathBuf) -> Value {
+    /// All of it in one file. Both ports are 0: Envoy chooses them.
+    pub(super) fn json(&self) -> Value {
+        let mut bootstrap = self.without_listener();
+        bootstrap["static_resources"]["listeners"] = json!([self.listener()]);
+        bootstrap
+    }
+
+    /// The same, with the listener in a file of its own that Envoy watches.
+    pub(super) fn json_watching(&self, listener: &Path) -> Value {
+        let mut bootstrap = self.without_listener();
+        bootstrap["node"] = json!({ "id": "test", "cluster": "test" });
+        bootstrap["dynamic_resources"] = json!({ "lds_config": {
+            "resource_api_version": "V3",
+            "path_config_source": { "path": listener },
+        }});
+        bootstrap
+    }
+
+    /// What that file holds.
+    pub(super) fn discovery_response(&self) -> Value {
+        let mut listener = self.listener();
+        listener["@type"] = "type.googleapis.com/envoy.config.listener.v3.Listener".into();
+        json!({ "resources": [listener] })
+    }
+
+    fn without_listener(&self) -> Value {
+        json!({
+            "admin": { "address": any_port() },
+            "static_resources": { "clusters": self.clusters.iter().map(cluster).collect::<Vec<_>>() },
+        })
+    }
+
+    fn listener(&self) -> Value {
         let mut http_filters = self.http_filters.clone();
         if let Some(plugin) = &self.plugin {
-            http_filters.push(wasm_filter(plugin, &wasm()));
+            let module = self.module.clone().unwrap_or_else(filter_module);
+            http_filters.push(wasm_filter(plugin, &module));
         }
         http_filters.push(json!({
             "name": "envoy.filters.http.router",
@@ -52,18 +88,12 @@ impl Bootstrap {
             manager[field] = value.clone();
         }
         json!({
-            "admin": { "address": any_port() },
-            "static_resources": {
-                "listeners": [{
-                    "name": LISTENER,
-                    "address": any_port(),
-                    "filter_chains": [{ "filters": [{
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": manager,
-                    }]}],
-                }],
-                "clusters": self.clusters.iter().map(cluster).collect::<Vec<_>>(),
-            },
+            "name": LISTENER,
+            "address": any_port(),
+            "filter_chains": [{ "filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": manager,
+            }]}],
         })
     }
 

@@ -64,11 +64,14 @@ pub fn target_dir() -> PathBuf {
 pub(super) struct Files {
     pub(super) configuration: PathBuf,
     pub(super) admin: PathBuf,
+    /// The listener, where Envoy watches it.
+    pub(super) listener: PathBuf,
     log: PathBuf,
 }
 
 impl Files {
-    pub(super) fn create(configuration: &Value) -> Self {
+    /// Only the log is there afterwards.
+    pub(super) fn create() -> Self {
         // One test may start several, and a test of the same name may run in another process.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -78,11 +81,27 @@ impl Files {
         let directory = target_dir().join("envoy-logs");
         fs::create_dir_all(&directory).expect("the target directory is writable");
         let file = |extension: &str| directory.join(format!("{name}.{extension}"));
-        let files = Self { configuration: file("json"), admin: file("admin"), log: file("log") };
-        fs::write(&files.configuration, format!("{configuration:#}"))
-            .expect("the target directory is writable");
+        let files = Self {
+            configuration: file("json"),
+            admin: file("admin"),
+            listener: file("listener.json"),
+            log: file("log"),
+        };
         File::create(&files.log).expect("the target directory is writable");
         files
+    }
+
+    pub(super) fn write_configuration(&self, configuration: &Value) {
+        fs::write(&self.configuration, format!("{configuration:#}"))
+            .expect("the target directory is writable");
+    }
+
+    /// Puts the listener in the place of the one before, all of it at once: Envoy looks for files that are
+    /// moved, not for such as are written.
+    pub(super) fn replace_listener(&self, discovery_response: &Value) {
+        let beside = self.listener.with_extension("new");
+        fs::write(&beside, format!("{discovery_response:#}")).expect("the target directory is writable");
+        fs::rename(beside, &self.listener).expect("both are in one directory");
     }
 
     /// A handle that appends to the log.
@@ -116,8 +135,8 @@ impl Files {
     }
 
     pub(super) fn remove(&self) {
-        for file in [&self.configuration, &self.admin, &self.log] {
-            // A file that stays behind hurts nobody; Envoy may not have written the second one.
+        for file in [&self.configuration, &self.admin, &self.listener, &self.log] {
+            // A file that stays behind hurts nobody; not every Envoy has all of them.
             let _absent = fs::remove_file(file);
         }
     }

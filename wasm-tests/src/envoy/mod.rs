@@ -20,6 +20,7 @@
 
 mod bootstrap;
 mod files;
+mod listener;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,7 +53,7 @@ pub struct Builder {
     edits: Vec<Edit>,
     concurrency: u32,
     log_level: Option<String>,
-    module: Option<PathBuf>,
+    drain: Option<Duration>,
     cpus: Option<String>,
 }
 
@@ -79,10 +80,19 @@ impl Builder {
         self
     }
 
+    /// Has the listener in a file that Envoy watches, so that [`Envoy::reconfigure`] can replace it. The
+    /// connections of the one before may live on for `drain`, whole seconds; Envoy's default is 600. Their
+    /// clients are asked to leave with the next answer; by default Envoy would ask few of them at first.
+    #[must_use]
+    pub fn dynamic(mut self, drain: Duration) -> Self {
+        self.drain = Some(drain);
+        self
+    }
+
     /// Runs another module than the filter's with the plugin's configuration.
     #[must_use]
     pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
-        self.module = Some(path.into());
+        self.bootstrap.module = Some(path.into());
         self
     }
 
@@ -155,7 +165,7 @@ impl Builder {
     ///
     /// # Panics
     /// When Envoy or the filter is not installed or built, or Envoy does not start.
-    pub async fn start(self) -> Envoy {
+    pub async fn start(mut self) -> Envoy {
         let mut process = self.spawn();
         let admin = match process.wait_until_ready().await {
             Ok(admin) => admin,
@@ -169,14 +179,15 @@ impl Builder {
             .find(|listener| listener["name"] == LISTENER)
             .and_then(|listener| socket_address(&listener["local_address"]))
             .expect("Envoy lists its listener");
-        Envoy { process, admin, address }
+        let drain = self.drain.unwrap_or_default();
+        Envoy { process, admin, address, bootstrap: self.bootstrap, workers: self.concurrency, drain }
     }
 
     /// Starts Envoy with a configuration that it must refuse; gives back its log.
     ///
     /// # Panics
     /// When Envoy accepts the configuration.
-    pub async fn start_refused(self) -> String {
+    pub async fn start_refused(mut self) -> String {
         let mut process = self.spawn();
         match process.wait_until_ready().await {
             Ok(_) => panic!("Envoy accepted a configuration that it must refuse"),
@@ -185,12 +196,18 @@ impl Builder {
         }
     }
 
-    fn spawn(self) -> Process {
-        let mut configuration = self.bootstrap.json(|| self.module.unwrap_or_else(filter_module));
-        for edit in self.edits {
+    fn spawn(&mut self) -> Process {
+        let files = Files::create();
+        let mut configuration = if self.drain.is_some() {
+            files.replace_listener(&self.bootstrap.discovery_response());
+            self.bootstrap.json_watching(&files.listener)
+        } else {
+            self.bootstrap.json()
+        };
+        for edit in self.edits.drain(..) {
             edit(&mut configuration);
         }
-        let files = Files::create(&configuration);
+        files.write_configuration(&configuration);
         let mut command = match &self.cpus {
             Some(cpus) => process::pinned(cpus, binary()),
             None => process::command(binary()),
@@ -205,6 +222,10 @@ impl Builder {
             .stdin(Stdio::null())
             .stdout(files.log_writer())
             .stderr(files.log_writer());
+        if let Some(drain) = self.drain {
+            command.args(["--drain-time-s", &drain.as_secs().to_string()]);
+            command.args(["--drain-strategy", "immediate"]);
+        }
         match &self.log_level {
             Some(level) => command.args(["--log-level", level]),
             None => command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]),
@@ -219,6 +240,11 @@ pub struct Envoy {
     process: Process,
     admin: SocketAddr,
     address: SocketAddr,
+    /// What it was told last.
+    bootstrap: Bootstrap,
+    workers: u32,
+    /// How long the connections of a replaced listener may live on.
+    drain: Duration,
 }
 
 impl Envoy {
@@ -231,11 +257,12 @@ impl Envoy {
                 clusters: Vec::new(),
                 routes: None,
                 connection_manager: serde_json::Map::new(),
+                module: None,
             },
             edits: Vec::new(),
             concurrency: 2,
             log_level: None,
-            module: None,
+            drain: None,
             cpus: None,
         }
         .use_remote_address(true)
@@ -280,10 +307,25 @@ impl Envoy {
     /// # Panics
     /// When it has not within 10 s.
     pub async fn wait_for_stat(&self, name: &str, at_least: u64) {
-        let end = Instant::now() + WAIT_TIMEOUT;
-        while self.stats(name).await.get(name).copied() < Some(at_least) {
+        self.wait_for_stat_within(name, |value| value >= at_least, WAIT_TIMEOUT).await;
+    }
+
+    /// Waits until a gauge has fallen to `at_most`.
+    ///
+    /// # Panics
+    /// When it has not within 10 s.
+    pub async fn wait_for_stat_to_fall(&self, name: &str, at_most: u64) {
+        self.wait_for_stat_within(name, |value| value <= at_most, WAIT_TIMEOUT).await;
+    }
+
+    async fn wait_for_stat_within(&self, name: &str, is_good: impl Fn(u64) -> bool, time: Duration) {
+        let end = Instant::now() + time;
+        loop {
             let stats = self.stats(name).await;
-            assert!(Instant::now() < end, "{name} stays below {at_least}: {stats:?}");
+            if stats.get(name).is_some_and(|value| is_good(*value)) {
+                return;
+            }
+            assert!(Instant::now() < end, "{name} is not what it must be: {stats:?}");
             tokio::time::sleep(POLL).await;
         }
     }

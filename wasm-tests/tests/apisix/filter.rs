@@ -7,7 +7,7 @@ use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
 use wasm_tests::client::{self, Connection, Protocol, Request, Response};
 use wasm_tests::echo::Echo;
 use wasm_tests::faulty::{Answer, Failure, Faulty, INTRUDER};
-use wasm_tests::scene::{self, Layout, seen};
+use wasm_tests::scene::{self, Host as _, Layout, seen};
 
 type Scene = Layout<Apisix>;
 
@@ -21,8 +21,12 @@ fn with_token() -> Request {
 }
 
 async fn accepting() -> Faulty {
+    accepting_as("alice").await
+}
+
+async fn accepting_as(user: &str) -> Faulty {
     let answer =
-        Answer::status(200).header("x-authgear-session-valid", "true").header("x-authgear-user-id", "alice");
+        Answer::status(200).header("x-authgear-session-valid", "true").header("x-authgear-user-id", user);
     Faulty::start(Failure::Answer(answer)).await.unwrap()
 }
 
@@ -108,6 +112,82 @@ async fn routes_have_their_own_configuration_in_one_module() {
 }
 
 #[tokio::test]
+async fn routes_in_one_module_share_nothing_that_they_know() {
+    let (app, alice, bob) =
+        (Echo::start().await.unwrap(), accepting_as("alice").await, accepting_as("bob").await);
+    let remembering = |resolver: &Faulty| {
+        let mut configuration = configuration(resolver);
+        configuration["cache"] = json!({"ttl": "1h"});
+        configuration.to_string()
+    };
+    let host = Apisix::builder()
+        .workers(1)
+        .upstream(app.address())
+        .route("/alice", remembering(&alice))
+        .route("/bob", remembering(&bob))
+        .start();
+    for _ in 0..3 {
+        for user in ["alice", "bob"] {
+            let request = Request::get(&format!("/{user}")).header("authorization", "Bearer abc");
+            let seen = seen(&client::send(host.address(), request).await);
+            assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some(user));
+        }
+    }
+    assert_eq!((alice.requests(), bob.requests()), (1, 1), "each asks for itself, once");
+}
+
+#[tokio::test]
+async fn an_empty_configuration_lets_nobody_through() {
+    let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
+    let host = Apisix::builder()
+        .workers(1)
+        .upstream(app.address())
+        .route("/empty", "")
+        .route("/", configuration(&resolver).to_string())
+        .start();
+    for _ in 0..2 {
+        assert_eq!(client::send(host.address(), Request::get("/empty")).await.status, 503);
+    }
+    assert_eq!(host.callbacks(), ["_initialize()"], "it never reaches the filter");
+    assert_eq!(app.received().count(), 0);
+    assert_eq!(client::send(host.address(), Request::get("/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn no_configuration_whatever_it_is_ends_the_worker() {
+    let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
+    let good = configuration(&resolver).to_string();
+    let bad = [
+        " ".to_owned(),
+        "\0".to_owned(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        good[..good.len() - 1].to_owned(),
+        format!("{good}{good}"),
+        "[".repeat(100_000),
+        "{\"a\":".repeat(100_000),
+        format!("{{\"{}\": 1}}", "x".repeat(1_000_000)),
+        "{\"a\\nb\": 1}".to_owned(),
+        "{\"authgear\": {\"endpoint\": \"https://\\ud800\"}}".to_owned(),
+        "{\"timeout\": 1e999}".to_owned(),
+        "\u{feff}{}".to_owned(),
+    ];
+    let builder = Apisix::builder().workers(1).upstream(app.address());
+    let routes = bad.iter().enumerate().map(|(number, bad)| (format!("/{number}/"), bad));
+    let host =
+        routes.fold(builder, |host, (path, bad)| host.route(&path, bad.as_str())).route("/", good).start();
+    for _ in 0..2 {
+        for number in 0..bad.len() {
+            let answer = client::send(host.address(), Request::get(&format!("/{number}/"))).await;
+            assert_eq!(answer.status, 503, "{number}");
+        }
+        assert_eq!(client::send(host.address(), Request::get("/")).await.status, 200);
+    }
+    assert_eq!(host.log().matches("the configuration is refused").count(), 2 * bad.len());
+    assert_eq!(app.received().count(), 2);
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_none_is_a_fault_that_the_log_explains() {
     let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
     let mut configuration = configuration(&resolver);
@@ -119,6 +199,84 @@ async fn an_upstream_that_is_none_is_a_fault_that_the_log_explains() {
         log.contains("upstream `http://authgear`") && log.contains("is the upstream's name right?"),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn what_is_to_be_called_over_tls_is_never_called_without() {
+    let keys = Scene::start(|configuration| configuration["authgear"]["mode"] = json!("auto")).await;
+    let token = keys.authgear.jwt("alice");
+    let with_jwt = Request::get("/").header("authorization", format!("Bearer {token}"));
+    assert_eq!(keys.send(with_jwt).await.status, 503);
+    let resolver = Scene::start(|configuration| {
+        configuration["authgear"]["resolver_url"] = json!("https://resolver.internal:3001/_resolver/resolve");
+    })
+    .await;
+    assert_eq!(resolver.send(with_token()).await.status, 503);
+    for scene in [keys, resolver] {
+        scene.host.wait_for_log("this host speaks no TLS").await;
+        let asked = [Endpoint::Jwks, Endpoint::Resolver].map(|asked| scene.authgear.received(asked).count());
+        assert_eq!((asked, scene.app.received().count()), ([0, 0], 0));
+    }
+}
+
+/// A call with one fails there: a fault of the auth server, which an operator may let through.
+#[tokio::test]
+async fn a_control_character_of_a_client_is_its_own_fault_and_in_no_call() {
+    let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
+    let authgear = configuration(&resolver);
+    let forward_auth = json!({"forward_auth": {
+        "url": "http://auth.internal/verify",
+        "upstream": resolver.address().to_string(),
+        "identity_headers": ["x-user-id"],
+    }});
+    for (mut configuration, status) in [(authgear, 401), (forward_auth, 400)] {
+        configuration["access"] = json!("required");
+        configuration["on_error"] = json!({"action": "allow"});
+        let host = Apisix::builder().upstream(app.address()).plugin(configuration).start();
+        for credential in
+            ["authorization: Bearer a\x01b", "cookie: session=a\x7fb", "cookie: session=a\tb; x=\x02"]
+        {
+            let head = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{credential}\r\n\r\n");
+            let answer = client::raw(host.address(), head).await;
+            assert_eq!(answer.status(), Some(status), "{credential:?}: {}", answer.text());
+        }
+        assert!(!host.log().contains("http call failed"), "{}", host.log());
+    }
+    assert_eq!((resolver.requests(), app.received().count()), (0, 0));
+}
+
+#[tokio::test]
+async fn calls_of_one_request_follow_one_another() {
+    let options = Options { public_origin: Some(Apisix::ORIGIN.to_owned()), ..Options::default() };
+    let auto = |configuration: &mut Value| configuration["authgear"]["mode"] = json!("auto");
+    let scene = Scene::start_with(options, auto, one_worker).await;
+    let token = scene.authgear.jwt("bob");
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {signed}.AAAA"))
+        .header("cookie", format!("session={}", scene.authgear.log_in("alice")));
+    let seen = scene.seen(request).await;
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    let asked = [Endpoint::Jwks, Endpoint::Resolver].map(|asked| scene.authgear.received(asked).count());
+    assert_eq!(asked, [1, 1], "the keys, then who the cookie is");
+}
+
+#[tokio::test]
+async fn no_request_waits_for_the_call_of_another() {
+    let scene = Scene::start_with(Options::default(), |_| (), one_worker).await;
+    scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
+    let (token, address) = (scene.authgear.opaque_token("alice"), scene.host.address());
+    let requests = (0..20).map(|_| {
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        tokio::spawn(client::send(address, request))
+    });
+    let requests: Vec<_> = requests.collect();
+    scene.authgear.received(Endpoint::Resolver).wait_for(20).await;
+    scene.authgear.fail(Endpoint::Resolver, Fault::None);
+    for answer in requests {
+        let seen = seen(&answer.await.unwrap());
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    }
 }
 
 #[tokio::test]
@@ -229,7 +387,10 @@ async fn the_module_does_not_grow_over_fifty_thousand_requests() {
 async fn does_not_grow(requests: usize) {
     const WARM_UP: usize = 200;
     let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
-    let host = Apisix::builder().workers(1).upstream(app.address()).plugin(configuration(&resolver)).start();
+    let mut configuration = configuration(&resolver);
+    // Full after the first few; the tokens are ever new ones.
+    configuration["cache"] = json!({"ttl": "1h", "max_entries": 10});
+    let host = Apisix::builder().workers(1).upstream(app.address()).plugin(configuration).start();
     let mut connection = Connection::open(host.address(), Protocol::Http1).await;
     let mut warm = Vec::new();
     for number in 0..WARM_UP + requests {
@@ -250,7 +411,10 @@ fn kind(number: usize) -> (Request, u16) {
     let request = Request::get("/").header("x-padding", padding);
     match number % 4 {
         0 => (request, 200),
-        1 => (request.header("authorization", "Bearer abc").header("cookie", "session=a"), 200),
+        1 => {
+            let token = format!("Bearer {number:08}");
+            (request.header("authorization", token).header("cookie", "session=a"), 200)
+        }
         2 => (request.header("authorization", "Bearer a,b"), 200),
         _ => ((0..120).fold(request, |request, n| request.header(&format!("x-{n}"), "1")), 431),
     }

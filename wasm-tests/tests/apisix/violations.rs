@@ -154,6 +154,24 @@ async fn reading_the_headers_of_a_call_that_failed_is_found() {
 }
 
 #[tokio::test]
+async fn a_range_of_a_body_that_no_number_tells_is_found() {
+    let auth = Faulty::start(Failure::Answer(Answer::status(200).body("body"))).await.unwrap();
+    let read = format!(
+        "(drop (call $buffer (i32.const 4) (i32.const 1) (i32.const {}) (i32.const 16) (i32.const 20)))",
+        i32::MAX
+    );
+    let module = Module {
+        request: CALL.into(),
+        answer: format!("{read} (drop (call $reply (i32.const 403)))"),
+        upstream: upstream(&auth),
+        ..Module::default()
+    };
+    let host = module.start();
+    assert_eq!(get(&host).await.status, 403);
+    assert_eq!(host.take_violations(), [Violation::ReadsPastBuffer]);
+}
+
+#[tokio::test]
 async fn a_trap_is_found_and_what_it_left_behind_stays() {
     // As the SDK's cells: taken at the start, given back at the end, and refused while they are taken.
     let poisoned =
@@ -176,6 +194,21 @@ async fn a_trap_is_found_and_what_it_left_behind_stays() {
     let host = exit.start();
     assert_eq!(get(&host).await.status, 503);
     assert!(host.take_violations()[0].to_string().contains("proc_exit(1)"));
+}
+
+#[tokio::test]
+async fn a_trap_while_a_route_is_configured_is_found_at_each_request() {
+    let host = Module { configure: "unreachable".into(), ..Module::default() }.start();
+    for _ in 0..2 {
+        assert_eq!(get(&host).await.status, 503);
+        let violations = host.take_violations();
+        let trap = |violation: &Violation| {
+            matches!(violation, Violation::Trap { callback: "proxy_on_configure", cause }
+                if cause.contains("unreachable"))
+        };
+        assert!(matches!(violations.as_slice(), [one] if trap(one)), "{violations:?}");
+    }
+    assert!(!host.callbacks().iter().any(|call| call.starts_with("proxy_on_request_headers")));
 }
 
 #[tokio::test]

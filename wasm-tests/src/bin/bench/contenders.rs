@@ -192,7 +192,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Contender>, String> {
 
 /// A server that runs.
 pub(crate) enum Instance {
-    Envoy(Envoy),
+    Envoy(Box<Envoy>),
     Nginx(Nginx),
 }
 
@@ -202,7 +202,7 @@ impl Instance {
         match server {
             Server::Envoy(filter) => {
                 let envoy = bench.envoys.builder(filter, 1).cpus(&bench.cpus.proxy);
-                Ok(Self::Envoy(envoy.start().await))
+                Ok(Self::Envoy(Box::new(envoy.start().await)))
             }
             Server::Nginx(auth) => {
                 let (app, authorizer) = (bench.app.as_proxy().address, bench.authorizer.as_proxy().address);
