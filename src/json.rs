@@ -112,10 +112,13 @@ pub(crate) fn one_value(json: &str) -> Result<&str, String> {
     {
         return Ok(value);
     }
-    let Some(read) = text.read() else { return Err("it is no JSON: it ends too early".to_owned()) };
+    let (problem, read) = match text.read() {
+        Some(read) => ("is wrong", read),
+        None => ("ends too early", json.as_bytes()),
+    };
     let lines = read.iter().filter(|byte| **byte == b'\n').count();
     let column = read.iter().rev().take_while(|byte| **byte != b'\n').count();
-    Err(format!("it is no JSON: it is wrong at line {} column {column}", lines.saturating_add(1)))
+    Err(format!("it is no JSON: it {problem} at line {} column {column}", lines.saturating_add(1)))
 }
 
 /// The string that a value's text is; `None` for another type, and for half a surrogate pair.
@@ -260,7 +263,8 @@ mod tests {
     #[test]
     fn what_is_no_json_is_told_by_line_and_column() {
         for (text, expected) in [
-            ("{", "ends too early"),
+            ("{", "it ends too early at line 1 column 1"),
+            ("{\n\"a\": [", "it ends too early at line 2 column 6"),
             ("{\n \"a\" 1}", "it is wrong at line 2 column 6"),
             ("{} x", "line 1 column 4"),
             ("[1,]", "line 1 column 4"),

@@ -108,7 +108,7 @@ impl Value {
     ) -> Result<Vec<T>, ConfigError> {
         let list = self.list(read)?;
         if list.is_empty() {
-            return Err(self.wrong("is an empty list, which nothing could ever match"));
+            return Err(self.wrong("is an empty list, which nothing could ever match; leave it out"));
         }
         Ok(list)
     }
