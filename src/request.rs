@@ -390,6 +390,22 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_found_by_its_whole_name_and_no_other() {
+        let name = b"x-authgear-user-id";
+        for at in 0..name.len() {
+            let (mut capital, mut other) = (*name, *name);
+            capital[at] = capital[at].to_ascii_uppercase();
+            other[at] = b'_';
+            let mut fields = Fields::with_room(3, 64);
+            fields.push(&other, b"other");
+            fields.push(&name[..at], b"shorter");
+            assert_eq!(fields.value(name), None, "{at}");
+            fields.push_lowercase(&capital, b"Found");
+            assert_eq!(fields.value(name), Some(b"Found".as_slice()), "{at}");
+        }
+    }
+
+    #[test]
     fn a_head_is_what_a_host_lists() {
         let listed: Vec<_> = WHOLE
             .iter()
