@@ -1,6 +1,7 @@
 //! What a call tells an auth server about the way that a request came: headers that inform, and that the call
 //! can do without.
 
+use crate::header::has_control;
 use crate::request::Head;
 
 /// The most bytes of a header that only informs the resolver (tracing, the user agent, the chain of proxies).
@@ -11,23 +12,32 @@ pub const MAX_INFORMATIVE: usize = 4 * 1024;
 /// only part that can be trusted. Envoy has appended it already.
 #[must_use]
 pub fn chain(head: &Head<'_>) -> Option<Vec<u8>> {
-    let told: Vec<_> =
-        head.values(b"x-forwarded-for").map(<[u8]>::trim_ascii).filter(|v| !v.is_empty()).collect();
-    let told = told.join(b", ".as_slice());
-    let told = if can_inform(&told) { told } else { Vec::new() };
-    let Some(address) = (head.client_address)().map(|address| address.to_string().into_bytes()) else {
-        return (!told.is_empty()).then_some(told);
-    };
-    let last = told.rsplit(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
-    if last == address {
-        return Some(told);
+    let mut chain = Vec::new();
+    for told in head.values(b"x-forwarded-for").map(<[u8]>::trim_ascii).filter(|told| !told.is_empty()) {
+        append(&mut chain, told);
     }
-    Some(if told.is_empty() { address } else { [told, address].join(b", ".as_slice()) })
+    if !can_inform(&chain) {
+        chain.clear();
+    }
+    if let Some(address) = (head.client_address)().map(|address| address.to_string()) {
+        let last = chain.rsplit(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+        if last != address.as_bytes() {
+            append(&mut chain, address.as_bytes());
+        }
+    }
+    (!chain.is_empty()).then_some(chain)
+}
+
+fn append(chain: &mut Vec<u8>, more: &[u8]) {
+    if !chain.is_empty() {
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(more);
 }
 
 /// Whether the value of such a header can be sent. APISIX refuses one with a control byte, and then there would
 /// be no answer.
 #[must_use]
 pub fn can_inform(value: &[u8]) -> bool {
-    value.len() <= MAX_INFORMATIVE && !value.iter().any(u8::is_ascii_control)
+    value.len() <= MAX_INFORMATIVE && !has_control(value)
 }

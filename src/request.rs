@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::grpc;
+use crate::header;
 
 /// A moment, as the time since the Unix epoch. The core never reads a clock: every function that needs
 /// the time takes it as an argument.
@@ -72,9 +73,28 @@ impl Fields {
 
     /// Adds a header behind the others.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.lengths.push((name.len(), value.len()));
+        self.push_parts(name, [value]);
+    }
+
+    /// The same, the value in parts.
+    pub fn push_parts<'a>(&mut self, name: &[u8], value: impl IntoIterator<Item = &'a [u8]>) {
         self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(value);
+        let start = self.bytes.len();
+        for part in value {
+            self.bytes.extend_from_slice(part);
+        }
+        self.lengths.push((name.len(), self.bytes.len().saturating_sub(start)));
+    }
+
+    /// Adds a header behind the others, its name in lower case.
+    pub fn push_lowercase(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.push(name, value);
+        if !header::is_surely_lowercase(name)
+            && let Some(name) = self.bytes.get_mut(start..start.saturating_add(name.len()))
+        {
+            name.make_ascii_lowercase();
+        }
     }
 
     /// All of them, in order.
@@ -97,7 +117,19 @@ impl Fields {
     /// The value of the first of that name.
     #[must_use]
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        let mut start = 0usize;
+        for &(name_length, value_length) in &self.lengths {
+            let middle = start.saturating_add(name_length);
+            let end = middle.saturating_add(value_length);
+            // Most names differ in length, and then nothing else is looked at.
+            if name_length == name.len()
+                && self.bytes.get(start..middle).is_some_and(|known| header::is_equal(known, name))
+            {
+                return self.bytes.get(middle..end);
+            }
+            start = end;
+        }
+        None
     }
 
     /// The memory that it owns, in bytes.
@@ -304,7 +336,7 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// All headers but the pseudo headers.
-    pub fields: Vec<OwnedField>,
+    pub fields: Fields,
     /// The body; empty where the call did not want it, or not such a long one.
     pub body: Vec<u8>,
 }
@@ -355,6 +387,22 @@ mod tests {
 
     fn read(listed: &[Field<'_>]) -> Result<(), BadHead> {
         Head::new(listed, &mut Vec::new(), &|| None).map(|_head| ())
+    }
+
+    #[test]
+    fn a_header_is_found_by_its_whole_name_and_no_other() {
+        let name = b"x-authgear-user-id";
+        for at in 0..name.len() {
+            let (mut capital, mut other) = (*name, *name);
+            capital[at] = capital[at].to_ascii_uppercase();
+            other[at] = b'_';
+            let mut fields = Fields::with_room(3, 64);
+            fields.push(&other, b"other");
+            fields.push(&name[..at], b"shorter");
+            assert_eq!(fields.value(name), None, "{at}");
+            fields.push_lowercase(&capital, b"Found");
+            assert_eq!(fields.value(name), Some(b"Found".as_slice()), "{at}");
+        }
     }
 
     #[test]

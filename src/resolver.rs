@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::forwarded::{self, can_inform};
 use crate::header::is_value;
 use crate::identity::{self, SESSION_VALID, USER_ID};
-use crate::request::{Call, CallError, Fields, Head, OwnedField, Response, WantedBody};
+use crate::request::{Call, CallError, Fields, Head, Response, WantedBody};
 
 /// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
 /// along but what stands here.
@@ -36,17 +36,14 @@ pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials
         inform(name, head.values(name).next());
     }
     if let Authorization::Bearer(token) = authorization {
-        fields.push(b"authorization", &[b"Bearer ".as_slice(), token.reveal()].concat());
+        fields.push_parts(b"authorization", [b"Bearer ", token.reveal()]);
     }
     if !cookies.is_empty() {
-        let mut line = Vec::new();
-        for (name, value) in cookies.iter() {
-            let separator = if line.is_empty() { b"".as_slice() } else { b"; " };
-            for part in [separator, name, b"=", value.reveal()] {
-                line.extend_from_slice(part);
-            }
-        }
-        fields.push(b"cookie", &line);
+        let pairs = cookies.iter().enumerate().flat_map(|(index, (name, value))| {
+            let separator = if index == 0 { b"".as_slice() } else { b"; " };
+            [separator, name, b"=", value.reveal()]
+        });
+        fields.push_parts(b"cookie", pairs);
     }
     Call { upstream: server.upstream.clone(), fields, timeout, body: WantedBody::None }
 }
@@ -93,7 +90,7 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
         Err(error) => return Result::Failed(Fault::Call(error)),
     };
     match response.status {
-        200 => match session(response.fields) {
+        200 => match session(&response.fields) {
             Ok(answer) => Result::Answered(answer),
             Err(problem) => Result::Failed(Fault::Answer(problem)),
         },
@@ -102,22 +99,22 @@ pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
     }
 }
 
-fn session(fields: Vec<OwnedField>) -> std::result::Result<Answer, &'static str> {
-    let (mut identity, mut cookies) = (Fields::with_room(fields.len(), 512), Vec::new());
-    for (name, value) in fields {
-        let ours = identity::is_authgears(&name);
+fn session(fields: &Fields) -> std::result::Result<Answer, &'static str> {
+    let (mut identity, mut cookies) = (Fields::with_room(16, 512), Vec::new());
+    for (name, value) in fields.iter() {
+        let ours = identity::is_authgears(name);
         if !ours && name != b"set-cookie" {
             continue;
         }
-        if !is_value(&value) {
+        if !is_value(value) {
             return Err("a header of it has a control character");
         }
         if !ours {
-            cookies.push(value);
-        } else if identity.value(&name).is_some() {
+            cookies.push(value.to_vec());
+        } else if identity.value(name).is_some() {
             return Err("it has an identity header twice");
         } else {
-            identity.push(&name, &value);
+            identity.push(name, value);
         }
     }
     let session = match (identity.value(SESSION_VALID), identity.value(USER_ID)) {
@@ -248,9 +245,7 @@ mod tests {
     }
 
     fn answer(status: u16, fields: &[(&str, &str)]) -> Result {
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        let fields = fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
-        read(Ok(Response { status, fields, body: vec![] }))
+        read(Ok(Response { status, fields: fields.iter().copied().collect(), body: vec![] }))
     }
 
     #[test]

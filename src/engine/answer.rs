@@ -1,6 +1,7 @@
 //! The auth server's answers: asked for once, however many requests have the same credential, and used again for as
 //! long as the operator allows.
 
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,8 +31,9 @@ pub(super) struct Question {
 /// Whom a question is about.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
-    /// Everything that is sent and can change the answer.
-    key: Key,
+    /// Everything that is sent and can change the answer. Shared with what is being asked, where it is found
+    /// again without comparing its bytes.
+    key: Rc<Key>,
     /// When the token itself ends, as far as it can be told.
     ends: Option<UnixTime>,
 }
@@ -103,7 +105,7 @@ impl Engine {
                 Err(bad) => return Step::Done(case.bad_request(bad)),
             },
         };
-        let about = Subject { key: state.key.clone(), ends: self.end_of(credentials) };
+        let about = Subject { key: Rc::new(state.key.clone()), ends: self.end_of(credentials) };
         self.join(state, Question { call, about }, case, now)
     }
 
@@ -117,7 +119,7 @@ impl Engine {
         let mut key = Key::new();
         credential_key(&mut key, credentials);
         let call = resolver::call(resolver, self.config.timeout, head, credentials);
-        Question { call, about: Subject { key, ends: self.end_of(credentials) } }
+        Question { call, about: Subject { key: Rc::new(key), ends: self.end_of(credentials) } }
     }
 
     /// Puts a question, unless its answer is remembered or on its way.
@@ -147,7 +149,7 @@ impl Engine {
             Some(_) | None => {
                 let topic = state.new_topic();
                 let until = now.after(self.config.timeout).after(GRACE);
-                state.asked.insert(about.key.clone(), Asked { topic, until });
+                state.asked.insert(Rc::clone(&about.key), Asked { topic, until });
                 state.send(call, Errand::ask(topic, about));
                 topic
             }
@@ -170,8 +172,10 @@ impl Engine {
         result: Result<Response, CallError>,
         now: UnixTime,
     ) {
-        if state.asked.get(&about.key).is_some_and(|asked| asked.topic == topic) {
-            state.asked.remove(&about.key);
+        if let Entry::Occupied(asked) = state.asked.entry(Rc::clone(&about.key))
+            && asked.get().topic == topic
+        {
+            asked.remove();
         }
         let arrived = self.read(state, about, result, now);
         state.arrived.push((topic, arrived));

@@ -1,6 +1,7 @@
 //! What lasts from one request to the next in one worker, and what a step wants done besides its own outcome.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use super::answer::{Arrived, Asked, Said};
 use super::errand::Errand;
@@ -28,7 +29,7 @@ pub struct State {
     /// What the resolver said.
     pub(super) answers: Cache<Said>,
     /// What the resolver is being asked.
-    pub(super) asked: HashMap<Key, Asked>,
+    pub(super) asked: HashMap<Rc<Key>, Asked>,
     /// What it has said to those who are about to be told, by the number of the question: few at any time.
     pub(super) arrived: Vec<(u64, Arrived)>,
     /// A key to look tokens up by, kept for its memory.

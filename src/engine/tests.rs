@@ -45,7 +45,7 @@ fn owned(fields: &[(&str, &str)]) -> Vec<OwnedField> {
 }
 
 fn answered(status: u16, fields: &[(&str, &str)]) -> Result<Response, CallError> {
-    Ok(Response { status, fields: owned(fields), body: vec![] })
+    Ok(Response { status, fields: owned(fields).into_iter().collect(), body: vec![] })
 }
 
 /// What the client sends in each test beside its credentials, and what must be gone whatever happens.

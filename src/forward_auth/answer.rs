@@ -58,7 +58,7 @@ pub fn read(forward_auth: &ForwardAuth, answer: Result<Response, CallError>) -> 
     };
     let reason = match response.status {
         200..=299 => {
-            return match accepted(forward_auth, response.fields) {
+            return match accepted(forward_auth, &response.fields) {
                 Ok(accepted) => Answer::Accepted(accepted),
                 Err(problem) => Answer::Failed(Fault::Answer(problem)),
             };
@@ -77,24 +77,24 @@ pub fn read(forward_auth: &ForwardAuth, answer: Result<Response, CallError>) -> 
     Answer::Denied(Denied { reason, reply: relayed(forward_auth, reason, response) })
 }
 
-fn accepted(forward_auth: &ForwardAuth, fields: Vec<OwnedField>) -> Result<Accepted, &'static str> {
+fn accepted(forward_auth: &ForwardAuth, fields: &Fields) -> Result<Accepted, &'static str> {
     let (mut identity, mut cookies) = (Fields::default(), Vec::new());
-    for (name, value) in fields {
+    for (name, value) in fields.iter() {
         let is_cookie = name == b"set-cookie";
-        let is_identity = !is_cookie && is_listed(&forward_auth.identity_headers, &name);
+        let is_identity = !is_cookie && is_listed(&forward_auth.identity_headers, name);
         if !is_cookie && !is_identity {
             continue;
         }
-        if !is_value(&value) {
+        if !is_value(value) {
             return Err("a header of it has a control character");
         }
         if is_cookie {
-            cookies.push(value);
-        } else if identity.iter().any(|(known, _)| header::is_same(known, &name)) {
+            cookies.push(value.to_vec());
+        } else if identity.iter().any(|(known, _)| header::is_same(known, name)) {
             // Apps take the first, the last or all of them for one; only the server knows what it means.
             return Err("it has an identity header twice; several values have to be one header, as `a,b`");
         } else {
-            identity.push(&name, &value);
+            identity.push(name, value);
         }
     }
     Ok(Accepted { identity, cookies })
@@ -109,10 +109,11 @@ fn relayed(forward_auth: &ForwardAuth, reason: Reason, response: Response) -> Re
     let is_coded = fields.iter().any(|(name, _)| name == b"content-encoding" && !is_relayed(name));
     let has_body = forward_auth.relay_body && !body.is_empty() && !is_coded;
     let mut relayed: Vec<OwnedField> = fields
-        .into_iter()
+        .iter()
         .filter(|(name, value)| {
             is_relayed(name) && is_value(value) && (has_body || !name.starts_with(b"content-"))
         })
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect();
     let locations = relayed.iter().filter(|(name, _)| is_location(name)).count();
     let status = match reason {
@@ -163,12 +164,12 @@ mod tests {
         ForwardAuth::for_tests(config)
     }
 
-    fn owned(fields: &[(&str, &str)]) -> Vec<OwnedField> {
-        fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    fn listed(fields: &[(&str, &str)]) -> Fields {
+        fields.iter().copied().collect()
     }
 
     fn answered_with(more: &Value, status: u16, fields: &[(&str, &str)], body: &str) -> Answer {
-        let response = Response { status, fields: owned(fields), body: body.as_bytes().to_vec() };
+        let response = Response { status, fields: listed(fields), body: body.as_bytes().to_vec() };
         read(&config(more), Ok(response))
     }
 

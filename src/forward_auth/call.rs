@@ -150,7 +150,7 @@ impl Sent {
     /// call, and the request would have caused it.
     fn tell(&mut self, name: &[u8], value: impl AsRef<[u8]>) -> Result<(), BadHead> {
         let value = value.as_ref();
-        if value.iter().any(u8::is_ascii_control) {
+        if header::has_control(value) {
             return Err(BadHead::ControlByte);
         }
         self.of_client = self.of_client.saturating_add(name.len()).saturating_add(value.len());

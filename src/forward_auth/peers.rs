@@ -71,8 +71,11 @@ fn play(scene: &Scene) -> Outcome {
     let owned = |fields: Pairs| -> Vec<OwnedField> {
         fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
     };
-    let response =
-        Response { status: scene.status, fields: owned(scene.answer), body: scene.body.as_bytes().to_vec() };
+    let response = Response {
+        status: scene.status,
+        fields: scene.answer.iter().copied().collect(),
+        body: scene.body.as_bytes().to_vec(),
+    };
     match read(&forward_auth, Ok(response)) {
         Answer::Accepted(accepted) => {
             let managed = Managed::Named(forward_auth.identity_headers);

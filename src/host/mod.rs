@@ -26,7 +26,8 @@ mod wasm {
     use crate::jwt;
     use crate::metric::Metric;
     use crate::request::{
-        BadHead, Call, CallError, Field, HeaderEdits, OwnedField, Reply, Response, UnixTime, WantedBody,
+        BadHead, Call, CallError, Field, Fields, HeaderEdits, OwnedField, Reply, Response, UnixTime,
+        WantedBody,
     };
 
     /// The host did not do what it was asked.
@@ -147,13 +148,15 @@ mod wasm {
             return Err(CallError::NoAnswer);
         }
         let bytes = abi::headers(Map::CallResponse).map_err(|_status| CallError::NoAnswer)?;
-        let mut response = Response::default();
-        for (name, value) in pairs::decode(&bytes).ok_or(CallError::NoAnswer)? {
+        let listed = pairs::decode(&bytes).ok_or(CallError::NoAnswer)?;
+        let mut response =
+            Response { fields: Fields::with_room(listed.len(), bytes.len()), ..Response::default() };
+        for (name, value) in listed {
             if name == b":status" {
                 let status = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
                 response.status = status.ok_or(CallError::NoAnswer)?;
             } else {
-                response.fields.push((name.to_ascii_lowercase(), value.to_vec()));
+                response.fields.push_lowercase(name, value);
             }
         }
         // A list without a status is what APISIX gives for a call that failed.

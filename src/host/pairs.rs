@@ -31,13 +31,13 @@ pub fn encode<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Option<Vec
         (count.saturating_add(1), size)
     });
     let mut bytes = Vec::with_capacity(size);
-    bytes.extend(u32::try_from(count).ok()?.to_le_bytes());
+    bytes.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
     for (name, value) in fields.clone() {
-        bytes.extend(u32::try_from(name.len()).ok()?.to_le_bytes());
-        bytes.extend(u32::try_from(value.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(&u32::try_from(name.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
     }
     for part in fields.flat_map(|(name, value)| [name, value]) {
-        bytes.extend(part);
+        bytes.extend_from_slice(part);
         bytes.push(0);
     }
     Some(bytes)

@@ -81,7 +81,7 @@ fn with_a_ttl_of_nothing_every_request_is_asked_about() {
 fn what_went_wrong_is_never_remembered() {
     let contradictory = Ok(Response {
         status: 200,
-        fields: vec![(b"x-authgear-session-valid".to_vec(), b"maybe".to_vec())],
+        fields: [("x-authgear-session-valid", "maybe")].into_iter().collect(),
         body: vec![],
     });
     for fault in [Err(CallError::NoAnswer), body(500, &json!({})), body(431, &json!({})), contradictory] {
@@ -96,7 +96,7 @@ fn what_went_wrong_is_never_remembered() {
 #[test]
 fn an_answer_that_sets_a_cookie_is_for_those_who_waited_and_for_nobody_after() {
     let mut clearing = resolved(None);
-    clearing.as_mut().unwrap().fields.push((b"set-cookie".to_vec(), b"session=; Max-Age=0".to_vec()));
+    clearing.as_mut().unwrap().fields.push(b"set-cookie", b"session=; Max-Age=0");
     let mut world = World::new(ENVOY, &configuration(&json!({"negative_ttl": "1h"})));
     for _ in 0..3 {
         let (decision, was_asked) = request(&mut world, clearing.clone());

@@ -57,7 +57,7 @@ fn a_token_that_the_resolver_no_longer_knows_is_refused_from_then_on() {
         resolved(Some("somebody-else")),
         Ok(authgear_filter::request::Response {
             status: 200,
-            fields: vec![(b"x-authgear-session-valid".to_vec(), b"false".to_vec())],
+            fields: [("x-authgear-session-valid", "false")].into_iter().collect(),
             body: vec![],
         }),
     ];

@@ -65,8 +65,7 @@ fn alice(change: &[(&str, &str)]) -> Answer {
             fields.push((name, value));
         }
     }
-    let field = |(name, value): (&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
-    Ok(Response { status: 200, fields: fields.into_iter().map(field).collect(), body: vec![] })
+    Ok(Response { status: 200, fields: fields.into_iter().collect(), body: vec![] })
 }
 
 fn header(reply: &Reply, name: &str) -> Option<String> {
@@ -246,7 +245,7 @@ fn denials_are_as_the_operator_wrote_them() {
 #[test]
 fn a_clearing_cookie_reaches_the_client_with_a_denial_too() {
     let mut clearing = resolved(None);
-    clearing.as_mut().unwrap().fields.push((b"set-cookie".to_vec(), b"session=; Max-Age=0".to_vec()));
+    clearing.as_mut().unwrap().fields.push(b"set-cookie", b"session=; Max-Age=0");
     let mut world = World::new(ENVOY, &configuration("resolver", &json!({})));
     let denied = decide(&mut world, &request("/app", &[COOKIE]), &clearing);
     assert_eq!(header(replied(&denied), "set-cookie").as_deref(), Some("session=; Max-Age=0"));

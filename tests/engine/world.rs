@@ -7,7 +7,7 @@ use authgear_filter::engine::{
     Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting,
 };
 use authgear_filter::jwt::{Algorithm, Backend};
-use authgear_filter::request::{Call, CallError, Field, Head, Reply, Response, UnixTime};
+use authgear_filter::request::{Call, CallError, Field, Fields, Head, Reply, Response, UnixTime};
 use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER, Issuer};
@@ -172,17 +172,13 @@ pub(crate) fn authgear(mode: &str) -> Value {
 }
 
 pub(crate) fn body(status: u16, body: &Value) -> Answer {
-    Ok(Response { status, fields: vec![], body: body.to_string().into_bytes() })
+    Ok(Response { status, fields: Fields::default(), body: body.to_string().into_bytes() })
 }
 
 /// What the resolver answers of a user, or of nobody.
 pub(crate) fn resolved(user: Option<&str>) -> Answer {
-    let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
-    let fields = match user {
-        Some(user) => vec![field("x-authgear-session-valid", "true"), field("x-authgear-user-id", user)],
-        None => vec![],
-    };
-    Ok(Response { status: 200, fields, body: vec![] })
+    let fields = user.map(|user| [("x-authgear-session-valid", "true"), ("x-authgear-user-id", user)]);
+    Ok(Response { status: 200, fields: fields.into_iter().flatten().collect(), body: vec![] })
 }
 
 pub(crate) fn done(step: Step) -> Decision {
