@@ -183,10 +183,12 @@ pub fn all_cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'a [u8], &'a [
     })
 }
 
-/// Name and value of a cookie, if it has this name. Of most cookies nothing but the beginning is looked at.
+/// Name and value of a cookie, if it has this name. Of most cookies nothing is looked at but whether a name of that
+/// length ends there.
 fn cookie_named<'a>(pair: &'a [u8], known: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (name, rest) = pair.split_at_checked(known.len()).filter(|(name, _)| *name == known)?;
-    Some((name, rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start()))
+    let (name, rest) = pair.split_at_checked(known.len())?;
+    let value = rest.trim_ascii_start().strip_prefix(b"=")?;
+    (name == known).then(|| (name, value.trim_ascii_start()))
 }
 
 /// What stands between the semicolons of a `Cookie` header.

@@ -7,18 +7,25 @@
 
 mod text;
 
+use std::ops::Range;
+
 use text::Text;
 
 /// Members of one object; far more than any real token or key has. Checking that names are distinct
 /// is quadratic.
 pub(crate) const MAX_MEMBERS: usize = 256;
 
-/// A member: its name, and the JSON text of its value.
-pub(crate) type Member = (Box<str>, Box<str>);
-
 /// A JSON object with distinct member names.
 pub(crate) struct Object {
+    /// The object, and behind it those names that hold an escape, without it.
+    text: String,
     members: Vec<Member>,
+}
+
+/// A member: where in the text its name stands, without quotes, and where its value.
+struct Member {
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 /// Why a text is not taken for an object.
@@ -32,46 +39,65 @@ pub(crate) enum Malformed {
 
 impl Object {
     /// Parses the text of exactly one object.
-    pub(crate) fn read(text: &str) -> Result<Self, Malformed> {
-        let members = members(text).ok_or(Malformed::Text)?;
-        let mut earlier = members.as_slice();
-        while let Some(((name, _), rest)) = earlier.split_last() {
-            if rest.iter().any(|(member, _)| member == name) {
-                return Err(Malformed::Repeated(name.clone()));
+    pub(crate) fn read(text: impl Into<String>) -> Result<Self, Malformed> {
+        let mut text = text.into();
+        let members = members(&mut text).ok_or(Malformed::Text)?;
+        let object = Self { text, members };
+        let names = || object.members.iter().map(|member| member.name.clone());
+        for (at, name) in names().enumerate() {
+            // The lengths first: they tell most names apart.
+            let is_same = |earlier: &Range<usize>| {
+                earlier.len() == name.len() && object.at(earlier.clone()) == object.at(name.clone())
+            };
+            if names().take(at).any(|earlier| is_same(&earlier)) {
+                return Err(Malformed::Repeated(object.at(name).into()));
             }
-            earlier = rest;
         }
-        Ok(Self { members })
+        Ok(object)
     }
 
     /// The same, where it does not matter why not.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: impl Into<String>) -> Option<Self> {
         Self::read(text).ok()
     }
 
     /// The JSON text of a member's value.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.members.iter().find(|(member, _)| **member == *name).map(|(_, value)| &**value)
+        let is_named =
+            |member: &&Member| member.name.len() == name.len() && self.at(member.name.clone()) == name;
+        self.members.iter().find(is_named).map(|member| self.at(member.value.clone()))
     }
 
-    /// Its members, in their order.
-    pub(crate) fn into_members(self) -> Vec<Member> {
-        self.members
+    /// The name of each member and the JSON text of its value, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|member| (self.at(member.name.clone()), self.at(member.value.clone())))
+    }
+
+    fn at(&self, range: Range<usize>) -> &str {
+        self.text.get(range).unwrap_or_default()
     }
 }
 
-fn members(text: &str) -> Option<Vec<Member>> {
-    let mut text = Text::new(text);
+/// Reads the members of an object, and adds what [`Object`] wants behind it.
+fn members(whole: &mut String) -> Option<Vec<Member>> {
+    let mut text = Text::new(whole);
+    let mut unescaped = String::new();
     let mut members = Vec::with_capacity(16);
     text.expect(b'{')?;
     if !text.takes(b'}') {
         loop {
-            let name = string(text.string()?)?;
+            let quoted = text.string()?;
+            let mut name = quoted.start.checked_add(1)?..quoted.end.checked_sub(1)?;
+            if whole.get(name.clone())?.contains('\\') {
+                let start = whole.len().checked_add(unescaped.len())?;
+                unescaped.push_str(&string(whole.get(quoted)?)?);
+                name = start..whole.len().checked_add(unescaped.len())?;
+            }
             text.expect(b':')?;
             if members.len() == MAX_MEMBERS {
                 return None;
             }
-            members.push((name.into(), text.value()?.into()));
+            members.push(Member { name, value: text.value()? });
             match text.token()? {
                 b',' => {}
                 b'}' => break,
@@ -79,17 +105,19 @@ fn members(text: &str) -> Option<Vec<Member>> {
             }
         }
     }
-    text.is_over().then_some(members)
+    let is_over = text.is_over();
+    whole.push_str(&unescaped);
+    is_over.then_some(members)
 }
 
 /// The elements of an array's text, each as text; `None` for another type.
-pub(crate) fn elements(json: &str) -> Option<Vec<Box<str>>> {
+pub(crate) fn elements(json: &str) -> Option<Vec<&str>> {
     let mut text = Text::new(json);
     let mut elements = Vec::new();
     text.expect(b'[')?;
     if !text.takes(b']') {
         loop {
-            elements.push(text.value()?.into());
+            elements.push(json.get(text.value()?)?);
             match text.token()? {
                 b',' => {}
                 b']' => break,
@@ -110,7 +138,7 @@ pub(crate) fn one_value(json: &str) -> Result<&str, String> {
     if let Some(value) = text.value()
         && text.is_over()
     {
-        return Ok(value);
+        return Ok(json.get(value).unwrap_or_default());
     }
     let (problem, read) = match text.read() {
         Some(read) => ("is wrong", read),
@@ -261,6 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_that_no_string_has_is_found_wherever_it_stands() {
+        for length in [1, 7, 8, 9, 20] {
+            for at in 0..length {
+                for byte in 0..0x80 {
+                    for around in ["a", "\u{7f}", "\u{ffff}", " ", "!"] {
+                        let text: String = (0..length)
+                            .map(|i| if i == at { char::from(byte).to_string() } else { around.to_owned() })
+                            .collect();
+                        let text = format!("{{\"{text}\":\"{text}\"}}");
+                        assert!(agree(&text), "{text:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_json_is_told_by_line_and_column() {
         for (text, expected) in [
             ("{", "it ends too early at line 1 column 1"),
@@ -284,6 +329,10 @@ mod tests {
             (" {\"a\": 1, \"b\": {\"a\": 1}} ", true),
             ("{\"a\":1,\"a\":1}", false),
             ("{\"alg\":1,\"\\u0061lg\":1}", false),
+            ("{\"\\u0061lg\":1,\"alg\":1}", false),
+            ("{\"\\u0061lg\":1,\"al\\u0067\":1}", false),
+            ("{\"\\u0061\":1,\"b\":1,\"\\u0063\":1}", true),
+            ("{\"\\ud800\":1}", false),
             ("{\"a\":1}{}", false),
             ("{\"a\":1,}", false),
             ("[]", false),
@@ -317,5 +366,10 @@ mod tests {
         assert_eq!(object.get("s"), Some(r#""\u0041""#));
         assert_eq!(object.get("absent"), None);
         assert_eq!(string(object.get("s").unwrap()).as_deref(), Some("A"));
+        // Names behind the text are members' names, and nothing else there is.
+        let object = Object::parse(r#"{"\u0061b":1,"c":"x","\u0064\"":[2]} "#).unwrap();
+        let members: Vec<_> = object.iter().collect();
+        assert_eq!(members, [("ab", "1"), ("c", "\"x\""), ("d\"", "[2]")]);
+        assert_eq!((object.get("ab"), object.get("d\""), object.get("")), (Some("1"), Some("[2]"), None));
     }
 }

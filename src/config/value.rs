@@ -88,7 +88,10 @@ impl Value {
     /// The elements of a list.
     pub(super) fn elements(&self) -> Result<Vec<Self>, ConfigError> {
         let elements = json::elements(self.json()).ok_or_else(|| self.mistyped("a list"))?;
-        let element = |(number, json)| Self { path: format!("{}[{number}]", self.path), json };
+        let element = |(number, json): (usize, &str)| Self {
+            path: format!("{}[{number}]", self.path),
+            json: json.into(),
+        };
         Ok(elements.into_iter().enumerate().map(element).collect())
     }
 
@@ -122,11 +125,11 @@ impl Value {
             Malformed::Repeated(name) => self.wrong(format!("`{name}` stands twice in one object")),
             Malformed::Text => self.wrong(format!("has more than {MAX_MEMBERS} members")),
         })?;
-        let member = |(name, json): (Box<str>, _)| {
-            let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
-            (name, Self { path, json })
+        let member = |(name, json): (&str, &str)| {
+            let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+            (name.into(), Self { path, json: json.into() })
         };
-        Ok(object.into_members().into_iter().map(member).collect())
+        Ok(object.iter().map(member).collect())
     }
 
     /// An object whose fields are known.

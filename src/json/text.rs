@@ -2,6 +2,8 @@
 //!
 //! Nothing here calls itself, so no nesting is too deep.
 
+use std::ops::Range;
+
 /// How far a JSON text was read.
 pub(super) struct Text<'a> {
     whole: &'a str,
@@ -51,20 +53,20 @@ impl<'a> Text<'a> {
         (self.token()? == byte).then_some(())
     }
 
-    /// Reads a value of any type, and gives its text.
-    pub(super) fn value(&mut self) -> Option<&'a str> {
+    /// Reads a value of any type, and gives where it stands.
+    pub(super) fn value(&mut self) -> Option<Range<usize>> {
         let first = self.token()?;
         let start = self.at.checked_sub(1)?;
         self.rest_of_value(first)?;
-        self.whole.get(start..self.at)
+        Some(start..self.at)
     }
 
-    /// Reads a string, and gives its text, quotes and all.
-    pub(super) fn string(&mut self) -> Option<&'a str> {
+    /// Reads a string, and gives where it stands, quotes and all.
+    pub(super) fn string(&mut self) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at.checked_sub(1)?;
         self.rest_of_string()?;
-        self.whole.get(start..self.at)
+        Some(start..self.at)
     }
 
     fn rest_of_value(&mut self, mut first: u8) -> Option<()> {
@@ -114,6 +116,7 @@ impl<'a> Text<'a> {
 
     fn rest_of_string(&mut self) -> Option<()> {
         loop {
+            self.skip_plain();
             match self.next()? {
                 b'"' => return Some(()),
                 b'\\' => match self.next()? {
@@ -127,6 +130,20 @@ impl<'a> Text<'a> {
                 },
                 0..=0x1f => return None,
                 _ => {}
+            }
+        }
+    }
+
+    /// Skips bytes of a string that are nothing but themselves, eight at a time; fewer than eight may be left.
+    fn skip_plain(&mut self) {
+        let rest = self.whole.as_bytes().get(self.at..).unwrap_or_default();
+        for word in rest.as_chunks::<8>().0 {
+            let odd = odd_bytes(u64::from_le_bytes(*word));
+            // 64 if there is none.
+            let plain = odd.trailing_zeros() / 8;
+            self.at = self.at.saturating_add(usize::try_from(plain).unwrap_or(0));
+            if odd != 0 {
+                return;
             }
         }
     }
@@ -173,4 +190,14 @@ impl<'a> Text<'a> {
         self.at = self.at.saturating_add(1);
         byte
     }
+}
+
+/// The high bit of the lowest byte that is a quotation mark, a backslash or a control character; those of higher bytes
+/// say nothing, but there is none without that.
+fn odd_bytes(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // What is taken from one byte is borrowed from those above, so the lowest one is right.
+    let below = |word: u64, bound: u64| word.wrapping_sub(bound.wrapping_mul(EACH)) & !word;
+    let is = |byte: u8| below(word ^ u64::from(byte).wrapping_mul(EACH), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & 0x80u64.wrapping_mul(EACH)
 }

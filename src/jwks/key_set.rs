@@ -61,7 +61,7 @@ impl KeySet {
         let mut keys = Vec::with_capacity(jwks.len());
         let mut skipped = Vec::new();
         for jwk in jwks {
-            let object = Object::parse(&jwk);
+            let object = Object::parse(jwk);
             match object.as_ref().ok_or(Unusable::NotAnObject).and_then(Key::parse) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {

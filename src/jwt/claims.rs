@@ -26,7 +26,7 @@ impl Claims {
     pub(super) fn parse(segment: &[u8]) -> Result<Self, Refusal> {
         let json = base64url(segment).ok_or(Refusal::Base64)?;
         let json = String::from_utf8(json).map_err(|_| Refusal::Claims)?;
-        let object = Object::parse(&json).ok_or(Refusal::Claims)?;
+        let object = Object::parse(json).ok_or(Refusal::Claims)?;
         Ok(Self {
             issuer: typed(&object, "iss", json::string)?,
             subject: typed(&object, "sub", json::string)?,
@@ -152,7 +152,7 @@ impl Claims {
             if !json.starts_with('{') {
                 return Ok(None);
             }
-            let object = Object::parse(&json).ok_or(Refusal::Claims)?;
+            let object = Object::parse(json).ok_or(Refusal::Claims)?;
             match object.get(name) {
                 Some(member) => json = member.to_owned(),
                 None => return Ok(None),

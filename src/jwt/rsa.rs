@@ -250,3 +250,89 @@ fn halves(number: u64) -> (u32, u32) {
     let half = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0);
     (half(number), half(number >> 32))
 }
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+
+    /// Bytes that look random, the same each time.
+    fn bytes(seed: usize, length: usize) -> Vec<u8> {
+        Hash::Sha256.mask(&seed.to_be_bytes(), length)
+    }
+
+    fn of_limbs(limbs: &[u32]) -> Vec<u8> {
+        limbs.iter().flat_map(|limb| limb.to_be_bytes()).collect()
+    }
+
+    /// What a modulus may be: odd, and without leading zeros. Neither needs to be so in `bytes`.
+    fn modulus(mut bytes: Vec<u8>) -> Vec<u8> {
+        *bytes.last_mut().unwrap() |= 1;
+        bytes.drain(..bytes.iter().position(|byte| *byte != 0).unwrap());
+        bytes
+    }
+
+    /// A number below the modulus, as long as it.
+    fn padded(number: &BigUint, modulus: &[u8]) -> Vec<u8> {
+        let bytes = number.to_bytes_be();
+        // Zero is one byte, of which a modulus has as many at least.
+        [vec![0; modulus.len() - bytes.len()], bytes].concat()
+    }
+
+    #[test]
+    fn a_number_is_opened_to_the_same_as_by_another_implementation() {
+        const EDGES: [u32; 6] = [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
+        let edge = |seed: usize| EDGES[usize::from(bytes(seed, 1)[0]) % EDGES.len()];
+        let random = (1..=70).chain([127, 128, 129, 255, 256, 257]).map(|length| bytes(length, length));
+        let edges = (0..300).map(|seed| {
+            let limbs: Vec<u32> = (0..=seed % 9).map(|limb| edge(seed * 10 + limb)).collect();
+            of_limbs(&limbs)
+        });
+        let full = (1..=40).flat_map(|length| {
+            // All ones, and a single one at the top: of whole limbs and of others.
+            [vec![0xff; length], [vec![0x80], vec![0; length]].concat(), [vec![1], vec![0; length]].concat()]
+        });
+        for (seed, modulus) in random.chain(edges).chain(full).map(modulus).enumerate() {
+            let number = BigUint::from_bytes_be(&modulus);
+            let one = BigUint::from(1u32);
+            if number == one {
+                continue; // Modulo one there is nothing but zero.
+            }
+            for exponent in [3, 17, 65_537, (1u64 << 33) - 1] {
+                let exponent = BigUint::from(exponent);
+                let key = RsaKey::new(&modulus, &exponent.to_bytes_be()).unwrap();
+                assert_eq!(key.size(), modulus.len());
+                let edges: Vec<u32> = (0..modulus.len().div_ceil(4)).map(|limb| edge(seed + limb)).collect();
+                for base in [
+                    BigUint::default(),
+                    one.clone(),
+                    &number - &one,
+                    &number / 2u32,
+                    BigUint::from_bytes_be(&bytes(seed, modulus.len())) % &number,
+                    BigUint::from_bytes_be(&of_limbs(&edges)) % &number,
+                ] {
+                    let expected = padded(&base.modpow(&exponent, &number), &modulus);
+                    let opened = key.opened(&padded(&base, &modulus));
+                    assert_eq!(opened, Some(expected), "{base} to the {exponent} modulo {number}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_below_the_modulus_or_not_as_long_is_not_opened() {
+        for length in [1, 3, 4, 5, 8, 31, 32, 33, 256] {
+            let modulus = modulus([vec![0x80], bytes(length, length - 1)].concat());
+            let key = RsaKey::new(&modulus, &[3]).unwrap();
+            let number = BigUint::from_bytes_be(&modulus);
+            assert!(key.opened(&padded(&(&number - 1u32), &modulus)).is_some());
+            assert_eq!(key.opened(&modulus), None);
+            assert_eq!(key.opened(&padded(&(&number + 1u32), &modulus)), None);
+            assert_eq!(key.opened(&vec![0xff; length]), None);
+            assert_eq!(key.opened(&vec![0; length - 1]), None);
+            assert_eq!(key.opened(&vec![0; length + 1]), None);
+            assert_eq!(key.opened(&[]), None);
+        }
+    }
+}

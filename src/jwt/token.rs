@@ -212,7 +212,7 @@ impl Header {
     fn parse(segment: &[u8]) -> Result<Self, Refusal> {
         let json = base64url(segment).ok_or(Refusal::Base64)?;
         let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
-        let object = Object::parse(&json).ok_or(Refusal::Header)?;
+        let object = Object::parse(json).ok_or(Refusal::Header)?;
         if object.get("crit").is_some() {
             return Err(Refusal::Critical);
         }

@@ -121,6 +121,8 @@ pub struct Rule {
 pub struct Rules {
     rules: Vec<(Condition, Rc<Terms>)>,
     otherwise: Rc<Terms>,
+    /// Whether any rule asks for the host. Where none does it is not read.
+    know_hosts: bool,
 }
 
 /// Everything that is demanded of one request. Shares the terms with the rules, so that it can be kept for as
@@ -135,8 +137,9 @@ impl Rules {
     /// Rules in their order, and the terms for requests that none of them matches.
     #[must_use]
     pub fn new(rules: Vec<Rule>, otherwise: Terms) -> Self {
+        let know_hosts = rules.iter().any(|rule| !rule.when.hosts.is_empty());
         let rules = rules.into_iter().map(|rule| (rule.when, Rc::new(rule.terms))).collect();
-        Self { rules, otherwise: Rc::new(otherwise) }
+        Self { rules, otherwise: Rc::new(otherwise), know_hosts }
     }
 
     /// All terms that a request can meet with.
@@ -148,7 +151,8 @@ impl Rules {
     /// without its query. Of a plain request that takes one pass over the rules, and allocates nothing.
     #[must_use]
     pub fn decide(&self, method: &[u8], host: &[u8], path: &[u8]) -> Demand {
-        let host = Authority::parse(host).map(|authority| authority.host);
+        let host = if self.know_hosts { Authority::parse(host) } else { None };
+        let host = host.map(|authority| authority.host);
         let readings = Readings::of(path);
         if let Readings::Plain(path) = readings {
             let target = Target { method, host, path: Some(path) };
