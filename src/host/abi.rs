@@ -143,7 +143,7 @@ fn bytes(ask: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> Result<Vec<u8>
         return Ok(Vec::new());
     }
     // SAFETY: a host returns bytes in memory that it had from `proxy_on_memory_allocate` below, for this very
-    // call and of this size, that it has written from end to end, and that nothing else has been given.
+    // call and of this size, and that nothing else has been given.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -307,10 +307,10 @@ extern "C" fn _initialize() {
     unsafe { import::__wasm_call_ctors() }
 }
 
-/// Memory for what a host returns; `bytes` takes it over. Not cleared, because the host writes all of it.
+/// Memory for what a host returns; `bytes` takes it over.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast()
+    Box::into_raw(vec![0u8; size].into_boxed_slice()).cast()
 }
 
 #[unsafe(no_mangle)]
