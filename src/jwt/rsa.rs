@@ -277,7 +277,7 @@ mod tests {
     fn padded(number: &BigUint, modulus: &[u8]) -> Vec<u8> {
         let bytes = number.to_bytes_be();
         // Zero is one byte, of which a modulus has as many at least.
-        [vec![0; modulus.len() - bytes.len()], bytes].concat()
+        [vec![0; modulus.len().saturating_sub(bytes.len())], bytes].concat()
     }
 
     #[test]
