@@ -357,7 +357,8 @@ pub enum CallError {
 pub struct HeaderEdits {
     /// Headers of the client to remove, by the very names that it sent.
     pub remove: Vec<Vec<u8>>,
-    /// Headers to set after that, one value a name. Shared with whoever remembers them.
+    /// Headers to set after that, one value a name; none that the client sent and that is not removed. Shared with
+    /// whoever remembers them.
     pub set: Rc<Fields>,
     /// The `Cookie` header to set after that; `None` leaves it as it is by then.
     pub cookie: Option<Vec<u8>>,

@@ -180,8 +180,15 @@ mod wasm {
         for name in &edits.remove {
             abi::remove_header(Map::Request, name)?;
         }
+        // What would be replaced is removed by now. Envoy looks for it all the same, and first indexes all headers
+        // of the request to do so: a seventh of what a remembered session cost. A host that does not list all
+        // headers may have some left.
+        let set = match background() {
+            Background::Runs => abi::add_header,
+            Background::Missing => abi::replace_header,
+        };
         for (name, value) in edits.set.iter() {
-            abi::replace_header(Map::Request, name, value)?;
+            set(Map::Request, name, value)?;
         }
         if let Some(cookie) = &edits.cookie {
             abi::replace_header(Map::Request, b"cookie", cookie)?;

@@ -181,7 +181,7 @@ fn define(linker: &mut Linker<Data>) -> Result<()> {
             hand_over(&mut env, &bytes, data, size)
         },
     )?;
-    linker.func_wrap(ENV, "proxy_replace_header_map_value", replace)?;
+    linker.func_wrap(ENV, "proxy_add_header_map_value", add)?;
     linker.func_wrap(
         ENV,
         "proxy_remove_header_map_value",
@@ -256,12 +256,13 @@ fn buffer(mut env: Env<'_>, kind: i32, _start: i32, _most: i32, data: i32, size:
     hand_over(&mut env, &bytes, data, size)
 }
 
-fn replace(mut env: Env<'_>, map: i32, name: i32, name_size: i32, value: i32, value_size: i32) -> i32 {
-    note(&mut env, "proxy_replace_header_map_value");
+fn add(mut env: Env<'_>, map: i32, name: i32, name_size: i32, value: i32, value_size: i32) -> i32 {
+    note(&mut env, "proxy_add_header_map_value");
     assert_eq!(map, REQUEST_HEADERS);
     let (name, value) = (text(&env, name, name_size), text(&env, value, value_size));
     let request = &mut env.data_mut().request;
-    request.retain(|(known, _)| *known != name);
+    // The app would have to choose between what the filter says and what the client says.
+    assert!(request.iter().all(|(known, _)| *known != name), "{name} is there already");
     request.push((name, value));
     OK
 }

@@ -123,6 +123,7 @@ fn kinds(host: &mut Host, number: usize) -> Vec<(&'static str, Served)> {
     let (good, bad) = (bearer(&token(number, 3600)), bearer(&token(number, -3600)));
     let public = request("/public", &[("cookie", &cookies), ("authorization", &good)], number);
     let forged = [("x-authgear-user-id", "admin"), ("x_authgear_user_roles", "admin"), ("cookie", &cookies)];
+    let beside = request("/", &forged, number);
     let forged = request("/public", &forged, number);
     let session = request("/", &[("cookie", &cookies)], number);
     let good = request("/", &[("authorization", &good)], number);
@@ -132,6 +133,7 @@ fn kinds(host: &mut Host, number: usize) -> Vec<(&'static str, Served)> {
         ("public route, two forged headers", &forged, 0, End::Forwarded(0)),
         ("session, asked about", &session, 1, End::Forwarded(8)),
         ("session, remembered", &session, 0, End::Forwarded(8)),
+        ("session, remembered, two forged headers", &beside, 0, End::Forwarded(8)),
         ("token, verified", &good, 0, End::Forwarded(8)),
         ("token, remembered", &good, 0, End::Forwarded(8)),
         ("token, refused", &bad, 0, End::Denied),
