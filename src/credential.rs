@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::bytes::cut;
 use crate::request::Head;
 
 /// The most bytes of credentials that are looked at or sent on. An auth server may answer longer ones with
@@ -239,9 +240,7 @@ impl<'a> Credentials<'a> {
 }
 
 fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memchr(separator, bytes)?;
-    let (before, rest) = bytes.split_at_checked(at)?;
-    Some((before, rest.get(1..)?))
+    cut(bytes, memchr::memchr(separator, bytes))
 }
 
 #[cfg(test)]

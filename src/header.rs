@@ -43,18 +43,6 @@ pub fn begins_with(name: &[u8], prefix: &[u8]) -> bool {
             .all(|(&byte, &expected)| byte == expected || folded(byte) == folded(expected))
 }
 
-/// Whether two names are the same, byte for byte. Eight bytes at a time, because the module's `memcmp` takes one.
-#[must_use]
-pub fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    one.len() == other.len()
-        && words
-            .iter()
-            .zip(other_words)
-            .all(|(one, other)| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other))
-        && rest.iter().zip(other_rest).all(|(one, other)| one == other)
-}
-
 /// Whether a name has no capital, as all that Envoy gives: quickly told by the bit that letters in lower case,
 /// digits and hyphens have and capitals do not. `false` of some that have none.
 #[must_use]

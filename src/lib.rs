@@ -3,6 +3,7 @@
 //! [`engine`] decides; everything that it needs comes as plain data ([`request`]) and everything that it wants
 //! leaves as plain data. Only `host` calls the proxy, and only `filter` connects the two.
 
+mod bytes;
 pub mod cache;
 pub mod config;
 pub mod credential;

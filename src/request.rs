@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::bytes::is_equal;
 use crate::grpc;
 use crate::header;
 
@@ -123,7 +124,7 @@ impl Fields {
             let end = middle.saturating_add(value_length);
             // Most names differ in length, and then nothing else is looked at.
             if name_length == name.len()
-                && self.bytes.get(start..middle).is_some_and(|known| header::is_equal(known, name))
+                && self.bytes.get(start..middle).is_some_and(|known| is_equal(known, name))
             {
                 return self.bytes.get(middle..end);
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Algorithm, Backend, Claims, Refusal, base64url};
+use crate::bytes::cut;
 use crate::json::{self, Object};
 use crate::jwks::{Key, KeyId, KeySet};
 use crate::request::UnixTime;
@@ -226,12 +227,6 @@ impl Header {
             typ: text("typ").transpose()?.map(|typ| MediaType::new(&typ)),
         })
     }
-}
-
-/// What stands before a place, and what behind it.
-fn cut(text: &[u8], at: Option<usize>) -> Option<(&[u8], &[u8])> {
-    let (before, rest) = text.split_at_checked(at?)?;
-    Some((before, rest.get(1..)?))
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Refusal> {
