@@ -44,6 +44,9 @@ export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
+# What the demos are made of.
+DEMO_BINS := demo stand-in-authgear echo-app
+
 # The suites that ask a real Envoy, for other versions of it.
 ENVOY_SUITES := auth_o_tron cache demo denials deploy documents forward_auth harness issuers resolver \
 	resolver_faults rules tokens upgrades
@@ -74,11 +77,11 @@ build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .w
 	@mv $(MODULE).optimised $(MODULE)
 
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
-	cargo build --locked -p wasm-tests --bins
+	cargo build --locked -p wasm-tests $(DEMO_BINS:%=--bin %)
 	@$(TARGET_DIR)/debug/demo
 
 run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
-	cargo build --locked -p wasm-tests --bins
+	cargo build --locked -p wasm-tests $(DEMO_BINS:%=--bin %)
 	@$(TARGET_DIR)/debug/demo auth-o-tron
 
 test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
