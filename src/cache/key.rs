@@ -119,8 +119,8 @@ mod tests {
 
     use super::*;
     use crate::cache::random::Random;
-    use crate::credential::{Authorization, CookieNames, Credentials};
-    use crate::request::{Field, Head};
+    use crate::http::credential::{Authorization, CookieNames, Credentials};
+    use crate::http::{Field, Head};
 
     type Parts<'a> = &'a [(Part<'a>, &'a [u8])];
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use key::{Key, Part};
 use recent::{Place, RecentMap};
 
-use crate::request::UnixTime;
+use crate::http::UnixTime;
 
 /// What a cache has to know of its values.
 pub trait Weigh {

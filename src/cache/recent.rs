@@ -4,7 +4,7 @@
 use hashbrown::HashTable;
 
 use super::key::Key;
-use crate::bytes::is_equal;
+use crate::http::bytes::is_equal;
 
 /// Where an entry stands. Holds until the next removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::raw::missing;
 use super::typed::{self, span};
-use super::url::Url;
 use super::value::Value;
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
-use crate::header::{self, Pattern};
-use crate::jwks::KeySet;
-use crate::jwt::{Algorithm, ClaimPath, MediaType, Policy};
+use crate::http::header::{self, Pattern};
+use crate::http::url::Url;
+use crate::jose::KeySet;
+use crate::jose::{Algorithm, ClaimPath, MediaType, Policy};
 
 pub(super) struct RawIssuer {
     issuer: Option<String>,

@@ -7,21 +7,22 @@ mod jwt;
 mod raw;
 pub mod rules;
 mod typed;
-pub mod url;
+
 mod value;
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub use self::forward_auth::ForwardAuth;
 use self::raw::RawConfig;
-use self::url::Url;
 use self::value::Value;
-use crate::credential::CookieNames;
-use crate::identity::Managed;
-use crate::jwks::KeySet;
-use crate::jwt::{ClaimPath, Policy};
+pub use crate::auth_server::authgear::Resolver;
+use crate::auth_server::authgear::identity::Managed;
+pub use crate::auth_server::forward_auth::ForwardAuth;
+pub use crate::auth_server::{AuthServer, Server};
+use crate::http::url::Url;
+use crate::jose::KeySet;
+use crate::jose::{ClaimPath, Policy};
 use crate::rules::Rules;
 
 /// How long a call to the auth server may take where the configuration does not say.
@@ -142,38 +143,6 @@ impl Identity {
     }
 }
 
-/// Who is asked about what is not judged here.
-#[derive(Debug, Clone)]
-pub enum AuthServer {
-    /// Authgear's resolver.
-    Resolver(Box<Resolver>),
-    /// Any forward-auth server.
-    ForwardAuth(Box<ForwardAuth>),
-}
-
-/// Authgear's resolver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolver {
-    /// The project's public origin. Its authority is the `Host` of every call, because Authgear tells projects
-    /// apart by it; its scheme is the `X-Forwarded-Proto`.
-    pub endpoint: Url,
-    /// The resolver, as it is reached.
-    pub server: Server,
-    /// The cookies that it reads.
-    pub cookies: CookieNames,
-    /// How long a token that was verified here goes unconfirmed; `None` for ever.
-    pub revalidate: Option<Duration>,
-}
-
-/// A URL, and the host's name for the server that it is asked from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// What is asked for. Its scheme says how the server is spoken to.
-    pub url: Url,
-    /// An Envoy cluster, or `host:port` on APISIX.
-    pub upstream: String,
-}
-
 /// What becomes of requests while the auth server cannot answer. Never applies to what a request itself caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnError {
@@ -240,12 +209,6 @@ impl fmt::Display for Config {
             }
             None => Ok(()),
         }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (upstream `{}`)", self.url, self.upstream)
     }
 }
 

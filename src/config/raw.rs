@@ -7,17 +7,17 @@ use super::forward_auth::{RawForwardAuth, key_parts};
 use super::jwt::RawIssuer;
 use super::rules::{DEFAULT_ALLOW_CORS_PREFLIGHT, RawRules, Sessions};
 use super::typed::{self, span, text, upstream};
-use super::url::Url;
 use super::value::Value;
 use super::{
     ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, Cache, Config, ConfigError, DEFAULT_ERROR_STATUS,
     DEFAULT_LEEWAY, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT,
     DEFAULT_TTL, Identity, Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
-use crate::credential::CookieNames;
-use crate::forward_auth::KeyPart;
-use crate::identity::Managed;
-use crate::jwt::{Algorithm, MediaType, Policy};
+use crate::auth_server::authgear::identity::Managed;
+use crate::auth_server::forward_auth::KeyPart;
+use crate::http::credential::CookieNames;
+use crate::http::url::Url;
+use crate::jose::{Algorithm, MediaType, Policy};
 
 pub(super) struct RawConfig {
     authgear: Option<RawAuthgear>,

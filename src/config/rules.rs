@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ConfigError;
 use super::typed::status;
 use super::value::{Fields, Value};
-use crate::redirect::Redirect;
+use crate::rules::redirect::Redirect;
 use crate::rules::{
     Access, Answer, Body, Condition, HostPattern, Method, OnUnauthenticated, PathPattern, Requirement, Rule,
     Rules, Terms,

@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::header::Pattern;
-use crate::jwt::{Algorithm, MediaType};
+use crate::http::credential::CookieNames;
+use crate::http::header::Pattern;
+use crate::jose::{Algorithm, MediaType};
 use crate::rules::Access;
 
 /// Who may pass where no rule says.

@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::ConfigError;
-use super::url::Url;
 use super::value::Value;
-use crate::header::{self, Pattern, is_token};
-use crate::jwt::{Algorithm, ClaimPath, UnknownAlgorithm};
+use crate::http::header::{self, Pattern, is_token};
+use crate::http::url::Url;
+use crate::jose::{Algorithm, ClaimPath, UnknownAlgorithm};
 
 /// The longest duration that is accepted; a longer one is a slip of the pen.
 pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);

@@ -10,16 +10,16 @@ use super::errand::Errand;
 use super::state::State;
 use super::token::weight;
 use super::{Decision, Engine, Outcome, Step, Topic, Wait, Waiting};
+use crate::auth_server::authgear::identity::Stated;
+use crate::auth_server::authgear::resolver::{self, Answer, Session};
+use crate::auth_server::fault::Fault;
+use crate::auth_server::forward_auth::{self, Denied};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::{AuthServer, Resolver};
-use crate::credential::{Authorization, Credentials};
-use crate::fault::Fault;
-use crate::forward_auth::{self, Denied};
-use crate::identity::Stated;
-use crate::jwt::Token;
-use crate::metric::Metric;
-use crate::request::{Call, CallError, Fields, Head, OwnedField, Response, UnixTime};
-use crate::resolver::{self, Answer, Session};
+use crate::http::credential::{Authorization, Credentials};
+use crate::http::{Call, CallError, Fields, Head, OwnedField, Response, UnixTime};
+use crate::jose::Token;
+use crate::telemetry::metric::Metric;
 
 /// What is asked about a request.
 #[derive(Debug, Clone)]

@@ -4,13 +4,13 @@
 use std::rc::Rc;
 
 use super::{Decision, Engine, Outcome, Verdict};
+use crate::auth_server::authgear::identity::{self, Managed, Stated};
+use crate::auth_server::forward_auth::{Denied, Reason};
 use crate::config::{AuthServer, OnError, OnErrorAction};
-use crate::credential::{self, Authorization, Credentials};
-use crate::denial::Denial;
-use crate::forward_auth::{Denied, Reason};
-use crate::grpc;
-use crate::identity::{self, Managed, Stated};
-use crate::request::{BadHead, Fields, Head, HeaderEdits, OwnedField, Reply, UnixTime};
+use crate::engine::denial::Denial;
+use crate::http::credential::{self, Authorization, Credentials};
+use crate::http::grpc;
+use crate::http::{BadHead, Fields, Head, HeaderEdits, OwnedField, Reply, UnixTime};
 use crate::rules::{Access, Demand, OnUnauthenticated};
 
 /// See the module.

@@ -7,12 +7,12 @@ use super::answer::Subject;
 use super::state::State;
 use super::token::Word;
 use super::{Engine, Topic};
+use crate::auth_server::authgear::resolver::{self, Answer, Session};
+use crate::auth_server::fault::Fault;
 use crate::config::{Keys, Server};
-use crate::fault::Fault;
-use crate::jwks::{FetchTicket, KeySet, KeySource, MAX_KEY_SET_BYTES, Need};
-use crate::metric::Metric;
-use crate::request::{Call, CallError, Response, UnixTime, WantedBody};
-use crate::resolver::{self, Answer, Session};
+use crate::http::{Call, CallError, Response, UnixTime, WantedBody};
+use crate::jose::{FetchTicket, KeySet, KeySource, MAX_KEY_SET_BYTES, Need};
+use crate::telemetry::metric::Metric;
 
 /// How many confirmations may be under way at once; beyond it a token is confirmed at a later use.
 const MAX_CONFIRMING: usize = 32;

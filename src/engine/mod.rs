@@ -3,6 +3,7 @@
 
 mod answer;
 mod case;
+pub mod denial;
 mod errand;
 mod state;
 mod token;
@@ -12,17 +13,17 @@ use std::fmt;
 use self::answer::{Question, Subject};
 use self::case::{Case, replied};
 use self::token::{Accepted, Judgement, Lack};
+use crate::auth_server::authgear::resolver;
+use crate::auth_server::fault::Fault;
 use crate::config::{AuthServer, Config, OnErrorAction};
-use crate::credential::{Authorization, Cookies, Credentials, Secret};
-use crate::denial::Denial;
-use crate::fault::Fault;
-use crate::jwks::{FetchTicket, Need};
-use crate::jwt::{self, Backend};
-use crate::metric::Metric;
-use crate::navigation;
-use crate::request::{BadHead, Call, CallError, Head, HeaderEdits, Reply, Response, UnixTime};
-use crate::resolver;
+use crate::engine::denial::Denial;
+use crate::http::browser;
+use crate::http::credential::{Authorization, Cookies, Credentials, Secret};
+use crate::http::{BadHead, Call, CallError, Head, HeaderEdits, Reply, Response, UnixTime};
+use crate::jose::{self, Backend};
+use crate::jose::{FetchTicket, Need};
 use crate::rules::Access;
+use crate::telemetry::metric::Metric;
 
 pub use self::errand::Errand;
 pub use self::state::{Effects, State};
@@ -211,7 +212,7 @@ impl Engine {
         state.served = true;
         let demand = self.config.rules.decide(head.method, head.authority, head.path);
         if demand.access() == Access::Public
-            || (self.config.allow_cors_preflight && navigation::is_cors_preflight(head))
+            || (self.config.allow_cors_preflight && browser::is_cors_preflight(head))
         {
             return Step::Done(self.public(head));
         }
@@ -326,8 +327,8 @@ impl Engine {
         self.judges()
             && match server {
                 None => true,
-                Some(AuthServer::Resolver(_)) => jwt::looks_like_jwt(token.reveal()),
-                Some(AuthServer::ForwardAuth(_)) => jwt::Token::parse(token.reveal()).is_ok_and(|token| {
+                Some(AuthServer::Resolver(_)) => jose::looks_like_jwt(token.reveal()),
+                Some(AuthServer::ForwardAuth(_)) => jose::Token::parse(token.reveal()).is_ok_and(|token| {
                     let issuer = token.unverified_issuer();
                     self.config.issuers.iter().any(|known| issuer == Some(known.policy.issuer.as_str()))
                 }),
@@ -374,7 +375,7 @@ impl Engine {
                         Step::Done(claim.case().fail(self.config.on_error, Outcome::NoKeys))
                     }
                     (Err(claim), Lack::ThisKey) => {
-                        self.refused(state, claim, Reason::Check(jwt::Refusal::UnknownKey), now)
+                        self.refused(state, claim, Reason::Check(jose::Refusal::UnknownKey), now)
                     }
                 }
             }

@@ -8,10 +8,10 @@ use super::errand::Errand;
 use super::token::{Reason, Remembered, Revoked};
 use crate::cache::{Cache, Key};
 use crate::config::{Config, Keys};
-use crate::jwks::KeySource;
-use crate::metric::Metric;
-use crate::request::{Call, UnixTime};
-use crate::warning::Warnings;
+use crate::http::{Call, UnixTime};
+use crate::jose::KeySource;
+use crate::telemetry::metric::Metric;
+use crate::telemetry::warning::Warnings;
 
 /// The most that each of the caches may weigh, in bytes, however many entries are allowed.
 const MAX_CACHE_BYTES: usize = 32 * 1024 * 1024;

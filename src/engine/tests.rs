@@ -1,7 +1,7 @@
 use super::*;
-use crate::identity::Managed;
-use crate::request::Field;
-use crate::request::OwnedField;
+use crate::auth_server::authgear::identity::Managed;
+use crate::http::Field;
+use crate::http::OwnedField;
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 

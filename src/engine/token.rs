@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::case::Known;
 use super::state::State;
 use super::{Engine, Outcome};
+use crate::auth_server::authgear::identity::{self, Stated};
+use crate::auth_server::authgear::token::{self, Subject};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::{Identity, Issuer};
-use crate::identity::{self, Stated};
-use crate::jwks::{KeyId, KeySource};
-use crate::jwt::authgear::{self, Subject};
-use crate::jwt::{Refusal, Token, Verified};
-use crate::request::{Fields, OwnedField, UnixTime};
+use crate::http::{Fields, OwnedField, UnixTime};
+use crate::jose::{KeyId, KeySource};
+use crate::jose::{Refusal, Token, Verified};
 
 /// What comes of a token.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Engine {
         now: UnixTime,
     ) -> Result<Remembered, Refusal> {
         let (identity, stated, outcome, user) = match &issuer.identity {
-            Identity::Authgear => match authgear::subject(&verified.claims)? {
+            Identity::Authgear => match token::subject(&verified.claims)? {
                 Subject::User(user) => {
                     let identity = identity::of_user(&user);
                     let stated = Stated::by_headers(&identity, &user.scopes);

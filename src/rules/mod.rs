@@ -11,6 +11,7 @@ mod path;
 #[cfg(test)]
 mod properties;
 pub mod readings;
+pub mod redirect;
 mod requirement;
 
 use std::rc::Rc;
@@ -23,9 +24,9 @@ pub use self::requirement::{LEEWAY, Requirement, Unmet};
 use self::condition::{Match, Target};
 use self::host::Authority;
 use self::readings::Readings;
-use crate::identity::Stated;
-use crate::redirect::Redirect;
-use crate::request::UnixTime;
+use crate::auth_server::authgear::identity::Stated;
+use crate::http::UnixTime;
+use crate::rules::redirect::Redirect;
 
 /// Who may pass; in the order of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

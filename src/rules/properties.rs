@@ -2,7 +2,7 @@
 
 use super::readings::{MAX_BYTES, MAX_READINGS, Readings};
 use super::*;
-use crate::request::Head;
+use crate::http::Head;
 
 /// SplitMix64: small, seeded, the same everywhere.
 struct Random(u64);

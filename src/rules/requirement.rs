@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::identity::Stated;
-use crate::request::UnixTime;
+use crate::auth_server::authgear::identity::Stated;
+use crate::http::UnixTime;
 
 /// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
 /// further ahead it is no time at all.

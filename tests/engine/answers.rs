@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use authgear_filter::config::OnErrorAction;
 use authgear_filter::engine::{Decision, Outcome, Step};
-use authgear_filter::jwt::Algorithm;
-use authgear_filter::request::{CallError, Field, Response};
+use authgear_filter::http::{CallError, Field, Response};
+use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::issuer;

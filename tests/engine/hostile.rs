@@ -1,7 +1,7 @@
 //! The corpus of hostile tokens, all of it, in both modes that judge tokens: nobody comes in.
 
 use authgear_filter::engine::{Decision, Outcome, Step, Topic};
-use authgear_filter::request::WantedBody;
+use authgear_filter::http::WantedBody;
 
 use crate::corpus::hostile_tokens;
 use crate::issuer;

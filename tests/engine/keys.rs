@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use authgear_filter::config::OnErrorAction;
 use authgear_filter::engine::{Outcome, Topic};
-use authgear_filter::jwt::Algorithm;
-use authgear_filter::request::CallError;
+use authgear_filter::http::CallError;
+use authgear_filter::jose::Algorithm;
 use serde_json::json;
 
 use crate::issuer;

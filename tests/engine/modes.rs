@@ -1,7 +1,7 @@
 //! Who judges which credential, in each mode.
 
 use authgear_filter::engine::{Outcome, Step, Verdict};
-use authgear_filter::jwt::Algorithm;
+use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER, Issuer};

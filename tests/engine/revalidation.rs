@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authgear_filter::request::CallError;
+use authgear_filter::http::CallError;
 use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER};
@@ -10,7 +10,7 @@ use crate::world::{
     APISIX, ENVOY, World, asked, assert_refused, assert_user, authgear, body, called, done, resolved, set,
     value,
 };
-use authgear_filter::jwt::Algorithm;
+use authgear_filter::jose::Algorithm;
 
 const USER: &str = "8b1f7c0e-user";
 
@@ -55,7 +55,7 @@ fn a_token_that_the_resolver_no_longer_knows_is_refused_from_then_on() {
     let refused = [
         resolved(None),
         resolved(Some("somebody-else")),
-        Ok(authgear_filter::request::Response {
+        Ok(authgear_filter::http::Response {
             status: 200,
             fields: [("x-authgear-session-valid", "false")].into_iter().collect(),
             body: vec![],

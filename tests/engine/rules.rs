@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use authgear_filter::config::OnErrorAction;
 use authgear_filter::engine::{Decision, Outcome, Step, Verdict};
-use authgear_filter::jwt::Algorithm;
-use authgear_filter::request::{CallError, Field, Head, Reply, Response};
+use authgear_filter::http::{CallError, Field, Head, Reply, Response};
+use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::issuer;

@@ -6,8 +6,8 @@ use authgear_filter::config::Config;
 use authgear_filter::engine::{
     Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting,
 };
-use authgear_filter::jwt::{Algorithm, Backend};
-use authgear_filter::request::{Call, CallError, Field, Fields, Head, Reply, Response, UnixTime};
+use authgear_filter::http::{Call, CallError, Field, Fields, Head, Reply, Response, UnixTime};
+use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER, Issuer};

@@ -1,8 +1,9 @@
 //! Every check of a token, one table: what is changed, and why it is then refused.
 
-use authgear_filter::jwks::KeySet;
-use authgear_filter::jwt::{Algorithm, Backend, MediaType, Policy, Refusal, Token, Verified, authgear};
-use authgear_filter::request::UnixTime;
+use authgear_filter::auth_server::authgear::token as authgear;
+use authgear_filter::http::UnixTime;
+use authgear_filter::jose::KeySet;
+use authgear_filter::jose::{Algorithm, Backend, MediaType, Policy, Refusal, Token, Verified};
 use serde_json::{Value, json};
 
 use crate::host::backends;

@@ -1,6 +1,6 @@
 //! The notation of `tests/data/hostile-tokens.txt`.
 
-use authgear_filter::jwt::Algorithm;
+use authgear_filter::jose::Algorithm;
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
 use serde_json::Value;

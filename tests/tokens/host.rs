@@ -1,7 +1,7 @@
 //! Plays the host's `verify_signature`: reads the same protobuf argument, unwraps the key's DER, and
 //! verifies with `ring`, which shares no code with the portable backend.
 
-use authgear_filter::jwt::{Backend, HostVerify, host};
+use authgear_filter::jose::{Backend, HostVerify, host};
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
     RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,

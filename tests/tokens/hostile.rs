@@ -1,7 +1,8 @@
 //! Hostile tokens: the corpus, each refused for its own reason; and valid tokens with random damage.
 
-use authgear_filter::jwks::KeySet;
-use authgear_filter::jwt::{Algorithm, Backend, Refusal, Token, authgear};
+use authgear_filter::auth_server::authgear::token as authgear;
+use authgear_filter::jose::KeySet;
+use authgear_filter::jose::{Algorithm, Backend, Refusal, Token};
 
 use crate::corpus::hostile_tokens;
 use crate::host::backends;

@@ -1,8 +1,8 @@
 //! An issuer: signs tokens with `ring`, with every algorithm, and publishes its keys.
 
-use authgear_filter::jwks::KeySet;
-use authgear_filter::jwt::{Algorithm, MediaType, Policy};
-use authgear_filter::request::UnixTime;
+use authgear_filter::http::UnixTime;
+use authgear_filter::jose::KeySet;
+use authgear_filter::jose::{Algorithm, MediaType, Policy};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;

@@ -2,8 +2,8 @@
 //!
 //! RFC 7515 appendices A.2 and A.3 are the vectors of the host's self-test, which `host::backends` runs.
 
-use authgear_filter::jwks::KeySet;
-use authgear_filter::jwt::{Algorithm, Refusal, Token};
+use authgear_filter::jose::KeySet;
+use authgear_filter::jose::{Algorithm, Refusal, Token};
 
 use crate::host::backends;
 use crate::issuer::{RSA_N, from_base64url, now, policy};

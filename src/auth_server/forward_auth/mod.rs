@@ -1,0 +1,18 @@
+//! Any server that answers whether a request may pass, as nginx's `auth_request`, Traefik's ForwardAuth and
+//! APISIX's forward-auth ask it: a request → the call; the answer → who it is, or a denial. Knows what servers do,
+//! decides nothing about the request.
+
+mod answer;
+mod call;
+mod key;
+mod settings;
+mod template;
+
+pub use self::answer::{Accepted, Answer, Denied, Reason, read};
+pub use self::call::{MAX_BODY, MAX_SENT, Withheld, call, withheld};
+pub use self::key::{CacheKey, KeyPart, is_sent, key};
+pub use self::settings::{ForwardAuth, Method, OriginalRequest};
+pub use self::template::{Piece, Template};
+
+#[cfg(test)]
+mod peers;

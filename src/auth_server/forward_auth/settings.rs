@@ -1,0 +1,97 @@
+//! How a forward-auth server is asked, as the configuration settled it.
+
+use std::fmt;
+
+use super::{CacheKey, Template, withheld};
+use crate::auth_server::Server;
+use crate::http::header::{self, Pattern};
+
+/// A server that answers whether a request may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardAuth {
+    /// Its endpoint, with a query where one is configured.
+    pub server: Server,
+    /// How it is asked.
+    pub method: Method,
+    /// The client's headers that are sent.
+    pub request_headers: Vec<Pattern>,
+    /// The names of the cookies that are sent; all where there is no list.
+    pub cookies: Option<Vec<String>>,
+    /// Headers that are sent beside them, by their names in lower case.
+    pub extra_headers: Vec<(String, Template)>,
+    /// Which headers describe the original request.
+    pub original_request: OriginalRequest,
+    /// The headers of an accepting answer that the app gets; never empty.
+    pub identity_headers: Vec<Pattern>,
+    /// The headers of a denial that the client gets.
+    pub client_headers: Vec<Pattern>,
+    /// Whether the client gets a denial's body too.
+    pub relay_body: bool,
+    /// Which requests share an answer.
+    pub key: CacheKey,
+}
+
+/// How the server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// `GET`
+    #[default]
+    Get,
+    /// `HEAD`
+    Head,
+}
+
+/// Which headers describe the original request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OriginalRequest {
+    /// X-Forwarded-Method, -Proto, -Host, -Uri and -For, as Traefik and APISIX send them.
+    #[default]
+    XForwarded,
+    /// X-Original-Method and -URI, as is usual with nginx.
+    XOriginal,
+    /// None.
+    None,
+}
+
+impl OriginalRequest {
+    pub(crate) const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::XForwarded => &[
+                "x-forwarded-method",
+                "x-forwarded-proto",
+                "x-forwarded-host",
+                "x-forwarded-uri",
+                "x-forwarded-for",
+            ],
+            Self::XOriginal => &["x-original-method", "x-original-uri"],
+            Self::None => &[],
+        }
+    }
+}
+
+impl ForwardAuth {
+    /// Whether cookies of the client's are sent.
+    #[must_use]
+    pub fn sends_cookies(&self) -> bool {
+        self.sends(b"cookie")
+    }
+
+    /// Whether a header of the client's would be sent.
+    #[must_use]
+    pub fn sends(&self, name: &[u8]) -> bool {
+        self.request_headers.iter().any(|pattern| pattern.matches(name))
+            && withheld(name).is_none()
+            && !self.extra_headers.iter().any(|(own, _)| header::is_same(own.as_bytes(), name))
+    }
+}
+
+/// For the log: who is asked, and what it may tell the app.
+impl fmt::Display for ForwardAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, which sets ", self.server)?;
+        for (number, pattern) in self.identity_headers.iter().enumerate() {
+            write!(f, "{}{pattern}", if number == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}

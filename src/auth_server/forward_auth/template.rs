@@ -1,0 +1,153 @@
+//! Values with placeholders, made of the request itself and its connection, never of what a header says.
+
+use std::fmt;
+
+use crate::http::Head;
+
+/// A value with placeholders. Prints without its text, which may be a key that lets the proxy in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[template]")
+    }
+}
+
+/// A part of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// What stands there.
+    Text(String),
+    /// `{method}`
+    Method,
+    /// `{scheme}`
+    Scheme,
+    /// `{host}`: with the port, where the request names one.
+    Host,
+    /// `{path}`: with the query.
+    Path,
+    /// `{url}`: scheme, host, path and query.
+    Url,
+    /// `{client_ip}`: the address of the connection.
+    ClientIp,
+}
+
+const PLACEHOLDERS: [(&str, Piece); 6] = [
+    ("{method}", Piece::Method),
+    ("{scheme}", Piece::Scheme),
+    ("{host}", Piece::Host),
+    ("{path}", Piece::Path),
+    ("{url}", Piece::Url),
+    ("{client_ip}", Piece::ClientIp),
+];
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, and what would be right.
+    pub fn parse(template: &str) -> Result<Self, String> {
+        if template.chars().any(char::is_control) {
+            return Err(format!("`{}` has a control character", template.escape_default()));
+        }
+        let mut pieces = Vec::new();
+        let mut rest = template;
+        while !rest.is_empty() {
+            let known = PLACEHOLDERS.iter().find_map(|(name, piece)| Some((piece, rest.strip_prefix(name)?)));
+            if let Some((piece, tail)) = known {
+                pieces.push(piece.clone());
+                rest = tail;
+                continue;
+            }
+            let end = rest.find(['{', '}']).unwrap_or(rest.len());
+            let Some((text, tail)) = rest.split_at_checked(end).filter(|(text, _)| !text.is_empty()) else {
+                return Err(format!(
+                    "`{template}` has a placeholder that is none of {}",
+                    PLACEHOLDERS.map(|(name, _)| name).join(" ")
+                ));
+            };
+            pieces.push(Piece::Text(text.to_owned()));
+            rest = tail;
+        }
+        Ok(Self(pieces))
+    }
+
+    /// Its parts.
+    #[must_use]
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// The value for a request; none where it tells the client's address and there is none, as on a unix socket.
+    #[must_use]
+    pub fn render(&self, head: &Head<'_>) -> Option<Vec<u8>> {
+        let mut value = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => value.extend_from_slice(text.as_bytes()),
+                Piece::Method => value.extend_from_slice(head.method),
+                Piece::Scheme => value.extend_from_slice(head.scheme),
+                Piece::Host => value.extend_from_slice(head.authority),
+                Piece::Path => value.extend_from_slice(head.path),
+                Piece::Url => {
+                    for part in [head.scheme, b"://", head.authority, head.path] {
+                        value.extend_from_slice(part);
+                    }
+                }
+                Piece::ClientIp => value.extend((head.client_address)()?.to_string().into_bytes()),
+            }
+        }
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(template: &str, address: Option<&str>) -> Option<String> {
+        let address = address.map(|address| address.parse().unwrap());
+        let head = Head {
+            method: b"POST",
+            scheme: b"https",
+            authority: b"app.example:8443",
+            path: b"/a%20b?x={host}&y",
+            fields: &[],
+            client_address: &|| address,
+        };
+        Template::parse(template).unwrap().render(&head).map(|value| String::from_utf8(value).unwrap())
+    }
+
+    #[test]
+    fn placeholders_become_what_the_request_itself_says() {
+        let cases = [
+            ("", ""),
+            ("fixed", "fixed"),
+            ("{method} {path}", "POST /a%20b?x={host}&y"),
+            ("{scheme}|{host}", "https|app.example:8443"),
+            ("<{url}>", "<https://app.example:8443/a%20b?x={host}&y>"),
+            ("{client_ip}{client_ip}", "2001:db8::12001:db8::1"),
+        ];
+        for (template, expected) in cases {
+            assert_eq!(rendered(template, Some("2001:db8::1")).as_deref(), Some(expected), "{template}");
+        }
+        assert_eq!(rendered("ip={client_ip}", None), None);
+    }
+
+    #[test]
+    fn a_template_does_not_print_its_text() {
+        assert_eq!(format!("{:?}", Template::parse("hunter2 {path}").unwrap()), "[template]");
+    }
+
+    #[test]
+    fn an_unknown_placeholder_or_a_lone_brace_is_refused() {
+        for template in
+            ["{user}", "{Host}", "{host", "host}", "{}", "a{b}c", "{{host}}", "$host{", "a\r\nx: y", "\0"]
+        {
+            let problem = Template::parse(template).unwrap_err();
+            assert!(problem.contains("{client_ip}") || problem.contains("control"), "{template}: {problem}");
+        }
+    }
+}

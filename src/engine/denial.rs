@@ -1,0 +1,163 @@
+//! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
+//! cache.
+
+use crate::http::{BadHead, Reply};
+use crate::json::quote;
+use crate::rules::{Answer, Unmet};
+
+/// Why a request is denied, as the client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial<'a> {
+    /// The request cannot be understood.
+    BadRequest(BadHead),
+    /// It has no credential, and needs one.
+    Unauthenticated,
+    /// Its credential is no good, for this reason, which holds nothing of it.
+    InvalidToken(&'a str),
+    /// Its session is valid, and does not meet what a rule requires.
+    Forbidden(Unmet),
+    /// The auth server forbids it.
+    ForbiddenByServer,
+    /// The auth server refused the call about the request, with this status: too large, or malformed.
+    RefusedByServer(u16),
+    /// The auth server cannot answer; with this status.
+    Unavailable(u16),
+    /// The filter has no configuration that could decide, or the host refused what the filter asked of it.
+    Broken,
+}
+
+impl Denial<'_> {
+    /// The filter's own answer.
+    #[must_use]
+    pub fn reply(self) -> Reply {
+        self.reply_with(self.status(), JSON, self.json())
+    }
+
+    /// The answer that the operator wrote.
+    #[must_use]
+    pub fn reply_as(self, answer: &Answer) -> Reply {
+        match &answer.body {
+            Some(body) => self.reply_with(answer.status, &body.content_type, body.text.clone().into_bytes()),
+            None => self.reply_with(answer.status, JSON, self.json()),
+        }
+    }
+
+    /// Sends a person to log in.
+    #[must_use]
+    pub fn redirect(self, location: &str) -> Reply {
+        let mut reply = self.reply_with(302, JSON, self.json());
+        reply.fields.push((b"location".to_vec(), location.as_bytes().to_vec()));
+        reply
+    }
+
+    fn reply_with(self, status: u16, content_type: &str, body: Vec<u8>) -> Reply {
+        // A challenge belongs to these two (RFC 6750 section 3); an operator may have chosen another one.
+        let challenge = self.challenge().filter(|_challenge| matches!(status, 401 | 403));
+        let fields = [("content-type", content_type), ("cache-control", "no-store")]
+            .into_iter()
+            .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        Reply { status, fields: fields.collect(), body, grpc: None }
+    }
+
+    const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest(bad) => bad.status(),
+            Self::Unauthenticated | Self::InvalidToken(_) => 401,
+            Self::Forbidden(_) | Self::ForbiddenByServer => 403,
+            Self::RefusedByServer(status) | Self::Unavailable(status) => status,
+            Self::Broken => 503,
+        }
+    }
+
+    const fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some("Bearer"),
+            Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
+            Self::Forbidden(unmet) if unmet.is_insufficient_scope() => {
+                Some("Bearer error=\"insufficient_scope\"")
+            }
+            Self::BadRequest(_)
+            | Self::Forbidden(_)
+            | Self::ForbiddenByServer
+            | Self::RefusedByServer(_)
+            | Self::Unavailable(_)
+            | Self::Broken => None,
+        }
+    }
+
+    fn json(self) -> Vec<u8> {
+        let (error, message) = match self {
+            Self::BadRequest(bad) => (bad.error(), bad.message().to_owned()),
+            Self::Unauthenticated => {
+                ("unauthorized", "a valid session or an access token is needed".to_owned())
+            }
+            Self::InvalidToken(reason) => ("unauthorized", format!("the access token is refused: {reason}")),
+            Self::Forbidden(unmet) => ("forbidden", unmet.message().to_owned()),
+            Self::ForbiddenByServer => ("forbidden", "this is not allowed".to_owned()),
+            Self::RefusedByServer(400) => {
+                ("bad_request", "the authentication service cannot understand the request".to_owned())
+            }
+            Self::RefusedByServer(_) => {
+                ("too_large", "the request is too large for the authentication service".to_owned())
+            }
+            Self::Unavailable(_) => {
+                ("unavailable", "the authentication service cannot be reached; try again later".to_owned())
+            }
+            Self::Broken => {
+                ("unavailable", "the authentication filter cannot decide; see the proxy's log".to_owned())
+            }
+        };
+        body(error, &message)
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// The body of a denial: JSON, never empty.
+#[must_use]
+pub fn body(error: &str, message: &str) -> Vec<u8> {
+    format!("{{\"error\":{},\"message\":{}}}", quote(error), quote(message)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_denial_is_json_with_a_body_and_is_not_kept() {
+        let bad = [
+            BadHead::NoMethod,
+            BadHead::NoPath,
+            BadHead::Path,
+            BadHead::NoHost,
+            BadHead::Repeated,
+            BadHead::Unreadable,
+        ];
+        let bad = bad.map(|bad| (Denial::BadRequest(bad), 400, "bad_request", None));
+        let others = [
+            (Denial::BadRequest(BadHead::TooManyHeaders), 431, "too_large", None),
+            (Denial::BadRequest(BadHead::TooLarge), 431, "too_large", None),
+            (Denial::BadRequest(BadHead::ControlByte), 400, "bad_request", None),
+            (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
+            (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
+            (Denial::Forbidden(Unmet::Roles), 403, "forbidden", Some("Bearer error=\"insufficient_scope\"")),
+            (Denial::Forbidden(Unmet::AuthAge), 403, "forbidden", None),
+            (Denial::Unavailable(502), 502, "unavailable", None),
+            (Denial::Broken, 503, "unavailable", None),
+        ];
+        for (denial, status, error, challenge) in bad.into_iter().chain(others) {
+            let reply = denial.reply();
+            let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+            assert_eq!((reply.status, body["error"].as_str()), (status, Some(error)), "{denial:?}");
+            assert!(!body["message"].as_str().unwrap().is_empty());
+            let value = |name: &str| {
+                let field = reply.fields.iter().find(|(known, _)| known == name.as_bytes());
+                field.map(|(_, value)| std::str::from_utf8(value).unwrap())
+            };
+            assert_eq!(value("content-type"), Some("application/json"));
+            assert_eq!(value("cache-control"), Some("no-store"));
+            assert_eq!(value("www-authenticate"), challenge);
+        }
+    }
+}

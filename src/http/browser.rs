@@ -1,0 +1,120 @@
+//! What kind of request a browser makes: a navigation that a person sees the answer of, or a CORS preflight.
+
+use crate::http::Head;
+
+/// Whether a person waits for a page: GET or HEAD, and `Accept` lists `text/html` (RFC 9110 section 12.5.1)
+/// with a weight above zero. `*/*` is what scripts send, and is none.
+#[must_use]
+pub fn is_navigation(head: &Head<'_>) -> bool {
+    matches!(head.method, b"GET" | b"HEAD")
+        && head.values(b"accept").flat_map(|value| value.split(|&byte| byte == b',')).any(wants_html)
+}
+
+/// Whether it is a CORS preflight: OPTIONS with one `Origin` and one `Access-Control-Request-Method` (Fetch
+/// standard, "CORS-preflight fetch"). An OPTIONS request without them is one like any other.
+#[must_use]
+pub fn is_cors_preflight(head: &Head<'_>) -> bool {
+    head.method == b"OPTIONS"
+        && one_word(head, b"origin").is_some()
+        && one_word(head, b"access-control-request-method").is_some()
+}
+
+/// The value of a header that stands once, is not empty, and is no list.
+fn one_word<'a>(head: &Head<'a>, name: &'static [u8]) -> Option<&'a [u8]> {
+    let mut values = head.values(name);
+    let value = values.next()?.trim_ascii();
+    let is_word = !value.is_empty() && value.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
+    (is_word && values.next().is_none()).then_some(value)
+}
+
+/// Whether an element of `Accept` is `text/html` with a weight above zero.
+fn wants_html(element: &[u8]) -> bool {
+    let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+        && parts.all(|parameter| match parameter {
+            [b'q' | b'Q', b'=', weight @ ..] => is_positive(weight),
+            _ => true,
+        })
+}
+
+/// Whether a weight (RFC 9110 section 12.4.2) is above zero; what is no weight is not.
+fn is_positive(weight: &[u8]) -> bool {
+    match weight {
+        [b'1'] => true,
+        [b'1', b'.', rest @ ..] => rest.len() <= 3 && rest.iter().all(|&byte| byte == b'0'),
+        [b'0', b'.', rest @ ..] => {
+            rest.len() <= 3 && rest.iter().all(u8::is_ascii_digit) && rest.iter().any(|&byte| byte != b'0')
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Field;
+
+    fn head<'a>(method: &'a str, fields: &'a [Field<'a>]) -> Head<'a> {
+        Head {
+            method: method.as_bytes(),
+            scheme: b"https",
+            authority: b"app.example",
+            path: b"/",
+            fields,
+            client_address: &|| None,
+        }
+    }
+
+    #[test]
+    fn only_a_request_for_a_page_is_a_navigation() {
+        let cases: &[(&str, &[&str], bool)] = &[
+            ("GET", &["text/html"], true),
+            ("HEAD", &["text/html"], true),
+            ("GET", &["text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"], true),
+            ("GET", &["application/json", "Text/HTML ; charset=utf-8; q=0.001"], true),
+            ("GET", &["text/html;q=1.000"], true),
+            ("POST", &["text/html"], false),
+            ("get", &["text/html"], false),
+            ("OPTIONS", &["text/html"], false),
+            ("GET", &[], false),
+            ("GET", &[""], false),
+            ("GET", &["*/*"], false),
+            ("GET", &["text/*"], false),
+            ("GET", &["application/json"], false),
+            ("GET", &["application/xhtml+xml"], false),
+            ("GET", &["text/htmlx"], false),
+            ("GET", &["text/html;q=0"], false),
+            ("GET", &["text/html; Q=0.000, */*"], false),
+            ("GET", &["text/html;q=x"], false),
+            ("GET", &["text/html;q="], false),
+            ("GET", &["text/html;q=2"], false),
+        ];
+        for (method, accept, expected) in cases {
+            let fields: Vec<Field<'_>> =
+                accept.iter().map(|value| (b"accept".as_slice(), value.as_bytes())).collect();
+            assert_eq!(is_navigation(&head(method, &fields)), *expected, "{method} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_browser_sends_before_a_cross_origin_request_is_a_preflight() {
+        const ORIGIN: Field<'static> = (b"origin", b"https://a.example");
+        const METHOD: Field<'static> = (b"access-control-request-method", b"PUT");
+        let cases: &[(&str, &[Field<'_>], bool)] = &[
+            ("OPTIONS", &[ORIGIN, METHOD], true),
+            ("OPTIONS", &[(b"origin", b"null"), METHOD], true),
+            ("GET", &[ORIGIN, METHOD], false),
+            ("options", &[ORIGIN, METHOD], false),
+            ("OPTIONS", &[ORIGIN], false),
+            ("OPTIONS", &[METHOD], false),
+            ("OPTIONS", &[], false),
+            ("OPTIONS", &[ORIGIN, ORIGIN, METHOD], false),
+            ("OPTIONS", &[ORIGIN, METHOD, METHOD], false),
+            ("OPTIONS", &[(b"origin", b" "), METHOD], false),
+            ("OPTIONS", &[ORIGIN, (b"access-control-request-method", b"PUT, GET")], false),
+        ];
+        for (method, fields, expected) in cases {
+            assert_eq!(is_cors_preflight(&head(method, fields)), *expected, "{method} {fields:?}");
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The credentials of a request: the bearer token and Authgear's cookies. Parses each header in one place,
+//! and keeps what it finds in a type that cannot be printed. Does not judge them.
+
+use std::fmt;
+
+use crate::http::Head;
+use crate::http::bytes::cut;
+
+/// The most bytes of credentials that are looked at or sent on. An auth server may answer longer ones with
+/// an error, which would then have been caused by the client.
+pub const MAX_CREDENTIALS: usize = 16 * 1024;
+
+/// Something that lets its bearer in. Prints as `[secret]`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret<'a>(&'a [u8]);
+
+impl<'a> Secret<'a> {
+    /// The bytes themselves. Never for a log, a metric or a message.
+    #[must_use]
+    pub const fn reveal(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Secret<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// What the `Authorization` headers of a request say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorization<'a> {
+    /// None, or none that carries a bearer token: Authgear ignores every other scheme.
+    NoToken,
+    /// One bearer token (RFC 6750 section 2.1).
+    Bearer(Secret<'a>),
+    /// More than one, which programs resolve differently, or bytes that no token has.
+    Invalid,
+}
+
+impl<'a> Authorization<'a> {
+    /// Reads the `Authorization` headers. Envoy joins repeated ones with a comma, APISIX keeps them apart.
+    #[must_use]
+    pub fn of(head: &Head<'a>) -> Self {
+        let mut values = head.values(b"authorization");
+        let Some(value) = values.next() else {
+            return Self::NoToken;
+        };
+        if values.next().is_some() {
+            return Self::Invalid;
+        }
+        Self::parse(value)
+    }
+
+    fn parse(value: &'a [u8]) -> Self {
+        // What almost every request with a token sends; the rest is read byte by byte.
+        if let Some(token) = value.strip_prefix(b"Bearer ")
+            && !token.is_empty()
+            && is_between_hyphen_and_tilde(token)
+        {
+            return Self::Bearer(Secret(token));
+        }
+        let value = value.trim_ascii();
+        if value.iter().any(|&byte| !byte.is_ascii() || byte.is_ascii_control()) {
+            return Self::Invalid;
+        }
+        if value.split(|&byte| byte == b',').skip(1).any(starts_credentials) {
+            return Self::Invalid;
+        }
+        let Some((scheme, rest)) = split_once(value, b' ') else {
+            return Self::NoToken;
+        };
+        let token = rest.trim_ascii();
+        if !scheme.eq_ignore_ascii_case(b"bearer") || token.is_empty() {
+            return Self::NoToken;
+        }
+        // No token has a comma (RFC 6750: b64token), so this is two headers after all.
+        if token.contains(&b',') {
+            return Self::Invalid;
+        }
+        Self::Bearer(Secret(token))
+    }
+}
+
+/// Whether all bytes are from `-` to `~`, as those of a JWT are: no space, no comma, no control byte. Eight at a time:
+/// byte by byte it was more than half of the instructions that a remembered token took.
+fn is_between_hyphen_and_tilde(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    // A byte below 0x80 sets its high bit by 0x53 from `-` on, and by 1 if it comes after `~`.
+    words.iter().map(|word| u64::from_ne_bytes(*word)).all(|word| {
+        (word | word.wrapping_add(EACH)) & HIGH == 0 && word.wrapping_add(0x53 * EACH) & HIGH == HIGH
+    }) && rest.iter().all(|byte| matches!(byte, b'-'..=b'~'))
+}
+
+/// Whether an element of a comma-separated list begins credentials of its own (`Bearer abc`) instead of
+/// going on with the parameters of the scheme before it (`realm="x"`, as in Digest).
+fn starts_credentials(element: &[u8]) -> bool {
+    let element = element.trim_ascii();
+    match split_once(element, b' ') {
+        Some((word, rest)) => {
+            !word.is_empty()
+                && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(byte))
+                && rest.trim_ascii_start().first() != Some(&b'=')
+        }
+        None => false,
+    }
+}
+
+/// The names of Authgear's three cookies in a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieNames([Vec<u8>; 3]);
+
+impl CookieNames {
+    /// The names in a project whose `http.cookie_prefix` is `prefix`.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        Self(
+            ["session", "app_session", "app_access_token"].map(|name| format!("{prefix}{name}").into_bytes()),
+        )
+    }
+
+    /// Whether a cookie is one of them.
+    #[must_use]
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+}
+
+/// Those of Authgear's cookies that a request carries, in the order of their names above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cookies<'a> {
+    found: [Option<(&'a [u8], Secret<'a>)>; 3],
+}
+
+impl<'a> Cookies<'a> {
+    /// Reads all `Cookie` headers, as Go's `net/http` does, with which Authgear reads them: of cookies with
+    /// one name the first counts, and a value with a byte that cookies cannot have is no cookie.
+    #[must_use]
+    pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
+        let mut found = [None; 3];
+        for pair in head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii) {
+            for (known, slot) in names.0.iter().zip(&mut found) {
+                if let Some((name, value)) = cookie_named(pair, known)
+                    && slot.is_none()
+                    && is_cookie_value(value)
+                {
+                    *slot = Some((name, Secret(value)));
+                }
+            }
+        }
+        Self { found }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.iter().all(Option::is_none)
+    }
+
+    /// Name and value of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Secret<'a>)> {
+        self.found.into_iter().flatten()
+    }
+}
+
+/// The cookies of a request without some, joined as one header; `None` where it has none of those.
+pub fn cookies_without(head: &Head<'_>, is_unwanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let pairs = || head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii);
+    // A pair without `=` is a name to some, and a value to others.
+    let is_unwanted =
+        |pair: &[u8]| is_unwanted(split_once(pair, b'=').map_or(pair, |(name, _)| name).trim_ascii());
+    let rest: Vec<_> = pairs().filter(|pair| !pair.is_empty() && !is_unwanted(pair)).collect();
+    pairs().any(is_unwanted).then(|| rest.join(b"; ".as_slice()))
+}
+
+/// Name and value of each cookie in all `Cookie` headers of a request, whatever bytes they are.
+pub fn all_cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    head.values(b"cookie").flat_map(pairs).filter_map(|pair| {
+        let (name, value) = split_once(pair, b'=')?;
+        Some((name.trim_ascii(), value.trim_ascii()))
+    })
+}
+
+/// Name and value of a cookie, if it has this name. Of most cookies nothing is looked at but whether a name of that
+/// length ends there.
+fn cookie_named<'a>(pair: &'a [u8], known: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (name, rest) = pair.split_at_checked(known.len())?;
+    let value = rest.trim_ascii_start().strip_prefix(b"=")?;
+    (name == known).then(|| (name, value.trim_ascii_start()))
+}
+
+/// What stands between the semicolons of a `Cookie` header.
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        let Some((pair, tail)) = split_once(line, b';') else { return Some(line) };
+        rest = Some(tail);
+        Some(pair)
+    })
+}
+
+/// Go's `validCookieValueByte`, around which one pair of quotes may stand.
+fn is_cookie_value(value: &[u8]) -> bool {
+    let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+    inner.iter().all(|&byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b';' | b'\\'))
+}
+
+/// All that Authgear could know a request by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials<'a> {
+    /// The bearer token.
+    pub authorization: Authorization<'a>,
+    /// The cookies.
+    pub cookies: Cookies<'a>,
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads them from a request; no cookies where nobody reads any. Credentials of more than
+    /// [`MAX_CREDENTIALS`] bytes are invalid.
+    #[must_use]
+    pub fn of(head: &Head<'a>, names: Option<&CookieNames>) -> Self {
+        let authorization = Authorization::of(head);
+        let cookies = names.map(|names| Cookies::of(head, names)).unwrap_or_default();
+        let token = match authorization {
+            Authorization::Bearer(token) => token.reveal().len(),
+            Authorization::NoToken | Authorization::Invalid => 0,
+        };
+        let size = cookies.iter().fold(token, |sum, (name, value)| {
+            sum.saturating_add(name.len()).saturating_add(value.reveal().len())
+        });
+        if size > MAX_CREDENTIALS {
+            return Self { authorization: Authorization::Invalid, cookies };
+        }
+        Self { authorization, cookies }
+    }
+}
+
+fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    cut(bytes, memchr::memchr(separator, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head<'a>(fields: &'a [(&'a [u8], &'a [u8])]) -> Head<'a> {
+        Head {
+            method: b"GET",
+            scheme: b"http",
+            authority: b"app",
+            path: b"/",
+            fields,
+            client_address: &|| None,
+        }
+    }
+
+    #[test]
+    fn authorization_is_read_as_authgear_reads_it() {
+        let bearer = |token| Authorization::Bearer(Secret(token));
+        let cases: &[(&[u8], Authorization<'_>)] = &[
+            (b"Bearer abc", bearer(b"abc")),
+            (b"bEARER abc", bearer(b"abc")),
+            (b"Bearer   abc  ", bearer(b"abc")),
+            (b"Bearer abc def", bearer(b"abc def")),
+            (b"Bearer", Authorization::NoToken),
+            (b"Bearer ", Authorization::NoToken),
+            (b"Bearer\tabc", Authorization::Invalid),
+            (b"", Authorization::NoToken),
+            (b"Basic dXNlcjpwYXNz", Authorization::NoToken),
+            (b"DPoP abc", Authorization::NoToken),
+            (b"Digest username=\"a\", realm=\"b\", nc = 1", Authorization::NoToken),
+            (b"Bearer abc,Bearer def", Authorization::Invalid),
+            (b"Bearer abc, def", Authorization::Invalid),
+            (b"Bearer abc,", Authorization::Invalid),
+            (b"Basic dXNlcjpwYXNz,Bearer abc", Authorization::Invalid),
+            (b"Digest a=b, bearer abc", Authorization::Invalid),
+            (b"Bearer a\xffb", Authorization::Invalid),
+            (b"Basic \xff", Authorization::Invalid),
+            (b"Bearer a\x01b", Authorization::Invalid),
+        ];
+        for (value, expected) in cases {
+            let fields = [(b"authorization".as_slice(), *value)];
+            assert_eq!(Authorization::of(&head(&fields)), *expected, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_byte_that_no_token_has_is_found_wherever_it_stands() {
+        for byte in 0..=255 {
+            for at in 0..20 {
+                let mut bytes = [b'a'; 20];
+                bytes[at] = byte;
+                let expected = matches!(byte, b'-'..=b'~');
+                assert_eq!(is_between_hyphen_and_tilde(&bytes), expected, "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_authorization_headers_are_invalid_whatever_they_hold() {
+        for second in [b"Bearer b".as_slice(), b"Basic eDp5", b"", b"Bearer a"] {
+            let fields = [(b"authorization".as_slice(), b"Bearer a".as_slice()), (b"authorization", second)];
+            assert_eq!(Authorization::of(&head(&fields)), Authorization::Invalid);
+        }
+    }
+
+    fn cookies(lines: &[&[u8]], prefix: &str) -> Vec<(String, String)> {
+        let fields: Vec<_> = lines.iter().map(|line| (b"cookie".as_slice(), *line)).collect();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Cookies::of(&head(&fields), &CookieNames::new(prefix))
+            .iter()
+            .map(|(name, value)| (text(name), text(value.reveal())))
+            .collect()
+    }
+
+    #[test]
+    fn cookies_are_read_as_authgear_reads_them() {
+        #[rustfmt::skip]
+        let cases: &[(&[&[u8]], &str, &[(&str, &str)])] = &[
+            (&[b"session=a"], "", &[("session", "a")]),
+            (&[b"a=b; app_session=c;session=d ;x"], "", &[("session", "d"), ("app_session", "c")]),
+            (&[b"app_access_token=t", b"session=s"], "", &[("session", "s"), ("app_access_token", "t")]),
+            (&[b"session=a=b=="], "", &[("session", "a=b==")]),
+            (&[b"session=\"a\""], "", &[("session", "\"a\"")]),
+            (&[b"session=first; session=second"], "", &[("session", "first")]),
+            (&[b"session=\xff; session=second"], "", &[("session", "second")]),
+            (&[b"other=\xff; session=a"], "", &[("session", "a")]),
+            (&[b"session="], "", &[("session", "")]),
+            (&[b"session"], "", &[]),
+            (&[b"Session=a; xsession=b; session2=c; session =d"], "", &[("session", "d")]),
+            (&[b"session=a\"b"], "", &[]),
+            (&[b"session=a\\b"], "", &[]),
+            (&[b"session=a"], "p_", &[]),
+            (&[b"session=a; p_session=b; p_app_session=c"], "p_", &[("p_session", "b"), ("p_app_session", "c")]),
+            (&[b""], "", &[]),
+            (&[b";;; = ;"], "", &[]),
+        ];
+        for (lines, prefix, expected) in cases {
+            let expected: Vec<_> =
+                expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(cookies(lines, prefix), expected, "{}", lines.concat().escape_ascii());
+        }
+    }
+
+    #[test]
+    fn credentials_too_long_for_any_auth_server_are_invalid() {
+        let half = MAX_CREDENTIALS / 2;
+        for (token, cookie, valid) in [(half, 10, true), (half, half, false), (MAX_CREDENTIALS + 1, 0, false)]
+        {
+            let token = [b"Bearer ".as_slice(), &vec![b'a'; token]].concat();
+            let cookie = [b"session=".as_slice(), &vec![b'a'; cookie]].concat();
+            let fields = [(b"authorization".as_slice(), token.as_slice()), (b"cookie", &cookie)];
+            let found = Credentials::of(&head(&fields), Some(&CookieNames::new(""))).authorization;
+            assert_eq!(found != Authorization::Invalid, valid);
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let fields =
+            [(b"authorization".as_slice(), b"Bearer hunter2".as_slice()), (b"cookie", b"session=hunter2")];
+        let printed = format!("{:?}", Credentials::of(&head(&fields), Some(&CookieNames::new(""))));
+        assert!(printed.contains("[secret]") && !printed.contains("hunter2"), "{printed}");
+    }
+}

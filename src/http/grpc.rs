@@ -1,0 +1,124 @@
+//! Denials of gRPC requests: which status a client of gRPC is told, where the host can. Envoy answers a gRPC
+//! request with HTTP 200, the status as `grpc-status`, and the body as `grpc-message`.
+
+use crate::http::Head;
+
+/// Whether a request is gRPC: by its `Content-Type`, `application/grpc`, perhaps with a `+format` or parameters.
+#[must_use]
+pub fn is_grpc(head: &Head<'_>) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    head.values(b"content-type").next().is_some_and(|value| {
+        value.trim_ascii().split_at_checked(GRPC.len()).is_some_and(|(media_type, rest)| {
+            media_type.eq_ignore_ascii_case(GRPC)
+                && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+        })
+    })
+}
+
+/// A status of gRPC that a denial has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The request cannot be understood.
+    InvalidArgument,
+    /// Its session is not enough.
+    PermissionDenied,
+    /// There is nobody who could say.
+    Unavailable,
+    /// It has no valid session.
+    Unauthenticated,
+}
+
+impl Status {
+    /// The status of a denial that would have this status of HTTP.
+    #[must_use]
+    pub const fn of(http: u16) -> Self {
+        match http {
+            // Clients of gRPC follow no redirect to a login page.
+            300..=399 | 401 | 407 => Self::Unauthenticated,
+            400 | 413 | 414 | 431 => Self::InvalidArgument,
+            402..=499 => Self::PermissionDenied,
+            _ => Self::Unavailable,
+        }
+    }
+
+    /// Its number, as the host takes it.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::InvalidArgument => 3,
+            Self::PermissionDenied => 7,
+            Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
+        }
+    }
+
+    /// What the client is told beside it: the body of a denial becomes a header, where a page would not fit.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "the request cannot be understood",
+            Self::PermissionDenied => "the request is not allowed",
+            Self::Unavailable => "the authentication service cannot be reached; try again later",
+            Self::Unauthenticated => "a valid session is needed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_request_is_known_by_its_content_type() {
+        let cases: &[(Option<&[u8]>, bool)] = &[
+            (Some(b"application/grpc"), true),
+            (Some(b"Application/gRPC"), true),
+            (Some(b"application/grpc+proto"), true),
+            (Some(b"application/grpc;charset=utf-8"), true),
+            (Some(b" application/grpc ; x"), true),
+            (Some(b"application/grpc-web"), false),
+            (Some(b"application/grpc-web+proto"), false),
+            (Some(b"application/grpcx"), false),
+            (Some(b"application/json"), false),
+            (Some(b"application/grp"), false),
+            (Some(b"\xff"), false),
+            (Some(b""), false),
+            (None, false),
+        ];
+        for (value, expected) in cases {
+            let fields: Vec<_> = value.iter().map(|value| (b"content-type".as_slice(), *value)).collect();
+            let head = Head {
+                method: b"POST",
+                scheme: b"http",
+                authority: b"app",
+                path: b"/Service/Method",
+                fields: &fields,
+                client_address: &|| None,
+            };
+            assert_eq!(is_grpc(&head), *expected, "{}", value.unwrap_or_default().escape_ascii());
+        }
+    }
+
+    #[test]
+    fn every_denial_has_a_status_that_clients_of_grpc_act_on() {
+        let cases = [
+            (401, 16),
+            (302, 16),
+            (307, 16),
+            (403, 7),
+            (404, 7),
+            (429, 7),
+            (400, 3),
+            (413, 3),
+            (431, 3),
+            (500, 14),
+            (503, 14),
+            (599, 14),
+        ];
+        for (http, code) in cases {
+            let status = Status::of(http);
+            assert_eq!(status.code(), code, "{http}");
+            assert!(!status.message().is_empty());
+        }
+    }
+}

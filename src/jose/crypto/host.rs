@@ -1,0 +1,160 @@
+//! The host's own signature check: Envoy's foreign function `verify_signature`, as pure functions.
+//!
+//! The host layer calls [`argument`], makes the foreign call, and calls [`accepts`]; wrapped up, that is
+//! a [`HostVerify`].
+
+use super::signature::by_host;
+use crate::jose::Algorithm;
+use crate::jose::KeySet;
+use crate::jose::base64url;
+
+/// Asks the host whether a signature is right: the name of the hash, the public key as DER
+/// `SubjectPublicKeyInfo`, the signature (ECDSA as DER), and what was signed. `None` where the host gave
+/// no answer, as when it has no such function; then the portable code decides.
+pub type HostVerify = fn(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Option<bool>;
+
+/// The name of the foreign function.
+pub const FUNCTION: &str = "verify_signature";
+
+/// Encodes the function's argument, a protobuf message with the fields 1 = hash name, 2 = public key,
+/// 3 = signature, 4 = signed bytes.
+#[must_use]
+pub fn argument(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Vec<u8> {
+    let fields = [(0x0a, hash.as_bytes()), (0x12, spki_der), (0x1a, signature), (0x22, message)];
+    // A tag and at most five bytes of length before each.
+    let size = fields.iter().map(|(_, bytes)| bytes.len().saturating_add(6));
+    let mut encoded = Vec::with_capacity(size.fold(0, usize::saturating_add));
+    for (tag, bytes) in fields {
+        encoded.push(tag);
+        push_varint(&mut encoded, bytes.len());
+        encoded.extend_from_slice(bytes);
+    }
+    encoded
+}
+
+/// A protobuf varint: seven bits a byte, the lowest first.
+fn push_varint(encoded: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        encoded.push(u8::try_from(value & 0x7f).unwrap_or(0) | 0x80);
+        value >>= 7;
+    }
+    encoded.push(u8::try_from(value).unwrap_or(0));
+}
+
+/// Whether the function's answer says that the signature is right: field 1 = true, and nothing else.
+#[must_use]
+pub fn accepts(answer: &[u8]) -> bool {
+    answer == [0x08, 0x01]
+}
+
+/// Whether the host's function can be relied on: with RSA and with ECDSA it accepts a right signature,
+/// and accepts it neither once it is changed nor for another message.
+pub(super) fn answers_right(verify: HostVerify) -> bool {
+    VECTORS.iter().all(|vector| vector.answered_right(verify) == Some(true))
+}
+
+/// A key, and what it signed.
+struct Vector {
+    algorithm: Algorithm,
+    jwks: &'static str,
+    message: &'static str,
+    signature: &'static str,
+}
+
+/// RFC 7515 appendices A.2 and A.3.
+const VECTORS: [Vector; 2] = [
+    Vector {
+        algorithm: Algorithm::Rs256,
+        jwks: concat!(
+            r#"{"keys":[{"kty":"RSA","e":"AQAB","n":""#,
+            "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEz",
+            "P1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf6",
+            "3kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5Zw",
+            "Kh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRW",
+            r#"yuXpoQ"}]}"#,
+        ),
+        message: concat!(
+            "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt",
+            "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ",
+        ),
+        signature: concat!(
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt",
+            "_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArL",
+            "IARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7no",
+            "OPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQ",
+            "Ge77Rw",
+        ),
+    },
+    Vector {
+        algorithm: Algorithm::Es256,
+        jwks: concat!(
+            r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","#,
+            r#""y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#,
+        ),
+        message: concat!(
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt",
+            "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ",
+        ),
+        signature: concat!(
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU",
+            "1Q",
+        ),
+    },
+];
+
+impl Vector {
+    fn answered_right(&self, verify: HostVerify) -> Option<bool> {
+        let keys = KeySet::parse(self.jwks.as_bytes()).ok()?;
+        let key = keys.keys().first()?;
+        let right = base64url(self.signature.as_bytes())?;
+        let mut wrong = right.clone();
+        *wrong.last_mut()? ^= 1;
+        let (_, other_message) = self.message.split_once('.')?;
+        let accepts = |message: &str, signature: &[u8]| {
+            by_host(verify, key, self.algorithm, message.as_bytes(), signature) == Some(true)
+        };
+        Some(
+            accepts(self.message, &right)
+                && !accepts(self.message, &wrong)
+                && !accepts(other_message, &right),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::Backend;
+
+    #[test]
+    fn the_argument_is_the_protobuf_that_envoy_reads() {
+        let encoded = argument("sha256", &[1; 3], &[2; 200], b"m");
+        let expected =
+            [&[0x0a, 6][..], b"sha256", &[0x12, 3, 1, 1, 1, 0x1a, 0xc8, 0x01], &[2; 200], &[0x22, 1, b'm']];
+        assert_eq!(encoded, expected.concat());
+    }
+
+    #[test]
+    fn only_the_plain_yes_accepts() {
+        for (answer, accepted) in [
+            (&[0x08, 0x01][..], true),
+            (&[], false),
+            (&[0x08], false),
+            (&[0x08, 0x00], false),
+            (&[0x08, 0x02], false),
+            (&[0x08, 0x01, 0x12, 0x00], false),
+            (&[0x12, 0x03, b'b', b'a', b'd'], false),
+        ] {
+            assert_eq!(accepts(answer), accepted, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_says_yes_no_or_nothing_to_everything_is_not_relied_on() {
+        let hosts: [HostVerify; 3] = [|_, _, _, _| Some(true), |_, _, _, _| Some(false), |_, _, _, _| None];
+        for host in hosts {
+            assert!(matches!(Backend::choose(Some(host)), Backend::Portable));
+        }
+        assert!(matches!(Backend::choose(None), Backend::Portable));
+    }
+}

@@ -1,0 +1,275 @@
+//! A JSON Web Key Set (RFC 7517 section 5), each key on its own: one that cannot be used is skipped with
+//! a reason, and never costs the others.
+
+use std::fmt;
+
+use super::key::{Key, KeyId, Unusable};
+use crate::json::{self, Object};
+
+/// The largest key set that is parsed, in bytes.
+pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
+
+/// The most keys that a set may hold, usable or not.
+pub const MAX_KEYS: usize = 100;
+
+/// How much of a `kid` is shown, in characters.
+const SHOWN_KID: usize = 64;
+
+/// The usable keys of a set; at least one. Several may share a `kid`; then each of them is tried.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    keys: Vec<Key>,
+    skipped: Vec<Skipped>,
+}
+
+/// A key of the set that is not used, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    kid: Option<String>,
+    reason: Unusable,
+}
+
+/// Why a whole set is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySetError {
+    /// More than [`MAX_KEY_SET_BYTES`].
+    TooLarge,
+    /// Not a JSON object with an array `keys`.
+    NotAKeySet,
+    /// More than [`MAX_KEYS`].
+    TooManyKeys,
+    /// Nothing in it can verify a signature; why not, key by key.
+    NoUsableKey(Vec<Skipped>),
+}
+
+impl KeySet {
+    /// Parses a key set.
+    ///
+    /// # Errors
+    /// Where not one usable key comes of it.
+    pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
+        if json.len() > MAX_KEY_SET_BYTES {
+            return Err(KeySetError::TooLarge);
+        }
+        let json = std::str::from_utf8(json).map_err(|_| KeySetError::NotAKeySet)?;
+        let set = Object::parse(json).ok_or(KeySetError::NotAKeySet)?;
+        let keys = set.get("keys").ok_or(KeySetError::NotAKeySet)?;
+        let jwks = json::elements(keys).ok_or(KeySetError::NotAKeySet)?;
+        if jwks.len() > MAX_KEYS {
+            return Err(KeySetError::TooManyKeys);
+        }
+        let mut keys = Vec::with_capacity(jwks.len());
+        let mut skipped = Vec::new();
+        for jwk in jwks {
+            let object = Object::parse(jwk);
+            match object.as_ref().ok_or(Unusable::NotAnObject).and_then(Key::parse) {
+                Ok(key) => keys.push(key),
+                Err(reason) => {
+                    let kid = object.as_ref().and_then(|jwk| jwk.get("kid")).and_then(json::string);
+                    skipped.push(Skipped { kid, reason });
+                }
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeySetError::NoUsableKey(skipped));
+        }
+        Ok(Self { keys, skipped })
+    }
+
+    /// The usable keys, in the order of the set.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The keys that are not used.
+    #[must_use]
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// Whether a key is still in the set.
+    #[must_use]
+    pub fn contains(&self, key: KeyId) -> bool {
+        self.keys.iter().any(|candidate| candidate.id() == key)
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            Some(kid) => {
+                // Nothing of a foreign text may end a line of the log or start a new one.
+                let shown: String = kid.chars().take(SHOWN_KID).collect();
+                write!(f, "key \"{}\": {}", shown.escape_default(), self.reason)
+            }
+            None => write!(f, "key without kid: {}", self.reason),
+        }
+    }
+}
+
+impl fmt::Display for KeySetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => write!(f, "larger than {MAX_KEY_SET_BYTES} bytes"),
+            Self::NotAKeySet => f.write_str("not a JSON Web Key Set: an object with an array \"keys\""),
+            Self::TooManyKeys => write!(f, "more than {MAX_KEYS} keys"),
+            Self::NoUsableKey(skipped) => {
+                f.write_str("no usable key")?;
+                for key in skipped {
+                    write!(f, "; {key}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for KeySetError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::Algorithm;
+
+    const N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+    const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
+    const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    fn parse_one(jwk: &str) -> Result<Key, Unusable> {
+        match KeySet::parse(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()) {
+            Ok(set) => Ok(set.keys[0].clone()),
+            Err(KeySetError::NoUsableKey(skipped)) => Err(skipped[0].reason),
+            Err(other) => panic!("{other}: {jwk}"),
+        }
+    }
+
+    fn base64url(bytes: &[u8]) -> String {
+        base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes)
+    }
+
+    #[test]
+    fn each_key_is_usable_or_skipped_for_a_reason() {
+        let rsa = |n: &[u8], e: &str| format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, base64url(n));
+        let modulus = |bytes: usize| {
+            let mut n = vec![0xff; bytes];
+            n[0] = 0x80;
+            n
+        };
+        let even = [&[0x80][..], &[0; 255]].concat();
+        let with = |key: &str, more: &str| format!("{{{key},{more}}}");
+        for (jwk, expected) in [
+            // RSA
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":"AQAB"}}"#), None),
+            (rsa(&[&[0], &modulus(256)[..]].concat(), "AAEAAQ"), None),
+            (rsa(&modulus(256), "Aw"), None),
+            (rsa(&modulus(1024), "AQAB"), None),
+            (rsa(&modulus(1025), "AQAB"), Some(Unusable::RsaTooLarge)),
+            (rsa(&modulus(255), "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&[&[0x7f][..], &[0xff; 255]].concat(), "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&[], "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&[0; 256], "AQAB"), Some(Unusable::RsaTooSmall)),
+            (rsa(&even, "AQAB"), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), "AQ"), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), "AQAA"), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), ""), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), &base64url(&[0xff; 9])), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(256), "AQAB="), Some(Unusable::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"{N}="}}"#), Some(Unusable::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"{N}"}}"#), Some(Unusable::Member("e"))),
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":65537}}"#), Some(Unusable::Member("e"))),
+            // Curves
+            (format!("{{{P256}}}"), None),
+            (format!("{{{}}}", P256.replace("x_FE", "x_FF")), Some(Unusable::Point)),
+            (format!("{{{}}}", P256.replace("P-256", "P-384")), Some(Unusable::Point)),
+            (format!("{{{}}}", P256.replace("P-256", "P-521")), Some(Unusable::UnknownType)),
+            (format!("{{{}}}", P256.replace("P-256", "secp256k1")), Some(Unusable::UnknownType)),
+            (r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#.into(), Some(Unusable::Point)),
+            (format!("{{{ED25519}}}"), None),
+            (format!("{{{}}}", ED25519.replace("Ed25519", "X25519")), Some(Unusable::UnknownType)),
+            // Small order: the neutral point.
+            (format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AQ{}"}}"#, "A".repeat(41)), Some(Unusable::Point)),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#.into(), Some(Unusable::Point)),
+            // What it is for
+            (with(P256, r#""use":"sig","key_ops":["verify"],"alg":"ES256","kid":"k","x5c":1"#), None),
+            (with(P256, r#""use":"enc""#), Some(Unusable::NotForSignatures)),
+            (with(P256, r#""use":1"#), Some(Unusable::Member("use"))),
+            (with(P256, r#""key_ops":["sign","encrypt"]"#), Some(Unusable::NotForSignatures)),
+            (with(P256, r#""key_ops":[]"#), Some(Unusable::NotForSignatures)),
+            (with(P256, r#""key_ops":"verify""#), Some(Unusable::Member("key_ops"))),
+            (with(P256, r#""alg":"ES384""#), Some(Unusable::Algorithm)),
+            (with(P256, r#""alg":"RS256""#), Some(Unusable::Algorithm)),
+            (with(P256, r#""alg":"ECDH-ES""#), Some(Unusable::Algorithm)),
+            (with(P256, r#""kid":7"#), Some(Unusable::Member("kid"))),
+            // Not a public key
+            (with(P256, r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#), Some(Unusable::Private)),
+            (with(ED25519, r#""d":null"#), Some(Unusable::Private)),
+            (r#"{"kty":"oct","k":"c2VjcmV0"}"#.into(), Some(Unusable::Symmetric)),
+            (r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#.into(), Some(Unusable::UnknownType)),
+            (r#"{"kty":"rsa"}"#.into(), Some(Unusable::UnknownType)),
+            ("{}".into(), Some(Unusable::Member("kty"))),
+            ("[]".into(), Some(Unusable::NotAnObject)),
+            ("null".into(), Some(Unusable::NotAnObject)),
+            (with(P256, P256), Some(Unusable::NotAnObject)),
+        ] {
+            assert_eq!(parse_one(&jwk).err(), expected, "{jwk:.120}");
+        }
+    }
+
+    #[test]
+    fn one_bad_key_costs_only_itself_and_is_told_by_name() {
+        let set = format!(
+            r#"{{"keys":[{{"kty":"oct","kid":"a\nb\u001b[31m{}"}},{{{P256},"kid":"p"}},7,{{{ED25519}}}],"x":1}}"#,
+            "c".repeat(100)
+        );
+        let set = KeySet::parse(set.as_bytes()).unwrap();
+        let kids: Vec<_> = set.keys().iter().map(Key::kid).collect();
+        assert_eq!(kids, [Some("p"), None]);
+        let told: Vec<_> = set.skipped().iter().map(ToString::to_string).collect();
+        let shown = format!("a\\nb\\u{{1b}}[31m{}", "c".repeat(64 - 8));
+        assert_eq!(
+            told,
+            [
+                format!("key \"{shown}\": symmetric keys are not accepted"),
+                "key without kid: not an object with distinct members".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_set_without_a_usable_key_is_no_set() {
+        let keys = |n: usize| format!(r#"{{"keys":[{}]}}"#, vec![format!("{{{ED25519}}}"); n].join(","));
+        let padded = |bytes: usize| {
+            let keys = keys(1);
+            keys.clone() + &" ".repeat(bytes - keys.len())
+        };
+        for (json, expected) in [
+            (keys(MAX_KEYS), None),
+            (keys(MAX_KEYS + 1), Some(KeySetError::TooManyKeys)),
+            (padded(MAX_KEY_SET_BYTES), None),
+            (padded(MAX_KEY_SET_BYTES + 1), Some(KeySetError::TooLarge)),
+            (keys(0), Some(KeySetError::NoUsableKey(Vec::new()))),
+            ("{}".into(), Some(KeySetError::NotAKeySet)),
+            (r#"{"keys":{}}"#.into(), Some(KeySetError::NotAKeySet)),
+            (r#"{"keys":[],"keys":[]}"#.into(), Some(KeySetError::NotAKeySet)),
+            (format!("{{{P256}}}"), Some(KeySetError::NotAKeySet)),
+            ("<html>".into(), Some(KeySetError::NotAKeySet)),
+            ("".into(), Some(KeySetError::NotAKeySet)),
+        ] {
+            assert_eq!(KeySet::parse(json.as_bytes()).err(), expected, "{json:.80}");
+        }
+        assert_eq!(KeySet::parse(b"{\"keys\":[\"\xff\"]}").err(), Some(KeySetError::NotAKeySet));
+    }
+
+    #[test]
+    fn a_key_is_the_same_under_another_kid_and_serves_only_its_algorithms() {
+        let named = parse_one(&format!(r#"{{{P256},"kid":"a"}}"#)).unwrap();
+        let renamed = parse_one(&format!(r#"{{{P256},"kid":"b","use":"sig"}}"#)).unwrap();
+        let other = parse_one(&format!("{{{ED25519}}}")).unwrap();
+        assert_eq!(named.id(), renamed.id());
+        assert_ne!(named.id(), other.id());
+        let served: Vec<_> =
+            Algorithm::ALL.into_iter().filter(|algorithm| named.serves(*algorithm)).collect();
+        assert_eq!(served, [Algorithm::Es256]);
+    }
+}

@@ -1,0 +1,341 @@
+//! When to fetch keys: a state machine that is told the time and what became of each fetch.
+//!
+//! It holds at most one fetch in flight, keeps the keys that it has when a fetch fails, and is never
+//! stuck: a fetch that nothing more is heard of, because the request that made it is gone, is given up.
+
+use std::time::Duration;
+
+use super::KeySet;
+use crate::http::UnixTime;
+
+/// How old keys may become before they are fetched again.
+const REFRESH: Duration = Duration::from_secs(600);
+
+/// The shortest time between two fetches for unknown keys.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The first and the longest wait after failures; it doubles in between.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// How long past its timeout a fetch may still report before it is given up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The keys of one issuer, and when to fetch them.
+#[derive(Debug)]
+pub struct KeySource {
+    keys: Option<KeySet>,
+    fetch: Fetch,
+    /// No fetch for an unknown key before this.
+    unknown_key_after: UnixTime,
+    fetches: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fetch {
+    /// The keys are part of the configuration.
+    Never,
+    Waiting {
+        due: UnixTime,
+        failures: u32,
+        timeout: Duration,
+    },
+    InFlight {
+        number: u64,
+        until: UnixTime,
+        failures: u32,
+        timeout: Duration,
+    },
+}
+
+/// Why keys are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// In the course of things: there are none yet, or they are old.
+    Fresh,
+    /// A token that is right otherwise names a key that is not in the set.
+    UnknownKey,
+}
+
+/// The duty to make one fetch and to report it to [`KeySource::finish`], or to [`KeySource::abandon`] it.
+#[derive(Debug)]
+#[must_use = "a fetch is under way until it is finished, abandoned or given up"]
+pub struct FetchTicket(u64);
+
+impl KeySource {
+    /// Keys that are to be fetched; the first time at once. `timeout` is that of a fetch.
+    #[must_use]
+    pub fn fetched(timeout: Duration) -> Self {
+        Self::new(None, Fetch::Waiting { due: UnixTime::default(), failures: 0, timeout })
+    }
+
+    /// Keys that never change.
+    #[must_use]
+    pub fn inline(keys: KeySet) -> Self {
+        Self::new(Some(keys), Fetch::Never)
+    }
+
+    fn new(keys: Option<KeySet>, fetch: Fetch) -> Self {
+        Self { keys, fetch, unknown_key_after: UnixTime::default(), fetches: 0 }
+    }
+
+    /// The keys, however old. `None` where there never were any: then nothing can be said of a token,
+    /// which is not the token's fault.
+    #[must_use]
+    pub fn keys(&self) -> Option<&KeySet> {
+        self.keys.as_ref()
+    }
+
+    /// Whether a fetch is under way, so that waiting for it may help.
+    #[must_use]
+    pub fn is_fetching(&self, now: UnixTime) -> bool {
+        match self.fetch {
+            Fetch::InFlight { until, timeout, .. } => !given_up(until, timeout, now),
+            Fetch::Never | Fetch::Waiting { .. } => false,
+        }
+    }
+
+    /// Whether keys are due: for hosts that fetch them on ticks.
+    #[must_use]
+    pub fn is_due(&self, now: UnixTime) -> bool {
+        match self.fetch {
+            Fetch::Never => false,
+            Fetch::Waiting { due, .. } => reached(due, REFRESH, now),
+            Fetch::InFlight { until, timeout, .. } => given_up(until, timeout, now),
+        }
+    }
+
+    /// Starts a fetch, if one may be made now.
+    ///
+    /// [`Need::UnknownKey`] may be met before the keys are due, but once per 10 seconds, and not while a
+    /// failed fetch waits to be retried.
+    pub fn start(&mut self, need: Need, now: UnixTime) -> Option<FetchTicket> {
+        let (failures, timeout) = match self.fetch {
+            Fetch::Never => return None,
+            Fetch::Waiting { failures, timeout, .. } | Fetch::InFlight { failures, timeout, .. } => {
+                (failures, timeout)
+            }
+        };
+        let early = need == Need::UnknownKey
+            && failures == 0
+            && !self.is_fetching(now)
+            && reached(self.unknown_key_after, UNKNOWN_KEY_INTERVAL, now);
+        if !early && !self.is_due(now) {
+            return None;
+        }
+        if need == Need::UnknownKey {
+            self.unknown_key_after = now.after(UNKNOWN_KEY_INTERVAL);
+        }
+        self.fetches = self.fetches.wrapping_add(1);
+        let until = now.after(timeout).after(GRACE);
+        self.fetch = Fetch::InFlight { number: self.fetches, until, failures, timeout };
+        Some(FetchTicket(self.fetches))
+    }
+
+    /// Reports what became of a fetch; `None` is any failure. `random` spreads the retries of many
+    /// workers: any value, evenly distributed. Of a fetch that was given up, nothing is taken.
+    pub fn finish(&mut self, ticket: FetchTicket, fetched: Option<KeySet>, now: UnixTime, random: u32) {
+        let Some((failures, timeout)) = self.in_flight(&ticket) else {
+            return;
+        };
+        self.fetch = match fetched {
+            Some(keys) => {
+                self.keys = Some(keys);
+                Fetch::Waiting { due: now.after(REFRESH), failures: 0, timeout }
+            }
+            None => {
+                let due = now.after(retry_wait(failures, random));
+                Fetch::Waiting { due, failures: failures.saturating_add(1), timeout }
+            }
+        };
+    }
+
+    /// Takes keys that were fetched without a ticket, by someone who could not wait for the fetch that is under
+    /// way.
+    pub fn adopt(&mut self, keys: KeySet, now: UnixTime) {
+        if let Fetch::Waiting { timeout, .. } | Fetch::InFlight { timeout, .. } = self.fetch {
+            self.keys = Some(keys);
+            self.fetch = Fetch::Waiting { due: now.after(REFRESH), failures: 0, timeout };
+        }
+    }
+
+    /// Reports that nothing will be heard of a fetch any more, as when the client left whose request made
+    /// it: no failure of the server, so the next one who needs keys may fetch them at once.
+    pub fn abandon(&mut self, ticket: FetchTicket, now: UnixTime) {
+        if let Some((failures, timeout)) = self.in_flight(&ticket) {
+            self.fetch = Fetch::Waiting { due: now, failures, timeout };
+        }
+    }
+
+    fn in_flight(&self, ticket: &FetchTicket) -> Option<(u32, Duration)> {
+        match self.fetch {
+            Fetch::InFlight { number, failures, timeout, .. } if number == ticket.0 => {
+                Some((failures, timeout))
+            }
+            Fetch::InFlight { .. } | Fetch::Waiting { .. } | Fetch::Never => None,
+        }
+    }
+}
+
+fn given_up(until: UnixTime, timeout: Duration, now: UnixTime) -> bool {
+    reached(until, timeout.saturating_add(GRACE), now)
+}
+
+/// Whether `moment` has come. It was set at most `ahead` before itself: a moment that is further away was
+/// set before the clock was set back, and is not waited for.
+fn reached(moment: UnixTime, ahead: Duration, now: UnixTime) -> bool {
+    now >= moment || moment.since(now) > ahead
+}
+
+/// 1 s after the first failure, doubling to 30 s; and up to a quarter more.
+fn retry_wait(failures: u32, random: u32) -> Duration {
+    let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_RETRY);
+    let quarter = u64::try_from(wait.as_millis()).unwrap_or(0) / 4;
+    let jitter = quarter.saturating_mul(u64::from(random)) >> 32;
+    wait.saturating_add(Duration::from_millis(jitter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    const T: u64 = 1_800_000_000;
+
+    fn at(milliseconds: u64) -> UnixTime {
+        UnixTime::from_secs(T).after(Duration::from_millis(milliseconds))
+    }
+
+    fn keys() -> KeySet {
+        let set =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        KeySet::parse(set.as_bytes()).unwrap()
+    }
+
+    fn fetched_at(milliseconds: u64) -> KeySource {
+        let mut source = KeySource::fetched(TIMEOUT);
+        let ticket = source.start(Need::Fresh, at(milliseconds)).unwrap();
+        source.finish(ticket, Some(keys()), at(milliseconds), 0);
+        source
+    }
+
+    #[test]
+    fn keys_are_fetched_at_once_and_then_every_ten_minutes() {
+        let mut source = KeySource::fetched(TIMEOUT);
+        assert!(source.keys().is_none());
+        assert!(source.is_due(at(0)));
+        let ticket = source.start(Need::Fresh, at(0)).unwrap();
+        assert!(source.is_fetching(at(1_000)));
+        source.finish(ticket, Some(keys()), at(2_000), 0);
+        assert!(source.keys().is_some());
+        for (milliseconds, due) in [(2_001, false), (601_999, false), (602_000, true), (9_000_000, true)] {
+            assert_eq!(source.is_due(at(milliseconds)), due, "{milliseconds}");
+        }
+        assert!(source.start(Need::Fresh, at(601_999)).is_none());
+        assert!(source.start(Need::Fresh, at(602_000)).is_some());
+    }
+
+    #[test]
+    fn many_who_need_keys_make_one_fetch() {
+        let mut source = KeySource::fetched(TIMEOUT);
+        let needs = [Need::Fresh, Need::UnknownKey].into_iter().cycle().take(200);
+        let tickets: Vec<_> = needs.filter_map(|need| source.start(need, at(0))).collect();
+        assert_eq!(tickets.len(), 1);
+    }
+
+    #[test]
+    fn unknown_keys_cause_one_fetch_in_ten_seconds() {
+        let mut source = fetched_at(0);
+        let mut fetches = Vec::new();
+        for milliseconds in (100..25_000).step_by(100) {
+            if let Some(ticket) = source.start(Need::UnknownKey, at(milliseconds)) {
+                fetches.push(milliseconds);
+                source.finish(ticket, Some(keys()), at(milliseconds), 0);
+            }
+        }
+        assert_eq!(fetches, [100, 10_100, 20_100]);
+    }
+
+    #[test]
+    fn a_failed_fetch_is_retried_after_one_second_doubling_to_thirty() {
+        let mut source = KeySource::fetched(TIMEOUT);
+        let mut now = 0;
+        for wait in [1, 2, 4, 8, 16, 30, 30, 30] {
+            let ticket = source.start(Need::Fresh, at(now)).unwrap();
+            source.finish(ticket, None, at(now), 0);
+            for need in [Need::Fresh, Need::UnknownKey] {
+                assert!(source.start(need, at(now + wait * 1_000 - 1)).is_none(), "{wait}");
+            }
+            now += wait * 1_000;
+        }
+        let ticket = source.start(Need::Fresh, at(now)).unwrap();
+        source.finish(ticket, Some(keys()), at(now), 0);
+        assert!(!source.is_due(at(now + 599_999)));
+    }
+
+    #[test]
+    fn retries_are_spread_over_a_quarter_of_the_wait() {
+        for (failures, random, expected) in [
+            (0, 0, 1_000),
+            (0, u32::MAX / 2, 1_124),
+            (0, u32::MAX, 1_249),
+            (4, u32::MAX, 19_999),
+            (u32::MAX, u32::MAX, 37_499),
+        ] {
+            assert_eq!(retry_wait(failures, random), Duration::from_millis(expected));
+        }
+    }
+
+    #[test]
+    fn a_failed_refresh_keeps_the_keys() {
+        let mut source = fetched_at(0);
+        let ticket = source.start(Need::Fresh, at(600_000)).unwrap();
+        assert!(source.keys().is_some());
+        source.finish(ticket, None, at(601_000), 0);
+        assert!(source.keys().is_some());
+        assert!(source.start(Need::Fresh, at(601_999)).is_none());
+        assert!(source.start(Need::Fresh, at(602_000)).is_some());
+    }
+
+    #[test]
+    fn a_fetch_that_is_never_heard_of_again_is_given_up_after_its_timeout() {
+        let mut source = KeySource::fetched(TIMEOUT);
+        let lost = source.start(Need::Fresh, at(0)).unwrap();
+        assert!(source.start(Need::Fresh, at(3_999)).is_none());
+        assert!(!source.is_fetching(at(4_000)));
+        let next = source.start(Need::Fresh, at(4_000)).unwrap();
+        // The lost one turns up after all: too late to be believed, and the next one is still under way.
+        source.finish(lost, None, at(4_100), 0);
+        assert!(source.is_fetching(at(4_200)));
+        source.finish(next, Some(keys()), at(4_300), 0);
+        assert!(source.keys().is_some());
+    }
+
+    #[test]
+    fn an_abandoned_fetch_is_nobodys_failure() {
+        let mut source = KeySource::fetched(TIMEOUT);
+        let ticket = source.start(Need::Fresh, at(0)).unwrap();
+        source.abandon(ticket, at(500));
+        assert!(!source.is_fetching(at(500)));
+        assert!(source.start(Need::Fresh, at(500)).is_some());
+    }
+
+    #[test]
+    fn inline_keys_are_never_fetched() {
+        let mut source = KeySource::inline(keys());
+        assert!(source.keys().is_some());
+        for need in [Need::Fresh, Need::UnknownKey] {
+            assert!(source.start(need, at(10_000_000)).is_none());
+        }
+        assert!(!source.is_due(at(10_000_000)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_stop_the_fetches() {
+        let hour_ago = UnixTime::from_secs(T - 3_600);
+        let mut source = fetched_at(0);
+        assert!(source.start(Need::UnknownKey, at(0)).is_some());
+        assert!(!source.is_fetching(hour_ago));
+        assert!(source.start(Need::Fresh, hour_ago).is_some());
+    }
+}

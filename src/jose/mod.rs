@@ -1,0 +1,43 @@
+//! Tokens: parsing a compact JWS, checking it against a policy, and reading its claims.
+//!
+//! Pure: time is an argument, keys are given, and nothing in a token selects where anything is fetched
+//! from (`jku`, `jwk`, `x5u` and `x5c` are never looked at). Cheap checks come first, the signature last.
+//! Fetching keys is [`jwks`](crate::jose)'s matter; which header a claim becomes is the caller's.
+
+mod algorithm;
+mod claims;
+pub mod crypto;
+mod key;
+mod key_set;
+mod key_source;
+mod refusal;
+mod token;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use claims::{ClaimPath, Claims};
+pub use crypto::host;
+pub use crypto::{Backend, HostVerify};
+pub use key::{Key, KeyId, Unusable};
+pub use key_set::{KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, Skipped};
+pub use key_source::{FetchTicket, KeySource, Need};
+pub use refusal::Refusal;
+pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
+
+pub(crate) use claims::text_for_header;
+pub(crate) use crypto::{RsaKey, ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
+pub(crate) use key::PublicKey;
+
+/// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.
+pub(crate) fn base64url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Whether a bearer token claims to be a JWT: it has a dot, which no opaque token of Authgear has.
+/// Whether it is a well-formed one is for [`Token::parse`] to say.
+#[must_use]
+pub fn looks_like_jwt(token: &[u8]) -> bool {
+    token.contains(&b'.')
+}

@@ -1,0 +1,242 @@
+//! One token: its parse, and the checks that turn it into a [`Verified`] one.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Algorithm, Backend, Claims, Refusal, base64url};
+use crate::http::UnixTime;
+use crate::http::bytes::cut;
+use crate::jose::{Key, KeyId, KeySet};
+use crate::json::{self, Object};
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// How many keys are tried for a token that names none.
+const MAX_KEYS_TRIED: usize = 8;
+
+/// What a token of one issuer has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// `aud` must name one of these; where there is none, no token is accepted.
+    pub audiences: Vec<String>,
+    /// `alg` must be one of these.
+    pub algorithms: Vec<Algorithm>,
+    /// `typ` must be one of these; empty accepts any, and none.
+    pub types: Vec<MediaType>,
+    /// `client_id` must be one of these; empty accepts any, and none.
+    pub client_ids: Vec<String>,
+    /// How far clocks may differ, for `exp`, `nbf` and `iat`.
+    pub leeway: Duration,
+}
+
+/// A value of `typ`: case does not matter, nor does `application/` before a name without another slash
+/// (RFC 7515 section 4.1.9), so that `at+jwt` and `application/AT+JWT` are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaType(String);
+
+impl MediaType {
+    /// The type that `typ` names.
+    #[must_use]
+    pub fn new(typ: &str) -> Self {
+        let typ = typ.to_ascii_lowercase();
+        match typ.strip_prefix("application/") {
+            Some(name) if !name.contains('/') => Self(name.to_owned()),
+            Some(_) | None => Self(typ),
+        }
+    }
+}
+
+/// A well-formed token, of which nothing is verified yet.
+pub struct Token<'t> {
+    signed: &'t [u8],
+    signature: Vec<u8>,
+    algorithm: Algorithm,
+    kid: Option<String>,
+    typ: Option<MediaType>,
+    claims: Claims,
+}
+
+/// A token that passed every check.
+pub struct Verified {
+    /// What the issuer says.
+    pub claims: Claims,
+    /// The moment from which the token is refused: `exp` and the policy's leeway.
+    pub expires: UnixTime,
+    /// The key that signed it. A remembered verdict holds as long as the key is still in the set.
+    pub key: KeyId,
+}
+
+impl<'t> Token<'t> {
+    /// Parses a compact JWS (RFC 7515 section 3.1) with JSON claims.
+    ///
+    /// # Errors
+    /// Why it is not one, or one that no policy can accept: unsigned, HMAC, `crit`.
+    pub fn parse(token: &'t [u8]) -> Result<Self, Refusal> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refusal::TooLarge);
+        }
+        let (signed, signature) = cut(token, memchr::memrchr(b'.', token)).ok_or(Refusal::Shape)?;
+        let (header, claims) = cut(signed, memchr::memchr(b'.', signed)).ok_or(Refusal::Shape)?;
+        if header.is_empty() || claims.is_empty() || claims.contains(&b'.') {
+            return Err(Refusal::Shape);
+        }
+        let signature = base64url(signature).ok_or(Refusal::Base64)?;
+        let header = Header::parse(header)?;
+        Ok(Self {
+            signed,
+            signature,
+            algorithm: header.algorithm,
+            kid: header.kid,
+            typ: header.typ,
+            claims: Claims::parse(claims)?,
+        })
+    }
+
+    /// Who claims to have issued it: good for choosing the policy that it must then pass, and for nothing
+    /// else.
+    #[must_use]
+    pub fn unverified_issuer(&self) -> Option<&str> {
+        self.claims.issuer()
+    }
+
+    /// When it says that it expires: good for forgetting it no later than then, and for nothing else.
+    #[must_use]
+    pub fn unverified_expiry(&self) -> Option<UnixTime> {
+        u64::try_from(self.claims.expires()?).ok().map(UnixTime::from_secs)
+    }
+
+    /// Checks everything: the algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `client_id` against
+    /// the policy and the time, then the signature against the keys.
+    ///
+    /// A token without `kid` is checked with the keys that serve its algorithm, eight at most; one whose
+    /// `kid` is not in the set, with those of them that have no `kid` themselves.
+    ///
+    /// # Errors
+    /// The first check that it fails. [`Refusal::UnknownKey`] comes only after all the others passed, and
+    /// is the one that newer keys might change.
+    pub fn verify(
+        self,
+        policy: &Policy,
+        keys: &KeySet,
+        backend: Backend,
+        now: UnixTime,
+    ) -> Result<Verified, Refusal> {
+        if !policy.algorithms.contains(&self.algorithm) {
+            return Err(Refusal::AlgorithmNotAllowed);
+        }
+        if !policy.types.is_empty() && !self.typ.as_ref().is_some_and(|typ| policy.types.contains(typ)) {
+            return Err(Refusal::Type);
+        }
+        if self.claims.issuer() != Some(policy.issuer.as_str()) {
+            return Err(Refusal::Issuer);
+        }
+        if !self.claims.audiences().iter().any(|audience| policy.audiences.contains(audience)) {
+            return Err(Refusal::Audience);
+        }
+        let expires = self.check_times(policy.leeway, now)?;
+        let accepted_client = |id: &str| policy.client_ids.iter().any(|accepted| accepted == id);
+        if !policy.client_ids.is_empty() && !self.claims.client_id().is_some_and(accepted_client) {
+            return Err(Refusal::ClientId);
+        }
+        let key = self.signing_key(keys, backend)?.id();
+        Ok(Verified { claims: self.claims, expires, key })
+    }
+
+    /// The moment from which the token is refused, if it is valid now.
+    fn check_times(&self, leeway: Duration, now: UnixTime) -> Result<UnixTime, Refusal> {
+        let seconds = |duration: u64| i64::try_from(duration).unwrap_or(i64::MAX);
+        let leeway = seconds(leeway.as_secs());
+        let now = seconds(now.as_secs());
+        let end = self.claims.expires().ok_or(Refusal::NoExpiry)?.saturating_add(leeway);
+        if now >= end {
+            return Err(Refusal::Expired);
+        }
+        let latest = now.saturating_add(leeway);
+        if self.claims.not_before().is_some_and(|not_before| not_before > latest) {
+            return Err(Refusal::NotYetValid);
+        }
+        if self.claims.issued_at().is_some_and(|issued_at| issued_at > latest) {
+            return Err(Refusal::IssuedInFuture);
+        }
+        // Not negative: it lies after a time since 1970.
+        Ok(UnixTime::from_secs(u64::try_from(end).unwrap_or(0)))
+    }
+
+    fn signing_key<'k>(&self, keys: &'k KeySet, backend: Backend) -> Result<&'k Key, Refusal> {
+        let kid = self.kid.as_deref();
+        let known = kid.is_some_and(|kid| keys.keys().iter().any(|key| key.kid() == Some(kid)));
+        let may_have_signed = |key: &&Key| match kid {
+            None => true,
+            Some(kid) if known => key.kid() == Some(kid),
+            Some(_) => key.kid().is_none(),
+        };
+        let mut refusal = match kid {
+            Some(_) if !known => Refusal::UnknownKey,
+            Some(_) | None => Refusal::AlgorithmNotOfKey,
+        };
+        let serving = keys.keys().iter().filter(may_have_signed).filter(|key| key.serves(self.algorithm));
+        for key in serving.take(MAX_KEYS_TRIED) {
+            if backend.verify(key, self.algorithm, self.signed, &self.signature) {
+                return Ok(key);
+            }
+            if refusal == Refusal::AlgorithmNotOfKey {
+                refusal = Refusal::Signature;
+            }
+        }
+        Err(refusal)
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// What of the header matters here.
+struct Header {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    typ: Option<MediaType>,
+}
+
+impl Header {
+    fn parse(segment: &[u8]) -> Result<Self, Refusal> {
+        let json = base64url(segment).ok_or(Refusal::Base64)?;
+        let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
+        let object = Object::parse(json).ok_or(Refusal::Header)?;
+        if object.get("crit").is_some() {
+            return Err(Refusal::Critical);
+        }
+        if object.get("b64").is_some_and(|b64| b64 != "true") {
+            return Err(Refusal::UnencodedPayload);
+        }
+        let text = |name| object.get(name).map(|json| json::string(json).ok_or(Refusal::Header));
+        Ok(Self {
+            algorithm: algorithm(&text("alg").ok_or(Refusal::Unsigned)??)?,
+            kid: text("kid").transpose()?,
+            typ: text("typ").transpose()?.map(|typ| MediaType::new(&typ)),
+        })
+    }
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, Refusal> {
+    name.parse().map_err(|_| {
+        if name.eq_ignore_ascii_case("none") || name.is_empty() {
+            Refusal::Unsigned
+        } else if name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("HS")) {
+            Refusal::Hmac
+        } else {
+            Refusal::UnknownAlgorithm
+        }
+    })
+}
