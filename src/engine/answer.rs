@@ -5,12 +5,12 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::background::BackgroundCall;
 use super::case::{Case, Known};
-use super::errand::Errand;
 use super::state::State;
 use super::token::weight;
-use super::{Decision, Engine, Outcome, Step, Topic, Wait, Waiting};
-use crate::auth_server::authgear::identity::Stated;
+use super::{Decision, Engine, Outcome, Step, Wait, WaitKey, Waiting};
+use crate::auth_server::authgear::identity::SessionFacts;
 use crate::auth_server::authgear::resolver::{self, Answer, Session};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::forward_auth::{self, Denied};
@@ -71,7 +71,7 @@ pub(super) enum Arrived {
 /// A question that is under way.
 #[derive(Debug)]
 pub(super) struct Asked {
-    topic: u64,
+    wait_key: u64,
     until: UnixTime,
 }
 
@@ -140,21 +140,21 @@ impl Engine {
         if !self.background {
             return Step::Call(call, Waiting(Wait::Resolver { case: Box::new(case), about }));
         }
-        let topic = match state.asked.get(&about.key) {
+        let wait_key = match state.asked.get(&about.key) {
             Some(asked) if self.shares_answers() && now < asked.until => {
-                let topic = asked.topic;
+                let wait_key = asked.wait_key;
                 state.count(Metric::AnswersShared);
-                topic
+                wait_key
             }
             Some(_) | None => {
-                let topic = state.new_topic();
+                let wait_key = state.new_wait_key();
                 let until = now.after(self.config.timeout).after(GRACE);
-                state.asked.insert(Rc::clone(&about.key), Asked { topic, until });
-                state.send(call, Errand::ask(topic, about));
-                topic
+                state.asked.insert(Rc::clone(&about.key), Asked { wait_key, until });
+                state.send(call, BackgroundCall::ask(wait_key, about));
+                wait_key
             }
         };
-        Step::Park(Topic::Answer(topic), Waiting(Wait::Answer { case: Box::new(case), topic }))
+        Step::Park(WaitKey::Answer(wait_key), Waiting(Wait::Answer { case: Box::new(case), wait_key }))
     }
 
     /// Whether an answer may serve more than the request that it was given to. What a session is does not depend
@@ -167,18 +167,18 @@ impl Engine {
     pub(super) fn answer_arrived(
         &self,
         state: &mut State,
-        topic: u64,
+        wait_key: u64,
         about: &Subject,
         result: Result<Response, CallError>,
         now: UnixTime,
     ) {
         if let Entry::Occupied(asked) = state.asked.entry(Rc::clone(&about.key))
-            && asked.get().topic == topic
+            && asked.get().wait_key == wait_key
         {
             asked.remove();
         }
         let arrived = self.read(state, about, result, now);
-        state.arrived.push((topic, arrived));
+        state.arrived.push((wait_key, arrived));
     }
 
     /// The decision for one of those who waited. Nothing has arrived where there was no room to wait.
@@ -282,7 +282,7 @@ impl Said {
 
 impl Known {
     fn of_resolver(identity: Fields) -> Self {
-        let stated = Rc::new(Stated::by_headers(&identity, &[]));
+        let stated = Rc::new(SessionFacts::by_headers(&identity, &[]));
         Self { identity: Rc::new(identity), stated, outcome: Outcome::Session }
     }
 

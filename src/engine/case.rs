@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::{Decision, Engine, Outcome, Verdict};
-use crate::auth_server::authgear::identity::{self, Managed, Stated};
+use crate::auth_server::authgear::identity::{self, Managed, SessionFacts};
 use crate::auth_server::forward_auth::{Denied, Reason};
 use crate::config::{AuthServer, OnError, OnErrorAction};
 use crate::engine::denial::Denial;
@@ -32,7 +32,7 @@ pub(super) struct Case {
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) identity: Rc<Fields>,
-    pub(super) stated: Rc<Stated>,
+    pub(super) stated: Rc<SessionFacts>,
     pub(super) outcome: Outcome,
 }
 

@@ -2,9 +2,9 @@
 //! carries out the steps that it returns.
 
 mod answer;
+mod background;
 mod case;
 pub mod denial;
-mod errand;
 mod state;
 mod token;
 
@@ -25,7 +25,7 @@ use crate::jose::{FetchTicket, Need};
 use crate::rules::Access;
 use crate::telemetry::metric::Metric;
 
-pub use self::errand::Errand;
+pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
 pub use self::token::Reason;
 
@@ -35,16 +35,16 @@ pub use self::token::Reason;
 pub enum Step {
     /// Send the call, and [`Engine::resume`] with what comes of it.
     Call(Call, Waiting),
-    /// Keep the request until [`Engine::finish`] names this topic, then [`Engine::wake`] it. Only where the host
+    /// Keep the request until [`Engine::finish`] names this wait_key, then [`Engine::wake`] it. Only where the host
     /// can.
-    Park(Topic, Waiting),
+    Park(WaitKey, Waiting),
     /// Carry out the decision; nothing follows.
     Done(Decision),
 }
 
 /// What several requests may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
+pub enum WaitKey {
     /// The keys of an issuer, by its place in the configuration.
     Keys(usize),
     /// The answer to a question about one credential, by its number.
@@ -61,7 +61,7 @@ enum Wait {
     /// For the resolver to say whose request it is.
     Resolver { case: Box<Case>, about: Subject },
     /// For the answer to a question that others may have put.
-    Answer { case: Box<Case>, topic: u64 },
+    Answer { case: Box<Case>, wait_key: u64 },
     /// For an issuer's keys.
     Keys { issuer: usize, ticket: Option<FetchTicket>, kept: Box<Kept> },
     /// For the resolver to confirm the token.
@@ -273,8 +273,8 @@ impl Engine {
             Wait::Keys { kept, .. } | Wait::Confirmation { kept } => {
                 self.claim(state, Claim::Kept(kept), now)
             }
-            Wait::Answer { case, topic } => {
-                let arrived = state.arrived.iter().find(|(number, _)| *number == topic);
+            Wait::Answer { case, wait_key } => {
+                let arrived = state.arrived.iter().find(|(number, _)| *number == wait_key);
                 let arrived = arrived.map(|(_, arrived)| arrived.clone());
                 Step::Done(self.decide_arrived(state, arrived, *case, now))
             }
@@ -283,11 +283,11 @@ impl Engine {
         }
     }
 
-    /// All who waited for a topic were woken.
-    pub fn told(&self, state: &mut State, topic: Topic) {
-        match topic {
-            Topic::Answer(number) => state.arrived.retain(|(known, _)| *known != number),
-            Topic::Keys(_) => {}
+    /// All who waited for a wait_key were woken.
+    pub fn told(&self, state: &mut State, wait_key: WaitKey) {
+        match wait_key {
+            WaitKey::Answer(number) => state.arrived.retain(|(known, _)| *known != number),
+            WaitKey::Keys(_) => {}
         }
     }
 
@@ -401,7 +401,7 @@ impl Engine {
                 return Err(claim);
             }
             let wait = Wait::Keys { issuer, ticket: None, kept: self.keep(claim) };
-            return Ok(Step::Park(Topic::Keys(issuer), Waiting(wait)));
+            return Ok(Step::Park(WaitKey::Keys(issuer), Waiting(wait)));
         }
         let (Some(source), Some(call)) = (state.keys.get_mut(issuer), self.keys_call(issuer)) else {
             return Err(claim);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::answer::{Arrived, Asked, Said};
-use super::errand::Errand;
+use super::background::BackgroundCall;
 use super::token::{Reason, Remembered, Revoked};
 use crate::cache::{Cache, Key};
 use crate::config::{Config, Keys};
@@ -40,7 +40,7 @@ pub struct State {
     pub(super) confirming: usize,
     pub(super) warnings: Kinds,
     random: u64,
-    topics: u64,
+    wait_keys: u64,
     effects: Effects,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Kinds {
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Calls that no request waits for by itself, and what they are for.
-    pub errands: VecDeque<(Call, Errand)>,
+    pub background_calls: VecDeque<(Call, BackgroundCall)>,
     /// What is to be counted, beside the outcome of a request.
     pub metrics: Vec<Metric>,
     /// Lines for the proxy's log, which an operator should read.
@@ -79,7 +79,7 @@ impl State {
             answers: Cache::new(config.cache.max_entries, MAX_CACHE_BYTES),
             asked: HashMap::new(),
             arrived: Vec::new(),
-            topics: 0,
+            wait_keys: 0,
             key: Key::new(),
             served: false,
             confirming: 0,
@@ -89,19 +89,19 @@ impl State {
         }
     }
 
-    /// Takes what is to be done. To be called after each step, and again when an errand could not be sent.
+    /// Takes what is to be done. To be called after each step, and again when an background_call could not be sent.
     pub fn effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }
 
     /// A number for a question, different from all others under way.
-    pub(super) fn new_topic(&mut self) -> u64 {
-        self.topics = self.topics.wrapping_add(1);
-        self.topics
+    pub(super) fn new_wait_key(&mut self) -> u64 {
+        self.wait_keys = self.wait_keys.wrapping_add(1);
+        self.wait_keys
     }
 
-    pub(super) fn send(&mut self, call: Call, errand: Errand) {
-        self.effects.errands.push_back((call, errand));
+    pub(super) fn send(&mut self, call: Call, background_call: BackgroundCall) {
+        self.effects.background_calls.push_back((call, background_call));
     }
 
     pub(super) fn count(&mut self, metric: Metric) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::case::Known;
 use super::state::State;
 use super::{Engine, Outcome};
-use crate::auth_server::authgear::identity::{self, Stated};
+use crate::auth_server::authgear::identity::{self, SessionFacts};
 use crate::auth_server::authgear::token::{self, Subject};
 use crate::cache::{Key, Lifetime, Part, Weigh};
 use crate::config::{Identity, Issuer};
@@ -112,7 +112,7 @@ impl Known {
 
 /// What the resolver says of a token that it was asked to confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Confirmation {
     /// It is this user's.
     Known { user: Vec<u8> },
     /// It is nobody's.
@@ -192,11 +192,11 @@ impl Engine {
             Identity::Authgear => match token::subject(&verified.claims)? {
                 Subject::User(user) => {
                     let identity = identity::of_user(&user);
-                    let stated = Stated::by_headers(&identity, &user.scopes);
+                    let stated = SessionFacts::by_headers(&identity, &user.scopes);
                     (identity, stated, Outcome::Session, Some(user.id))
                 }
                 Subject::Machine(machine) => {
-                    let stated = Stated::by_headers(&Fields::default(), &machine.scopes);
+                    let stated = SessionFacts::by_headers(&Fields::default(), &machine.scopes);
                     (identity::of_machine(&machine), stated, Outcome::Machine, None)
                 }
             },
@@ -208,7 +208,7 @@ impl Engine {
                     }
                 }
                 let roles = roles.as_ref().map(|claim| verified.claims.roles(claim)).transpose()?;
-                let stated = Stated::by_claims(&verified.claims, &roles.unwrap_or_default());
+                let stated = SessionFacts::by_claims(&verified.claims, &roles.unwrap_or_default());
                 (identity, stated, Outcome::Session, None)
             }
         };
@@ -235,7 +235,13 @@ impl Engine {
 
     /// Notes what the resolver said of a token. Whether it is the token's user who is known decides: anybody
     /// else is as good as nobody.
-    pub(super) fn confirmation_answered(&self, state: &mut State, token: &[u8], word: &Word, now: UnixTime) {
+    pub(super) fn confirmation_answered(
+        &self,
+        state: &mut State,
+        token: &[u8],
+        word: &Confirmation,
+        now: UnixTime,
+    ) {
         /// The longest wait before a resolver is asked again that could not answer.
         const RETRY: Duration = Duration::from_secs(10);
         let Some(period) = self.config.resolver().and_then(|resolver| resolver.revalidate) else {
@@ -245,13 +251,15 @@ impl Engine {
         let Some(known) = state.tokens.get(&state.key, now) else { return };
         let is_its_user = |user: &[u8]| known.user.as_ref().is_some_and(|its| its.as_bytes() == user);
         match word {
-            Word::Known { user } if is_its_user(user) => put_off(state, token, now.after(period), now),
-            Word::Known { .. } | Word::Unknown => {
+            Confirmation::Known { user } if is_its_user(user) => {
+                put_off(state, token, now.after(period), now)
+            }
+            Confirmation::Known { .. } | Confirmation::Unknown => {
                 let life = Lifetime::new(known.expires, Duration::ZERO);
                 state.tokens.remove(&state.key);
                 state.revoked.insert(&state.key, Revoked, life, now);
             }
-            Word::None => put_off(state, token, now.after(period.min(RETRY)), now),
+            Confirmation::None => put_off(state, token, now.after(period.min(RETRY)), now),
         }
     }
 }

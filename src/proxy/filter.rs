@@ -10,7 +10,9 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use crate::config::Config;
-use crate::engine::{Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting};
+use crate::engine::{
+    BackgroundCall, Capabilities, Decision, Engine, Outcome, State, Step, Verdict, WaitKey, Waiting,
+};
 use crate::http::{Call, Head, OwnedField, WantedBody};
 use crate::jose::Backend;
 use crate::proxy::{self as host, Counters, Level};
@@ -40,9 +42,9 @@ struct Root {
     state: Cell<Option<Box<State>>>,
     counters: Counters,
     /// Who waits for what.
-    parked: Cell<Vec<(Topic, u32)>>,
+    parked: Cell<Vec<(WaitKey, u32)>>,
     /// What has come, or will not, and was not told to those who wait for it.
-    settled: Cell<Vec<Topic>>,
+    settled: Cell<Vec<WaitKey>>,
 }
 
 /// A request, as far as it has come.
@@ -74,7 +76,7 @@ enum Asker {
     /// An HTTP context.
     Request(u32),
     /// All requests of a configuration.
-    Errand(Rc<Root>, Errand),
+    BackgroundCall(Rc<Root>, BackgroundCall),
 }
 
 /// Things by a number that the host gave them. Never lends, so never stays borrowed.
@@ -231,11 +233,11 @@ pub(crate) fn on_http_call_response(token: u32, headers: u32, body: usize) {
                     root.wake(vm);
                 }
             }
-            Asker::Errand(root, errand) => {
+            Asker::BackgroundCall(root, background_call) => {
                 let result = host::call_response(headers, body, wanted);
-                let topic =
-                    root.with_state(|engine, state| engine.finish(state, errand, result, host::now()));
-                root.settle(topic);
+                let wait_key = root
+                    .with_state(|engine, state| engine.finish(state, background_call, result, host::now()));
+                root.settle(wait_key);
                 root.carry_out(vm);
                 root.wake(vm);
             }
@@ -331,9 +333,9 @@ impl Request {
                     Err(error) => root
                         .with_state(|engine, state| engine.resume(state, waiting, Err(error), host::now())),
                 },
-                // Its errand may have failed already, in `carry_out`.
-                Step::Park(topic, waiting) => {
-                    if !root.is_settled(topic) && root.park(topic, context) {
+                // Its background_call may have failed already, in `carry_out`.
+                Step::Park(wait_key, waiting) => {
+                    if !root.is_settled(wait_key) && root.park(wait_key, context) {
                         self.stage = Stage::Parked { waiting };
                         return Action::Pause;
                     }
@@ -392,9 +394,9 @@ impl Asked {
         Self { for_whom, body: call.body }
     }
 
-    /// Whether an errand of this configuration asked.
+    /// Whether an background_call of this configuration asked.
     fn is_for(&self, root: &Rc<Root>) -> bool {
-        matches!(&self.for_whom, Asker::Errand(asker, _errand) if Rc::ptr_eq(asker, root))
+        matches!(&self.for_whom, Asker::BackgroundCall(asker, _errand) if Rc::ptr_eq(asker, root))
     }
 }
 
@@ -415,7 +417,7 @@ impl Root {
         result
     }
 
-    /// Does what steps want done besides: log, count, send errands. What comes of an errand that cannot be sent
+    /// Does what steps want done besides: log, count, send background_calls. What comes of an background_call that cannot be sent
     /// is settled.
     fn carry_out(self: &Rc<Self>, vm: &Vm) {
         loop {
@@ -426,45 +428,46 @@ impl Root {
             for metric in effects.metrics {
                 self.counters.count(metric);
             }
-            if effects.errands.is_empty() {
+            if effects.background_calls.is_empty() {
                 return;
             }
-            for (call, errand) in effects.errands {
+            for (call, background_call) in effects.background_calls {
                 match host::dispatch(&call) {
-                    Ok(token) => {
-                        vm.calls.put(token, Asked::new(&call, Asker::Errand(Rc::clone(self), errand)))
-                    }
+                    Ok(token) => vm.calls.put(
+                        token,
+                        Asked::new(&call, Asker::BackgroundCall(Rc::clone(self), background_call)),
+                    ),
                     Err(error) => {
-                        let topic = self.with_state(|engine, state| {
-                            engine.finish(state, errand, Err(error), host::now())
+                        let wait_key = self.with_state(|engine, state| {
+                            engine.finish(state, background_call, Err(error), host::now())
                         });
-                        self.settle(topic);
+                        self.settle(wait_key);
                     }
                 }
             }
         }
     }
 
-    /// Keeps a request until a topic is settled, if there is room.
-    fn park(&self, topic: Topic, context: u32) -> bool {
+    /// Keeps a request until a wait_key is settled, if there is room.
+    fn park(&self, wait_key: WaitKey, context: u32) -> bool {
         let mut parked = self.parked.take();
         let there_is_room = parked.len() < MAX_PARKED;
         if there_is_room {
-            parked.push((topic, context));
+            parked.push((wait_key, context));
         }
         self.parked.set(parked);
         there_is_room
     }
 
-    fn settle(&self, topic: Option<Topic>) {
+    fn settle(&self, wait_key: Option<WaitKey>) {
         let mut settled = self.settled.take();
-        settled.extend(topic);
+        settled.extend(wait_key);
         self.settled.set(settled);
     }
 
-    fn is_settled(&self, topic: Topic) -> bool {
+    fn is_settled(&self, wait_key: WaitKey) -> bool {
         let settled = self.settled.take();
-        let is_settled = settled.contains(&topic);
+        let is_settled = settled.contains(&wait_key);
         self.settled.set(settled);
         is_settled
     }
@@ -477,7 +480,7 @@ impl Root {
                 return;
             }
             let mut parked = self.parked.take();
-            let waiting = parked.extract_if(.., |(topic, _)| settled.contains(topic));
+            let waiting = parked.extract_if(.., |(wait_key, _)| settled.contains(wait_key));
             let waiting: Vec<u32> = waiting.map(|(_, context)| context).collect();
             self.parked.set(parked);
             for context in waiting {
@@ -488,8 +491,8 @@ impl Root {
                     vm.keep(context, request);
                 }
             }
-            for topic in settled {
-                self.with_state(|engine, state| engine.told(state, topic));
+            for wait_key in settled {
+                self.with_state(|engine, state| engine.told(state, wait_key));
             }
         }
     }

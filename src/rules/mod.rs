@@ -24,7 +24,7 @@ pub use self::requirement::{LEEWAY, Requirement, Unmet};
 use self::condition::{Match, Target};
 use self::host::Authority;
 use self::readings::Readings;
-use crate::auth_server::authgear::identity::Stated;
+use crate::auth_server::authgear::identity::SessionFacts;
 use crate::http::UnixTime;
 use crate::rules::redirect::Redirect;
 
@@ -231,7 +231,7 @@ impl Demand {
     /// # Errors
     ///
     /// The first thing that is not met.
-    pub fn check(&self, session: &Stated, now: UnixTime) -> Result<(), Unmet> {
+    pub fn check(&self, session: &SessionFacts, now: UnixTime) -> Result<(), Unmet> {
         self.requirements().try_for_each(|requirement| requirement.check(session, now))
     }
 
@@ -485,9 +485,9 @@ mod tests {
     fn a_session_must_meet_every_rule_that_was_found() {
         let rules = rules();
         let demand = rules.decide(b"GET", b"a", b"/office/../admin");
-        let session = |roles: &[&str]| Stated {
+        let session = |roles: &[&str]| SessionFacts {
             roles: roles.iter().map(|role| role.as_bytes().to_vec()).collect(),
-            ..Stated::default()
+            ..SessionFacts::default()
         };
         let now = UnixTime::default();
         assert_eq!(demand.check(&session(&["admin"]), now), Err(Unmet::Roles));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::auth_server::authgear::identity::Stated;
+use crate::auth_server::authgear::identity::SessionFacts;
 use crate::http::UnixTime;
 
 /// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
@@ -49,7 +49,7 @@ impl Requirement {
     /// # Errors
     ///
     /// The first thing that is not met.
-    pub fn check(&self, session: &Stated, now: UnixTime) -> Result<(), Unmet> {
+    pub fn check(&self, session: &SessionFacts, now: UnixTime) -> Result<(), Unmet> {
         let has = |held: &[Vec<u8>], wanted: &String| held.iter().any(|held| held == wanted.as_bytes());
         let is_recent = |at: UnixTime, limit| at <= now.after(LEEWAY) && now.since(at) <= limit;
         let is_met = |met: bool, unmet| if met { Ok(()) } else { Err(unmet) };
@@ -125,8 +125,8 @@ mod tests {
         texts.iter().map(|text| text.as_bytes().to_vec()).collect()
     }
 
-    fn everything() -> Stated {
-        Stated {
+    fn everything() -> SessionFacts {
+        SessionFacts {
             verified: Some(true),
             anonymous: Some(false),
             roles: words(&["other", "staff"]),
@@ -139,10 +139,10 @@ mod tests {
     #[test]
     fn what_a_session_does_not_state_is_not_met() {
         for (requirement, unmet) in each() {
-            assert_eq!(requirement.check(&Stated::default(), NOW), Err(unmet));
+            assert_eq!(requirement.check(&SessionFacts::default(), NOW), Err(unmet));
             assert_eq!(requirement.check(&everything(), NOW), Ok(()));
         }
-        assert_eq!(Requirement::default().check(&Stated::default(), NOW), Ok(()));
+        assert_eq!(Requirement::default().check(&SessionFacts::default(), NOW), Ok(()));
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
             max_auth_age: Some(Duration::from_secs(1)),
         };
         assert_eq!(all.check(&everything(), NOW), Ok(()));
-        let cases: [(fn(&mut Stated), Unmet); 7] = [
+        let cases: [(fn(&mut SessionFacts), Unmet); 7] = [
             (|session| session.verified = Some(false), Unmet::Verified),
             (|session| session.anonymous = Some(true), Unmet::Anonymous),
             (|session| session.roles.clear(), Unmet::Roles),
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn of_roles_one_suffices_and_of_scopes_and_methods_all_are_needed() {
         let [(roles, _), (scopes, _), _, _, (amr, _), _] = each();
-        let session = Stated {
+        let session = SessionFacts {
             roles: words(&["admin"]),
             scopes: words(&["read"]),
             amr: words(&["otp"]),
@@ -197,7 +197,8 @@ mod tests {
             (0, false),
             (u64::MAX, false),
         ] {
-            let session = Stated { authenticated_at: Some(UnixTime::from_secs(at)), ..Stated::default() };
+            let session =
+                SessionFacts { authenticated_at: Some(UnixTime::from_secs(at)), ..SessionFacts::default() };
             assert_eq!(ten_minutes.check(&session, NOW).is_ok(), met, "{at}");
         }
     }

@@ -149,7 +149,7 @@ fn all_who_have_a_credential_wait_for_one_answer() {
     ] {
         let mut world = World::new(ENVOY, &configuration(&json!({"ttl": "0s"})));
         let waiting: Vec<_> = (0..100).map(|_| parked(world.start(&[COOKIE]))).collect();
-        assert_eq!(world.errands.len(), 1);
+        assert_eq!(world.background_calls.len(), 1);
         let topic = world.finish(answer).unwrap();
         for (its, waiting) in waiting {
             assert_eq!(its, topic);
@@ -159,7 +159,7 @@ fn all_who_have_a_credential_wait_for_one_answer() {
         // Those who come later ask anew.
         let (next, _) = parked(world.start(&[COOKIE]));
         assert_ne!(next, topic);
-        assert_eq!(world.errands.len(), 1);
+        assert_eq!(world.background_calls.len(), 1);
     }
 }
 
@@ -181,9 +181,9 @@ fn an_answer_that_never_comes_does_not_hold_up_those_who_come_later() {
     world.pass(seconds(5));
     let (second, waiting) = parked(world.start(&[COOKIE]));
     assert_ne!(first, second);
-    assert_eq!(world.errands.len(), 2);
-    let (_, errand) = world.errands.remove(1);
-    world.errands = vec![(world.errands.remove(0).0, errand)];
+    assert_eq!(world.background_calls.len(), 2);
+    let (_, background_call) = world.background_calls.remove(1);
+    world.background_calls = vec![(world.background_calls.remove(0).0, background_call)];
     assert_eq!(done(world.answer(waiting, resolved(Some("alice")))).outcome, Outcome::Session);
 }
 

@@ -1,6 +1,6 @@
 //! The corpus of hostile tokens, all of it, in both modes that judge tokens: nobody comes in.
 
-use authgear_filter::engine::{Decision, Outcome, Step, Topic};
+use authgear_filter::engine::{Decision, Outcome, Step, WaitKey};
 use authgear_filter::http::WantedBody;
 
 use crate::corpus::hostile_tokens;
@@ -14,11 +14,11 @@ fn decide(world: &mut World, token: &[u8]) -> Decision {
     loop {
         step = match step {
             Step::Done(decision) => return decision,
-            Step::Park(Topic::Keys(_), waiting) => {
+            Step::Park(WaitKey::Keys(_), waiting) => {
                 world.finish_all(World::jwks);
                 world.wake(waiting)
             }
-            Step::Park(Topic::Answer(_), waiting) => world.answer(waiting, resolved(None)),
+            Step::Park(WaitKey::Answer(_), waiting) => world.answer(waiting, resolved(None)),
             Step::Call(call, waiting) => {
                 let answer = if call.body != WantedBody::None { world.jwks() } else { resolved(None) };
                 world.resume(waiting, answer)

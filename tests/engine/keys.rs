@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authgear_filter::config::OnErrorAction;
-use authgear_filter::engine::{Outcome, Topic};
+use authgear_filter::engine::{Outcome, WaitKey};
 use authgear_filter::http::CallError;
 use authgear_filter::jose::Algorithm;
 use serde_json::json;
@@ -32,7 +32,7 @@ fn renamed(world: &World, kid: &str) -> serde_json::Value {
 fn keys_are_asked_for_as_the_endpoint_wants_to_be_asked() {
     let mut world = World::new(ENVOY, &authgear("auto"));
     world.tick();
-    let (call, _) = &world.errands[0];
+    let (call, _) = &world.background_calls[0];
     let expected = [
         (":method", "GET"),
         (":scheme", "https"),
@@ -53,14 +53,14 @@ fn a_request_before_the_keys_waits_for_the_one_fetch() {
     world.tick();
     let token = world.token();
     let waiting: Vec<_> = (0..200).map(|_| parked(world.bearer(&token))).collect();
-    assert_eq!(world.errands.len(), 1, "one fetch for all");
+    assert_eq!(world.background_calls.len(), 1, "one fetch for all");
     let jwks = world.jwks();
-    assert_eq!(world.finish(jwks), Some(Topic::Keys(0)));
+    assert_eq!(world.finish(jwks), Some(WaitKey::Keys(0)));
     for (topic, waiting) in waiting {
-        assert_eq!(topic, Topic::Keys(0));
+        assert_eq!(topic, WaitKey::Keys(0));
         assert_user(world.wake(waiting));
     }
-    assert!(world.errands.is_empty());
+    assert!(world.background_calls.is_empty());
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_failed_fetch_is_tried_again_later_and_later_and_then_all_is_well() {
     let mut waits = Vec::new();
     for _ in 0..8 {
         let begun = world.now;
-        while world.errands.is_empty() {
+        while world.background_calls.is_empty() {
             world.pass(Duration::from_millis(250));
             world.tick();
         }
@@ -115,11 +115,11 @@ fn keys_are_refreshed_every_ten_minutes_by_workers_that_serve() {
     let mut world = World::with_keys(ENVOY, &authgear("auto"));
     world.pass(601 * SECOND);
     world.tick();
-    assert!(world.errands.is_empty(), "it never served a request, so it needs no fresh keys");
+    assert!(world.background_calls.is_empty(), "it never served a request, so it needs no fresh keys");
     let token = world.token();
     assert_user(world.bearer(&token));
     world.tick();
-    assert_eq!(world.errands.len(), 1);
+    assert_eq!(world.background_calls.len(), 1);
     // Old keys serve while new ones come, and when none come.
     assert_user(world.bearer(&token));
     world.finish(Err(CallError::NoAnswer));
@@ -160,7 +160,7 @@ fn a_new_key_is_fetched_at_once_but_not_for_every_token_that_names_one() {
         let token = token_of(&world, &format!("invented-{number}"));
         assert_refused(world.bearer(&token));
     }
-    assert!(world.errands.is_empty(), "once in ten seconds");
+    assert!(world.background_calls.is_empty(), "once in ten seconds");
     world.pass(10 * SECOND);
     let (_, waiting) = parked({
         let token = token_of(&world, "invented");
@@ -216,7 +216,7 @@ fn where_calls_are_requests_own_the_request_that_needs_keys_fetches_them() {
     let jwks = world.jwks();
     assert_user(world.resume(first, jwks));
     assert_user(world.bearer(&token));
-    assert!(world.errands.is_empty(), "nothing happens in the background there");
+    assert!(world.background_calls.is_empty(), "nothing happens in the background there");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn in_local_nothing_is_ever_asked() {
     assert_refused(world.bearer_and_cookie("abcdefghijklmnopqrstuvwxyz012345"));
     assert_refused(world.bearer_and_cookie("a.b.c"));
     assert_eq!(done(world.start(&[(b"cookie", b"session=s")])).outcome, Outcome::Anonymous);
-    assert!(world.errands.is_empty());
+    assert!(world.background_calls.is_empty());
 }
 
 #[test]

@@ -31,23 +31,23 @@ fn a_token_in_use_is_confirmed_once_a_period_while_no_request_waits() {
     assert_user(world.bearer(&token));
     world.pass(Duration::from_secs(59));
     assert_user(world.bearer_and_cookie(&token));
-    assert!(world.errands.is_empty(), "not due yet");
+    assert!(world.background_calls.is_empty(), "not due yet");
     world.pass(Duration::from_secs(1));
     for _ in 0..100 {
         assert_user(world.bearer_and_cookie(&token));
     }
-    assert_eq!(world.errands.len(), 1);
-    let (call, _) = &world.errands[0];
+    assert_eq!(world.background_calls.len(), 1);
+    let (call, _) = &world.background_calls[0];
     assert_eq!(value(call, ":path"), Some("/_resolver/resolve"));
     assert_eq!(value(call, "authorization"), Some(format!("Bearer {token}").as_str()));
     assert_eq!(value(call, "cookie"), None, "or the resolver would fall through to it");
     assert_eq!(world.finish(resolved(Some(USER))), None);
     world.pass(Duration::from_secs(59));
     assert_user(world.bearer(&token));
-    assert!(world.errands.is_empty());
+    assert!(world.background_calls.is_empty());
     world.pass(Duration::from_secs(1));
     assert_user(world.bearer(&token));
-    assert_eq!(world.errands.len(), 1);
+    assert_eq!(world.background_calls.len(), 1);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_token_that_the_resolver_no_longer_knows_is_refused_from_then_on() {
             assert_refused(world.bearer(&token));
             world.pass(minutes(1));
         }
-        assert!(world.errands.is_empty(), "it is not asked about again");
+        assert!(world.background_calls.is_empty(), "it is not asked about again");
         let (call, _) = asked(&mut world, |world| world.bearer_and_cookie(&token));
         assert_eq!((value(&call, "cookie"), value(&call, "authorization")), (Some("session=s"), None));
     }
@@ -108,7 +108,7 @@ fn a_resolver_that_cannot_answer_changes_nothing_and_is_asked_again_soon() {
         assert_user(world.bearer(&token));
         world.finish(answer);
         assert_user(world.bearer(&token));
-        assert!(world.errands.is_empty(), "not at once");
+        assert!(world.background_calls.is_empty(), "not at once");
         assert!(world.warnings.concat().contains("cannot be confirmed"), "{:?}", world.warnings);
         world.pass(Duration::from_secs(10));
         assert_user(world.bearer(&token));
@@ -126,7 +126,7 @@ fn an_answer_that_never_comes_does_not_stop_the_asking() {
     assert_user(world.bearer(&token));
     world.pass(Duration::from_secs(5));
     assert_user(world.bearer(&token));
-    assert_eq!(world.errands.len(), 2);
+    assert_eq!(world.background_calls.len(), 2);
 }
 
 #[test]
@@ -163,12 +163,12 @@ fn only_so_many_confirmations_are_under_way_at_once() {
     for token in &tokens {
         let _user = done(world.bearer(token));
     }
-    assert_eq!(world.errands.len(), 32);
+    assert_eq!(world.background_calls.len(), 32);
     world.finish_all(|_| resolved(None));
     for token in &tokens {
         let _user_or_not = done(world.bearer(token));
     }
-    assert_eq!(world.errands.len(), 32, "the others are confirmed at a later use");
+    assert_eq!(world.background_calls.len(), 32, "the others are confirmed at a later use");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn nothing_is_confirmed_that_need_not_be() {
         never.pass(minutes(2));
         machines.pass(minutes(2));
     }
-    assert!(never.errands.is_empty() && machines.errands.is_empty());
+    assert!(never.background_calls.is_empty() && machines.background_calls.is_empty());
 }
 
 #[test]

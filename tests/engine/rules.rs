@@ -332,6 +332,6 @@ fn a_rule_looks_at_each_request_anew_though_the_answer_is_remembered() {
     ] {
         assert_eq!(decide(&mut world, &request(path, &[COOKIE]), &bob).outcome, outcome, "{path}");
     }
-    assert!(world.errands.is_empty());
+    assert!(world.background_calls.is_empty());
     world.pass(Duration::from_secs(1));
 }

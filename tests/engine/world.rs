@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authgear_filter::config::Config;
 use authgear_filter::engine::{
-    Capabilities, Decision, Engine, Errand, Outcome, State, Step, Topic, Verdict, Waiting,
+    BackgroundCall, Capabilities, Decision, Engine, Outcome, State, Step, Verdict, WaitKey, Waiting,
 };
 use authgear_filter::http::{Call, CallError, Field, Fields, Head, Reply, Response, UnixTime};
 use authgear_filter::jose::{Algorithm, Backend};
@@ -26,7 +26,7 @@ pub(crate) struct World {
     state: State,
     pub(crate) now: UnixTime,
     /// Sent and not answered.
-    pub(crate) errands: Vec<(Call, Errand)>,
+    pub(crate) background_calls: Vec<(Call, BackgroundCall)>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -36,7 +36,14 @@ impl World {
         let config = Config::parse(configuration.to_string().as_bytes()).unwrap();
         let engine = Engine::new(config, Capabilities { background, signatures: Backend::Portable });
         let state = engine.state(7);
-        Self { issuer: Issuer::new(), engine, state, now: issuer::now(), errands: vec![], warnings: vec![] }
+        Self {
+            issuer: Issuer::new(),
+            engine,
+            state,
+            now: issuer::now(),
+            background_calls: vec![],
+            warnings: vec![],
+        }
     }
 
     /// The same, with its keys fetched.
@@ -115,19 +122,19 @@ impl World {
         self.collect();
     }
 
-    /// Answers the one errand that is under way.
-    pub(crate) fn finish(&mut self, answer: Answer) -> Option<Topic> {
-        let (_, errand) = self.errands.pop().expect("an errand under way");
-        assert!(self.errands.is_empty(), "more than one: {:?}", self.errands);
-        let topic = self.engine.finish(&mut self.state, errand, answer, self.now);
+    /// Answers the one background_call that is under way.
+    pub(crate) fn finish(&mut self, answer: Answer) -> Option<WaitKey> {
+        let (_, background_call) = self.background_calls.pop().expect("an background_call under way");
+        assert!(self.background_calls.is_empty(), "more than one: {:?}", self.background_calls);
+        let topic = self.engine.finish(&mut self.state, background_call, answer, self.now);
         self.collect();
         topic
     }
 
     pub(crate) fn finish_all(&mut self, answer: impl Fn(&Self) -> Answer) {
-        for (_, errand) in std::mem::take(&mut self.errands) {
+        for (_, background_call) in std::mem::take(&mut self.background_calls) {
             let answer = answer(self);
-            self.engine.finish(&mut self.state, errand, answer, self.now);
+            self.engine.finish(&mut self.state, background_call, answer, self.now);
         }
         self.collect();
     }
@@ -136,17 +143,17 @@ impl World {
     pub(crate) fn question(&mut self, step: Step) -> (Call, Waiting) {
         match step {
             Step::Call(call, waiting) => (call, waiting),
-            Step::Park(Topic::Answer(_), waiting) => {
-                let (call, _) = self.errands.last().expect("a question under way");
+            Step::Park(WaitKey::Answer(_), waiting) => {
+                let (call, _) = self.background_calls.last().expect("a question under way");
                 (call.clone(), waiting)
             }
-            step @ (Step::Park(Topic::Keys(_), _) | Step::Done(_)) => panic!("nothing is asked: {step:?}"),
+            step @ (Step::Park(WaitKey::Keys(_), _) | Step::Done(_)) => panic!("nothing is asked: {step:?}"),
         }
     }
 
     /// Answers it.
     pub(crate) fn answer(&mut self, waiting: Waiting, answer: Answer) -> Step {
-        if self.errands.is_empty() {
+        if self.background_calls.is_empty() {
             return self.resume(waiting, answer);
         }
         let topic = self.finish(answer).expect("somebody waits for it");
@@ -155,13 +162,13 @@ impl World {
         step
     }
 
-    pub(crate) fn told(&mut self, topic: Topic) {
+    pub(crate) fn told(&mut self, topic: WaitKey) {
         self.engine.told(&mut self.state, topic);
     }
 
     fn collect(&mut self) {
         let effects = self.state.effects();
-        self.errands.extend(effects.errands);
+        self.background_calls.extend(effects.background_calls);
         self.warnings.extend(effects.warnings);
     }
 }
@@ -201,7 +208,7 @@ pub(crate) fn asked(world: &mut World, request: impl FnOnce(&mut World) -> Step)
     world.question(step)
 }
 
-pub(crate) fn parked(step: Step) -> (Topic, Waiting) {
+pub(crate) fn parked(step: Step) -> (WaitKey, Waiting) {
     match step {
         Step::Park(topic, waiting) => (topic, waiting),
         step @ (Step::Done(_) | Step::Call(..)) => panic!("not parked: {step:?}"),

@@ -163,7 +163,7 @@ pub fn nothing() -> Rc<Fields> {
 /// What a valid session states about itself, for rules that require something of it. What it does not state
 /// stays empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stated {
+pub struct SessionFacts {
     /// Whether the user is verified.
     pub verified: Option<bool>,
     /// Whether the user is anonymous.
@@ -178,7 +178,7 @@ pub struct Stated {
     pub authenticated_at: Option<UnixTime>,
 }
 
-impl Stated {
+impl SessionFacts {
     /// What Authgear's headers state; `scopes` are in none of them.
     #[must_use]
     pub fn by_headers(identity: &Fields, scopes: &[String]) -> Self {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rsa::RsaPrivateKey;
+use rsa::PrivateKey;
 use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
 use rsa::signature::{Keypair as _, SignatureEncoding as _, Signer as _, Verifier as _};
 use rsa::traits::PublicKeyParts as _;
@@ -66,7 +66,7 @@ impl Key {
     }
 
     fn generate() -> Arc<Self> {
-        let private = RsaPrivateKey::new(&mut rand::rng(), BITS).expect("2048 bits are a valid RSA key size");
+        let private = PrivateKey::new(&mut rand::rng(), BITS).expect("2048 bits are a valid RSA key size");
         let (n, e) = (encode(private.n_bytes()), encode(private.e_bytes()));
         // The thumbprint of RFC 7638: a name that no two keys share.
         let kid = encode(Sha256::digest(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)));

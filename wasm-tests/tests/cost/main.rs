@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rsa::RsaPrivateKey;
+use rsa::PrivateKey;
 use rsa::pkcs1v15::SigningKey;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
@@ -23,8 +23,8 @@ const NOW: u64 = 1_800_000_000;
 const PAGE: &str = include_str!("../../../docs/performance.md");
 
 /// Making a key takes a good part of a second.
-static KEY: LazyLock<RsaPrivateKey> =
-    LazyLock::new(|| RsaPrivateKey::new(&mut rand::rng(), 2048).expect("2048 bits are a valid size"));
+static KEY: LazyLock<PrivateKey> =
+    LazyLock::new(|| PrivateKey::new(&mut rand::rng(), 2048).expect("2048 bits are a valid size"));
 
 /// Authgear, everything but `/public` for users only, and `more` rules that no request here meets.
 fn host(more: usize) -> Host {

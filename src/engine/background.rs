@@ -1,12 +1,12 @@
-//! Errands: calls that are made for all requests of a worker and not for one, on hosts that can make them. They
+//! Background calls: calls that are made for all requests of a worker and not for one, on hosts that can make them. They
 //! outlive the request that gave the occasion.
 
 use std::fmt;
 
 use super::answer::Subject;
 use super::state::State;
-use super::token::Word;
-use super::{Engine, Topic};
+use super::token::Confirmation;
+use super::{Engine, WaitKey};
 use crate::auth_server::authgear::resolver::{self, Answer, Session};
 use crate::auth_server::fault::Fault;
 use crate::config::{Keys, Server};
@@ -18,25 +18,25 @@ use crate::telemetry::metric::Metric;
 const MAX_CONFIRMING: usize = 32;
 
 /// What a call is for. Whoever sends the call gives this back with what came of it.
-pub struct Errand(Purpose);
+pub struct BackgroundCall(Purpose);
 
 enum Purpose {
     /// To fetch the keys of an issuer, by its place in the configuration, and the duty to report.
     Keys { issuer: usize, ticket: FetchTicket },
-    /// To ask the resolver about a credential, and the topic of those who wait.
-    Ask { topic: u64, about: Subject },
+    /// To ask the resolver about a credential, and the wait_key of those who wait.
+    Ask { wait_key: u64, about: Subject },
     /// To have a token confirmed by the resolver.
     Confirm { token: Vec<u8> },
 }
 
-impl Errand {
-    pub(super) const fn ask(topic: u64, about: Subject) -> Self {
-        Self(Purpose::Ask { topic, about })
+impl BackgroundCall {
+    pub(super) const fn ask(wait_key: u64, about: Subject) -> Self {
+        Self(Purpose::Ask { wait_key, about })
     }
 }
 
 /// Prints without the token.
-impl fmt::Debug for Errand {
+impl fmt::Debug for BackgroundCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Purpose::Keys { .. } => "Keys",
@@ -58,22 +58,22 @@ impl Engine {
         }
     }
 
-    /// What came of an errand, and whom it concerns.
+    /// What came of an background_call, and whom it concerns.
     pub fn finish(
         &self,
         state: &mut State,
-        errand: Errand,
+        background_call: BackgroundCall,
         result: Result<Response, CallError>,
         now: UnixTime,
-    ) -> Option<Topic> {
-        match errand.0 {
+    ) -> Option<WaitKey> {
+        match background_call.0 {
             Purpose::Keys { issuer, ticket } => {
                 self.keys_arrived(state, issuer, Some(ticket), result, now);
-                Some(Topic::Keys(issuer))
+                Some(WaitKey::Keys(issuer))
             }
-            Purpose::Ask { topic, about } => {
-                self.answer_arrived(state, topic, &about, result, now);
-                Some(Topic::Answer(topic))
+            Purpose::Ask { wait_key, about } => {
+                self.answer_arrived(state, wait_key, &about, result, now);
+                Some(WaitKey::Answer(wait_key))
             }
             Purpose::Confirm { token } => {
                 state.confirming = state.confirming.saturating_sub(1);
@@ -90,7 +90,7 @@ impl Engine {
         if let Some(ticket) = ticket
             && let Some(call) = self.keys_call(issuer)
         {
-            state.send(call, Errand(Purpose::Keys { issuer, ticket }));
+            state.send(call, BackgroundCall(Purpose::Keys { issuer, ticket }));
         }
     }
 
@@ -99,7 +99,7 @@ impl Engine {
         if state.confirming < MAX_CONFIRMING {
             state.confirming = state.confirming.saturating_add(1);
             self.confirmation_asked(state, token, now);
-            state.send(call, Errand(Purpose::Confirm { token: token.to_vec() }));
+            state.send(call, BackgroundCall(Purpose::Confirm { token: token.to_vec() }));
         }
     }
 
@@ -193,12 +193,17 @@ impl Engine {
     }
 
     /// What the resolver says of a token alone; counted.
-    pub(super) fn word(&self, state: &mut State, result: Result<Response, CallError>, now: UnixTime) -> Word {
+    pub(super) fn word(
+        &self,
+        state: &mut State,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Confirmation {
         let read = match resolver::read(result) {
             resolver::Result::Answered(Answer { session: Session::Valid { user }, .. }) => {
-                Ok(Word::Known { user })
+                Ok(Confirmation::Known { user })
             }
-            resolver::Result::Answered(Answer { session: Session::None, .. }) => Ok(Word::Unknown),
+            resolver::Result::Answered(Answer { session: Session::None, .. }) => Ok(Confirmation::Unknown),
             resolver::Result::Refused(status) => Err(Fault::Status(status)),
             resolver::Result::Failed(fault) => Err(fault),
         };
@@ -211,13 +216,13 @@ impl Engine {
                     now,
                     || format!("tokens cannot be confirmed by {from}: {fault}. They stay valid until it can"),
                 );
-                Word::None
+                Confirmation::None
             }
         };
         state.count(match word {
-            Word::Known { .. } => Metric::Confirmed,
-            Word::Unknown => Metric::Revoked,
-            Word::None => Metric::ConfirmFailed,
+            Confirmation::Known { .. } => Metric::Confirmed,
+            Confirmation::Unknown => Metric::Revoked,
+            Confirmation::None => Metric::ConfirmFailed,
         });
         word
     }
