@@ -1,7 +1,7 @@
 # Everything that is done with this repository. `make` alone lists it.
 #
-# A fresh Debian machine needs rustup, Python 3, a C compiler, npm, pkg-config and libssl-dev, and what README
-# names besides for the tests; `make` gets the rest, into .tools and target.
+# A fresh Debian machine needs rustup, Python 3, a C compiler, npm, pkg-config and libssl-dev, and what
+# CONTRIBUTING.md names besides for the tests; `make` gets the rest, into .tools and target.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -1,5 +1,5 @@
-//! What README, CHANGELOG and docs say is held against what exists: each configuration is parsed, each name
-//! is looked for, each default is tried.
+//! The documents against the code: every configuration is parsed, every name is looked up, every default is
+//! tried.
 
 mod configurations;
 mod envoy;
@@ -17,7 +17,8 @@ use markdown::Document;
 
 fn documents() -> Vec<Document> {
     let root = workspace_dir();
-    let mut paths = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    let mut paths: Vec<_> =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).into();
     paths.extend(files(&root.join("docs"), "md"));
     assert!(paths.len() > 5, "{paths:?}");
     paths.iter().map(|path| Document::read(path)).collect()

@@ -64,16 +64,16 @@ fn every_relative_link_leads_to_a_file_and_a_heading_of_it() {
 }
 
 #[test]
-fn the_map_in_readme_is_the_tree() {
+fn the_map_for_contributors_is_the_tree() {
     let root = workspace_dir();
-    let readme = document("README.md");
+    let map = document("CONTRIBUTING.md");
     let first = |rows: Vec<Vec<String>>| -> BTreeSet<String> {
         rows.iter().flat_map(|row| markdown::code(&row[0])).collect()
     };
 
-    let named = first(readme.rows(&["where", "what"]));
+    let named = first(map.rows(&["where", "what"]));
     for path in &named {
-        assert!(root.join(path).exists(), "README.md: there is no {path}");
+        assert!(root.join(path).exists(), "CONTRIBUTING.md: there is no {path}");
     }
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();
@@ -81,17 +81,17 @@ fn the_map_in_readme_is_the_tree() {
         let is_ours =
             path.is_dir() && !name.starts_with('.') && !path.starts_with(target_dir()) && name != "target";
         if is_ours && fs::read_dir(&path).unwrap().next().is_some() {
-            assert!(named.contains(&format!("{name}/")), "README.md does not name {name}/");
+            assert!(named.contains(&format!("{name}/")), "CONTRIBUTING.md does not name {name}/");
         }
     }
 
-    let named = first(readme.rows(&["module", "owns"]));
+    let named = first(map.rows(&["module", "owns"]));
     let exist: BTreeSet<String> = fs::read_dir(root.join("src"))
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .filter(|name| name != "lib")
         .collect();
-    assert_eq!(named, exist, "README.md's modules of src/, and those that exist");
+    assert_eq!(named, exist, "the modules in CONTRIBUTING.md, and those in src/");
 }
 
 #[test]
