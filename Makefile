@@ -17,6 +17,8 @@ TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 MODULE := $(TARGET_DIR)/$(WASM_TARGET)/release/authgear_filter.wasm
+# As the linker leaves it: not fit for any host before the step of `finish/`.
+LINKED := $(TARGET_DIR)/$(WASM_TARGET)/release/deps/authgear_filter.wasm
 # What the tests and the demo run is what was built here, whatever the environment says.
 export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
 
@@ -73,8 +75,10 @@ setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/bin/cargo-d
 build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=. --cfg sha2_backend_soft="compact"
 build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .wasm
 	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
-	$(WASM_OPT) $(MODULE) -o $(MODULE).optimised
-	@mv $(MODULE).optimised $(MODULE)
+	env -u CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS cargo build --locked -p finish
+	$(TARGET_DIR)/debug/finish $(LINKED) $(MODULE).finished
+	$(WASM_OPT) $(MODULE).finished -o $(MODULE).optimised
+	@rm $(MODULE).finished && mv $(MODULE).optimised $(MODULE)
 
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
 	cargo build --locked -p wasm-tests $(DEMO_BINS:%=--bin %)

@@ -23,6 +23,9 @@ impl fmt::Display for Fault {
             }
             Self::Call(CallError::NoAnswer) => f.write_str("no connection, or no answer in time"),
             Self::Call(CallError::TooLarge) => f.write_str("its answer is too long"),
+            Self::Call(CallError::Quarantined) => {
+                f.write_str("it answered with a status below 200, after which the proxy may mix up answers")
+            }
             Self::Status(404) => f.write_str("it answered 404: does it know this host and path?"),
             Self::Status(status @ (502..=504)) => {
                 write!(f, "it answered {status}, or the proxy could not reach it in time")

@@ -36,8 +36,8 @@ fn append(chain: &mut Vec<u8>, more: &[u8]) {
 }
 
 /// Whether the value of such a header can be sent. APISIX refuses one with a control byte, and then there would
-/// be no answer.
+/// be no answer. The SDK sends text only.
 #[must_use]
 pub fn can_inform(value: &[u8]) -> bool {
-    value.len() <= MAX_INFORMATIVE && !has_control(value)
+    value.len() <= MAX_INFORMATIVE && !has_control(value) && std::str::from_utf8(value).is_ok()
 }

@@ -19,7 +19,7 @@ use crate::config::{AuthServer, Config, OnErrorAction};
 use crate::engine::denial::Denial;
 use crate::http::browser;
 use crate::http::credential::{Authorization, Cookies, Credentials, Secret};
-use crate::http::{BadHead, Call, CallError, Head, HeaderEdits, Reply, Response, UnixTime};
+use crate::http::{BadHead, Call, CallError, Field, Head, HeaderEdits, Reply, Response, UnixTime};
 use crate::jose::{self, Backend};
 use crate::jose::{FetchTicket, Need};
 use crate::rules::Access;
@@ -43,7 +43,7 @@ pub enum Step {
 }
 
 /// What several requests may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitKey {
     /// The keys of an issuer, by its place in the configuration.
     Keys(usize),
@@ -224,6 +224,13 @@ impl Engine {
             (Authorization::Invalid, _) if self.config.forward_auth().is_none() || self.judges() => {
                 Step::Done(case.refuse("there is more than one, or it is malformed"))
             }
+            // No auth server can be sent one that is not text.
+            (Authorization::Invalid, Some(AuthServer::ForwardAuth(server)))
+                if server.sends(b"authorization")
+                    && head.values(b"authorization").any(|value| std::str::from_utf8(value).is_err()) =>
+            {
+                Step::Done(case.refuse("it is malformed"))
+            }
             (Authorization::Bearer(token), server) if self.is_judged_here(token, server.as_ref()) => {
                 self.claim(state, Claim::Fresh { head, case: Box::new(case), token, cookies }, now)
             }
@@ -303,6 +310,12 @@ impl Engine {
     /// The decision about a request that cannot be understood.
     pub fn bad_request(&self, bad: BadHead) -> Decision {
         replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest)
+    }
+
+    /// The names of the trailers of a request that no client may send, whatever its route.
+    #[must_use]
+    pub fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
+        self.config.managed.forged(trailers)
     }
 
     /// The decision where the host refused what an earlier decision needed: a request whose headers could not

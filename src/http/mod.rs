@@ -356,6 +356,8 @@ pub enum CallError {
     NoAnswer,
     /// The body of the answer is needed, and longer than the call takes.
     TooLarge,
+    /// The proxy may give the answer to another call: a status below 200 came from the upstream a short while ago.
+    Quarantined,
 }
 
 /// What becomes of a request that is let through.

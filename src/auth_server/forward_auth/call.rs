@@ -130,7 +130,17 @@ fn cookies(forward_auth: &ForwardAuth, head: &Head<'_>) -> Option<Vec<u8>> {
         }
         None => head.values(b"cookie").filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect(),
     };
-    let value = pairs.join(b"; ".as_slice());
+    // A cookie that is not UTF-8 is not sent; the others are.
+    let value = match pairs.iter().all(|pair| std::str::from_utf8(pair).is_ok()) {
+        true => pairs.join(b"; ".as_slice()),
+        false => pairs
+            .iter()
+            .flat_map(|line| line.split(|&byte| byte == b';'))
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| !pair.is_empty() && std::str::from_utf8(pair).is_ok())
+            .collect::<Vec<_>>()
+            .join(b"; ".as_slice()),
+    };
     (!value.is_empty()).then_some(value)
 }
 
@@ -146,10 +156,11 @@ impl Sent {
     }
 
     /// For what holds bytes of the client's. No control byte can be sent, not even a tab: APISIX refuses the
-    /// call, and the request would have caused it.
+    /// call, and the request would have caused it. Nor can bytes that are not UTF-8: the SDK sends text.
     fn tell(&mut self, name: &[u8], value: impl AsRef<[u8]>) -> Result<(), BadHead> {
         let value = value.as_ref();
-        if header::has_control(value) {
+        let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+        if header::has_control(value) || !is_text(name) || !is_text(value) {
             return Err(BadHead::ControlByte);
         }
         self.of_client = self.of_client.saturating_add(name.len()).saturating_add(value.len());
@@ -289,11 +300,19 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_sent_as_they_are() {
-        let call =
-            call(&forward_auth(json!({})), Duration::ZERO, &head(&[(b"authorization", b"Basic \xff")]))
-                .unwrap();
-        assert!(call.fields.iter().any(|field| field == (b"authorization", b"Basic \xff")));
+    fn bytes_that_are_no_text_are_not_sent_and_a_cookie_with_them_does_not_stop_the_others() {
+        let ask = |field: Field<'static>, more| {
+            call(&forward_auth(more), Duration::ZERO, &head(&[field]))
+                .map(|call| call.fields.value(b"cookie").map(<[u8]>::to_vec))
+        };
+        for field in [(b"authorization".as_slice(), b"Basic \xff".as_slice()), (b"x-\xff", b"1")] {
+            let all = json!({"request_headers": ["authorization", "x-*"]});
+            assert_eq!(ask(field, all), Err(BadHead::ControlByte), "{field:?}");
+        }
+        for more in [json!({}), json!({"cookies": ["a", "b", "c"]})] {
+            let cookie = (b"cookie".as_slice(), b"a=1; b=\xff; c=3".as_slice());
+            assert_eq!(ask(cookie, more), Ok(Some(b"a=1; c=3".to_vec())));
+        }
     }
 
     #[test]

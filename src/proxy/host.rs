@@ -1,0 +1,240 @@
+//! What the filter asks of the proxy, with the differences between hosts evened out.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use proxy_wasm::types::{BufferType, MapType};
+
+use super::{pairs, raw, reply};
+use crate::engine::{Decision, Engine, Outcome, Verdict};
+use crate::http::{
+    BadHead, CallError, Field, Fields, HeaderEdits, OwnedField, Reply, Response, WantedBody, grpc,
+};
+use crate::jose;
+use crate::telemetry::metric::Metric;
+
+/// How many headers of a client a host without ticks lists.
+const LISTED: usize = 100;
+
+/// The host did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HostRefused;
+
+impl From<raw::Status> for HostRefused {
+    fn from(_status: raw::Status) -> Self {
+        Self
+    }
+}
+
+thread_local! {
+    static HAS_TICKS: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Finds out whether the host has ticks, once in a VM: no version is compared, and no request pays for it. The
+/// question stops the ticks of the root context that asks.
+pub(super) fn discover() {
+    if HAS_TICKS.get().is_none() {
+        HAS_TICKS.set(Some(raw::set_tick_period(0).is_ok()));
+    }
+}
+
+/// Whether the host has ticks, and with them calls outside requests. wasm-nginx-module (APISIX) has neither, and has
+/// more limits: it lists 100 headers at most, crashes on listing those of a request without `Host`, runs the callback
+/// of an answer for the request that sent the call, and lets that request go on when the callback does nothing.
+pub(super) fn has_ticks() -> bool {
+    HAS_TICKS.get().unwrap_or(false)
+}
+
+/// Has the root context of this callback ticked each period.
+pub(super) fn set_tick_period(period: Duration) {
+    let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1);
+    if raw::set_tick_period(milliseconds).is_err() {
+        log::warn!("the proxy did not change the period of its ticks");
+    }
+}
+
+/// Any number, another one each time.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Has the host check a signature, as [`jose::HostVerify`] says. `None` where it has no such function.
+pub(super) fn verify_signature(
+    hash: &str,
+    spki_der: &[u8],
+    signature: &[u8],
+    message: &[u8],
+) -> Option<bool> {
+    let argument = jose::host::argument(hash, spki_der, signature, message);
+    raw::call_foreign_function(jose::host::FUNCTION, &argument)
+        .ok()
+        .map(|answer| jose::host::accepts(&answer))
+}
+
+/// The plugin's configuration.
+pub(super) fn configuration(size: usize) -> Result<Vec<u8>, HostRefused> {
+    Ok(raw::buffer(BufferType::PluginConfiguration, size)?)
+}
+
+/// The headers of the request, pseudo headers among them, in the host's encoding.
+pub(super) struct RequestHeaders(Vec<u8>);
+
+impl RequestHeaders {
+    pub(super) fn read() -> Result<Self, BadHead> {
+        if !has_ticks() && raw::value(MapType::HttpRequestHeaders, b"host").is_err() {
+            return Err(BadHead::NoHost);
+        }
+        raw::pairs(MapType::HttpRequestHeaders).map(Self).map_err(|_status| BadHead::Unreadable)
+    }
+
+    pub(super) fn fields(&self) -> Result<Vec<Field<'_>>, BadHead> {
+        let fields = pairs::decode(&self.0).ok_or(BadHead::Unreadable)?;
+        if !has_ticks() && fields.iter().filter(|(name, _)| name.first() != Some(&b':')).count() >= LISTED {
+            return Err(BadHead::TooManyHeaders);
+        }
+        Ok(fields)
+    }
+}
+
+/// The address of the client's connection: Envoy's name for it, then nginx's. `None` for a unix socket.
+pub(super) fn client_address() -> Option<IpAddr> {
+    let text = |path| String::from_utf8(raw::property(path).ok()?).ok();
+    match text(b"source\0address") {
+        Some(address) => address.parse::<SocketAddr>().ok().map(|address| address.ip()),
+        None => text(b"remote_addr")?.parse().ok(),
+    }
+}
+
+/// Makes what follows in this callback concern another context. Fails where that is gone.
+pub(super) fn act_for(context: u32) -> Result<(), HostRefused> {
+    Ok(raw::set_effective_context(context)?)
+}
+
+/// The answer to the call whose callback this is. `headers` is their number; 0 where there was no answer, and then the
+/// host has no list that could be read. `body` is its length, of which the call takes what it wants.
+pub(super) fn call_response(headers: usize, body: usize, wanted: WantedBody) -> Result<Response, CallError> {
+    if headers == 0 {
+        return Err(CallError::NoAnswer);
+    }
+    let bytes = raw::pairs(MapType::HttpCallResponseHeaders).map_err(|_status| CallError::NoAnswer)?;
+    let listed = pairs::decode(&bytes).ok_or(CallError::NoAnswer)?;
+    let mut response =
+        Response { fields: Fields::with_room(listed.len(), bytes.len()), ..Response::default() };
+    for (name, value) in listed {
+        if name == b":status" {
+            let status = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+            response.status = status.ok_or(CallError::NoAnswer)?;
+        } else {
+            response.fields.push_lowercase(name, value);
+        }
+    }
+    // APISIX lists no status for a call that failed.
+    if response.status == 0 {
+        return Err(CallError::NoAnswer);
+    }
+    let is_taken = match wanted {
+        WantedBody::None => false,
+        WantedBody::Needed { limit } if body > limit => return Err(CallError::TooLarge),
+        WantedBody::Needed { limit } | WantedBody::Welcome { limit } => body > 0 && body <= limit,
+    };
+    if is_taken {
+        response.body =
+            raw::buffer(BufferType::HttpCallResponseBody, body).map_err(|_status| CallError::NoAnswer)?;
+    }
+    Ok(response)
+}
+
+/// Edits the headers of the request. After an error some may be edited and some not.
+pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
+    const MAP: MapType = MapType::HttpRequestHeaders;
+    for name in &edits.remove {
+        raw::remove(MAP, name)?;
+    }
+    // What would be replaced is removed by now. Envoy looks for it all the same, and first indexes all headers of the
+    // request to do so: a seventh of what a remembered session cost. A host that does not list all headers may have
+    // some left.
+    let set = if has_ticks() { raw::add } else { raw::replace };
+    for (name, value) in edits.set.iter() {
+        set(MAP, name, value)?;
+    }
+    if let Some(cookie) = &edits.cookie {
+        raw::replace(MAP, b"cookie", cookie)?;
+    }
+    Ok(())
+}
+
+/// Removes trailers of the request. `forged` names those to remove, of all that there are.
+pub(super) fn edit_trailers(forged: impl FnOnce(&[Field<'_>]) -> Vec<Vec<u8>>) -> Result<(), HostRefused> {
+    const MAP: MapType = MapType::HttpRequestTrailers;
+    let bytes = raw::pairs(MAP)?;
+    let trailers = pairs::decode(&bytes).ok_or(HostRefused)?;
+    for name in forged(&trailers) {
+        raw::remove(MAP, &name)?;
+    }
+    Ok(())
+}
+
+/// Adds headers to the response to the client.
+pub(super) fn add_to_response(fields: &[OwnedField]) {
+    for (name, value) in fields {
+        if raw::add(MapType::HttpResponseHeaders, name, value).is_err() {
+            log::warn!("the proxy did not add a header of the auth server to a response");
+        }
+    }
+}
+
+/// Lets a paused request go on.
+pub(super) fn resume_request() {
+    if raw::resume_request().is_err() {
+        log::error!("the proxy did not let a request go on that was paused");
+    }
+}
+
+/// Answers the client instead of the app.
+pub(super) fn reply(reply: &Reply, outcome: Outcome) {
+    let status = reply::sendable_status(reply.status);
+    let fields = reply.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+    let fields = fields.filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
+    let headers = pairs::encode(fields).unwrap_or_default();
+    let details = outcome.metric().name();
+    let grpc = reply.grpc.map_or(-1, grpc::Status::code);
+    if raw::reply(status, &headers, &reply.body, details, grpc).is_ok() {
+        return;
+    }
+    // wasm-nginx-module sends a reply that it refuses for a header, with memory of somebody else as its body. Another
+    // one takes its place.
+    log::error!("the proxy refused a header of a denial, which is sent without headers");
+    let headers = pairs::encode(std::iter::empty()).unwrap_or_default();
+    if raw::reply(status, &headers, &reply.body, details, grpc).is_err() {
+        log::error!("the proxy did not send a denial");
+    }
+}
+
+/// Denies a request about which nothing is known.
+pub(super) fn reply_broken() {
+    let Decision { verdict, outcome } = Engine::broken();
+    match verdict {
+        Verdict::Reply(broken) => reply(&broken, outcome),
+        // Broken is never a leave to pass.
+        Verdict::Forward(_) => {}
+    }
+}
+
+/// The counters. Hosts without metrics take the calls and do nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counters([Option<u32>; Metric::ALL.len()]);
+
+impl Counters {
+    pub(super) fn define() -> Self {
+        Self(Metric::ALL.map(|metric| raw::define_counter(metric.name()).ok()))
+    }
+
+    pub(super) fn count(&self, metric: Metric) {
+        if let Some(Some(id)) = self.0.get(metric.index()) {
+            // A request is not worth failing for a counter.
+            let _ = raw::increment(*id);
+        }
+    }
+}

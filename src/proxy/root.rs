@@ -1,0 +1,90 @@
+//! The SDK's root context: one configuration of the filter.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use super::calls::{FIRST_TICK, Plugin};
+use super::host;
+use super::request::Request;
+use crate::config::Config;
+use crate::engine::{Capabilities, Engine};
+use crate::jose::Backend;
+
+/// A root context; without a plugin until it is configured.
+pub(super) struct Root {
+    context: u32,
+    plugin: Option<Rc<Plugin>>,
+}
+
+impl Root {
+    pub(super) const fn new(context: u32) -> Self {
+        Self { context, plugin: None }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        if let Some(plugin) = &self.plugin {
+            plugin.on_answer(token, headers, body);
+        }
+    }
+}
+
+impl RootContext for Root {
+    /// `false` refuses the configuration: Envoy keeps the one before or does not start, APISIX answers 503.
+    fn on_configure(&mut self, size: usize) -> bool {
+        host::discover();
+        let config = host::configuration(size)
+            .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
+            .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
+        match config {
+            Ok(config) => {
+                let capabilities = Capabilities {
+                    background: host::has_ticks(),
+                    signatures: Backend::choose(Some(host::verify_signature)),
+                };
+                log::info!("version {} serves {config}; {capabilities}", env!("CARGO_PKG_VERSION"));
+                self.close();
+                self.plugin = Some(Rc::new(Plugin::new(self.context, Engine::new(config, capabilities))));
+                if host::has_ticks() {
+                    host::set_tick_period(FIRST_TICK);
+                }
+                true
+            }
+            Err(problem) => {
+                log::error!("the configuration is refused. {problem}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(plugin) = &self.plugin {
+            plugin.on_tick();
+        }
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Request::new(context, self.plugin.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Root {
+    fn close(&mut self) {
+        if let Some(plugin) = self.plugin.take() {
+            plugin.close();
+        }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
