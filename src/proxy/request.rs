@@ -26,9 +26,7 @@ impl Context for Request {}
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         if !entry::is_wrapped() {
-            log::error!(
-                "this module was not finished after linking, so it denies everything: see `make build`"
-            );
+            log::error!("this module was not finished (make build), so it denies everything");
             host::reply_broken();
             return Action::Pause;
         }

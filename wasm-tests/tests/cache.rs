@@ -114,7 +114,8 @@ async fn an_old_answer_serves_while_the_resolver_is_down<H: Host>() {
     for _ in 0..10 {
         assert_eq!(user(&scene.send(with_cookie(&session)).await).as_deref(), Some("alice"));
     }
-    scene.host.assert_counted("answers.stale", 10).await;
+    // The first of them may still come within the millisecond.
+    scene.host.assert_counted_as("answers.stale", |stale| (9..=10).contains(&stale)).await;
     scene.host.wait_for_log("cache.stale_if_error").await;
     let other = scene.authgear.log_in("bob");
     assert_eq!(scene.send(with_cookie(&other)).await.status, 503, "nothing is known of others");
