@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::background::BackgroundCall;
-use super::case::{Case, Known};
+use super::case::{Case, Known, Lacking};
 use super::state::State;
 use super::token::weight;
 use super::{Decision, Engine, Outcome, Step, Wait, WaitKey, Waiting};
@@ -19,7 +19,7 @@ use crate::config::{AuthServer, Resolver};
 use crate::http::credential::{Authorization, Credentials};
 use crate::http::{Call, CallError, Fields, Head, OwnedField, Response, UnixTime};
 use crate::jose::Token;
-use crate::telemetry::metric::Metric;
+use crate::telemetry::Counter;
 
 /// What is asked about a request.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl Engine {
         }
         if let Some(said) = state.answers.get(&state.key, now) {
             let decision = said.decide(case, &[], now);
-            state.count(Metric::AnswersReused);
+            state.count(Counter::AnswersReused);
             return Step::Done(decision);
         }
         let call = match server {
@@ -126,7 +126,7 @@ impl Engine {
     pub(super) fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
         if let Some(said) = state.answers.get(&question.about.key, now) {
             let decision = said.decide(case, &[], now);
-            state.count(Metric::AnswersReused);
+            state.count(Counter::AnswersReused);
             return Step::Done(decision);
         }
         self.join(state, question, case, now)
@@ -143,7 +143,7 @@ impl Engine {
         let wait_key = match state.asked.get(&about.key) {
             Some(asked) if self.shares_answers() && now < asked.until => {
                 let wait_key = asked.wait_key;
-                state.count(Metric::AnswersShared);
+                state.count(Counter::AnswersShared);
                 wait_key
             }
             Some(_) | None => {
@@ -192,11 +192,11 @@ impl Engine {
         match arrived {
             Some(Arrived::Said { said, cookies }) => said.decide(case, &cookies, now),
             Some(Arrived::Stale(said)) => {
-                state.count(Metric::AnswersStale);
+                state.count(Counter::AnswersStale);
                 said.decide(case, &[], now)
             }
             Some(Arrived::Refused(status)) => case.refused_by_server(status),
-            Some(Arrived::Failed) | None => case.fail(self.config.on_error, Outcome::AuthServerFailed),
+            Some(Arrived::Failed) | None => case.fail(self.config.on_error, Lacking::Answer),
         }
     }
 

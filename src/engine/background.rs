@@ -12,7 +12,7 @@ use crate::auth_server::fault::Fault;
 use crate::config::{Keys, Server};
 use crate::http::{Call, CallError, Response, UnixTime, WantedBody};
 use crate::jose::{FetchTicket, KeySet, KeySource, MAX_KEY_SET_BYTES, Need};
-use crate::telemetry::metric::Metric;
+use crate::telemetry::Counter;
 
 /// How many confirmations may be under way at once; beyond it a token is confirmed at a later use.
 const MAX_CONFIRMING: usize = 32;
@@ -140,12 +140,12 @@ impl Engine {
     ) {
         let keys = match read_keys(result) {
             Ok(keys) => {
-                state.count(Metric::KeysFetched);
+                state.count(Counter::KeysFetched);
                 self.warn_of_skipped(state, issuer, &keys, now);
                 Some(keys)
             }
             Err(problem) => {
-                state.count(Metric::KeysFailed);
+                state.count(Counter::KeysFailed);
                 self.warn_of_failure(state, issuer, &problem, now);
                 None
             }
@@ -220,9 +220,9 @@ impl Engine {
             }
         };
         state.count(match word {
-            Confirmation::Known { .. } => Metric::Confirmed,
-            Confirmation::Unknown => Metric::Revoked,
-            Confirmation::None => Metric::ConfirmFailed,
+            Confirmation::Known { .. } => Counter::Confirmed,
+            Confirmation::Unknown => Counter::Revoked,
+            Confirmation::None => Counter::ConfirmFailed,
         });
         word
     }

@@ -36,6 +36,26 @@ pub(super) struct Known {
     pub(super) outcome: Outcome,
 }
 
+/// What a decision lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacking {
+    /// An answer of the auth server.
+    Answer,
+    /// The keys of an issuer.
+    Keys,
+}
+
+impl Lacking {
+    const fn outcome(self, action: OnErrorAction) -> Outcome {
+        match (self, action) {
+            (Self::Answer, OnErrorAction::Deny) => Outcome::ErrorDenied,
+            (Self::Answer, OnErrorAction::Allow) => Outcome::ErrorAllowed,
+            (Self::Keys, OnErrorAction::Deny) => Outcome::NoKeysDenied,
+            (Self::Keys, OnErrorAction::Allow) => Outcome::NoKeysAllowed,
+        }
+    }
+}
+
 impl Engine {
     /// On a public route, or where a browser asks leave to send a request: nobody has to say who they are.
     pub(super) fn public(&self, head: &Head<'_>) -> Decision {
@@ -151,17 +171,17 @@ impl Case {
         self.forward(identity, &[], Outcome::Refused)
     }
 
-    /// Where nobody can decide. `outcome` says what was lacking. What a rule requires is required all the same.
-    pub(super) fn fail(self, on_error: OnError, outcome: fn(OnErrorAction) -> Outcome) -> Decision {
+    /// Where nobody can decide. What a rule requires is required all the same.
+    pub(super) fn fail(self, on_error: OnError, lacking: Lacking) -> Decision {
         let action = match self.demand.requirements().next() {
             Some(_) => OnErrorAction::Deny,
             None => on_error.action,
         };
         match action {
             OnErrorAction::Deny => {
-                self.replied(Denial::Unavailable(on_error.status).reply(), &[], outcome(OnErrorAction::Deny))
+                self.replied(Denial::Unavailable(on_error.status).reply(), &[], lacking.outcome(action))
             }
-            OnErrorAction::Allow => self.forward(identity::nothing(), &[], outcome(OnErrorAction::Allow)),
+            OnErrorAction::Allow => self.forward(identity::nothing(), &[], lacking.outcome(action)),
         }
     }
 

@@ -11,7 +11,7 @@ mod token;
 use std::fmt;
 
 use self::answer::{Question, Subject};
-use self::case::{Case, replied};
+use self::case::{Case, Lacking, replied};
 use self::token::{Accepted, Judgement, Lack};
 use crate::auth_server::authgear::resolver;
 use crate::auth_server::fault::Fault;
@@ -23,11 +23,11 @@ use crate::http::{BadHead, Call, CallError, Field, Head, HeaderEdits, Reply, Res
 use crate::jose::{self, Backend};
 use crate::jose::{FetchTicket, Need};
 use crate::rules::Access;
-use crate::telemetry::metric::Metric;
 
 pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
 pub use self::token::Reason;
+pub use crate::telemetry::Outcome;
 
 /// What to do next. Whatever it is, [`State::effects`] may hold more to be done.
 #[must_use]
@@ -102,55 +102,6 @@ pub enum Verdict {
     Forward(HeaderEdits),
     /// It is answered here.
     Reply(Reply),
-}
-
-/// Why a request was decided as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nobody has to say who they are.
-    Public,
-    /// It has no credential.
-    Anonymous,
-    /// Its credential belongs to a valid session.
-    Session,
-    /// Its token is a machine's own.
-    Machine,
-    /// The auth server knows no session for its credential.
-    NoSession,
-    /// Its credential was refused, or is of a kind that is refused without asking.
-    Refused,
-    /// Its session is valid, and does not meet what a rule requires.
-    Forbidden,
-    /// It cannot be understood.
-    BadRequest,
-    /// The auth server could not answer.
-    AuthServerFailed(OnErrorAction),
-    /// There are no keys that could verify its token.
-    NoKeys(OnErrorAction),
-    /// The host refused what the filter asked of it.
-    Broken,
-}
-
-impl Outcome {
-    /// The counter of requests that ended so.
-    #[must_use]
-    pub const fn metric(self) -> Metric {
-        match self {
-            Self::Public => Metric::Public,
-            Self::Anonymous => Metric::Anonymous,
-            Self::Session => Metric::Session,
-            Self::Machine => Metric::Machine,
-            Self::NoSession => Metric::NoSession,
-            Self::Refused => Metric::Refused,
-            Self::Forbidden => Metric::Forbidden,
-            Self::BadRequest => Metric::BadRequest,
-            Self::AuthServerFailed(OnErrorAction::Deny) => Metric::ErrorDenied,
-            Self::AuthServerFailed(OnErrorAction::Allow) => Metric::ErrorAllowed,
-            Self::NoKeys(OnErrorAction::Deny) => Metric::NoKeysDenied,
-            Self::NoKeys(OnErrorAction::Allow) => Metric::NoKeysAllowed,
-            Self::Broken => Metric::Broken,
-        }
-    }
 }
 
 /// What a host can do beyond what all of them can.
@@ -385,7 +336,7 @@ impl Engine {
                 match (self.wait_for_keys(state, issuer, need, claim, now), lack) {
                     (Ok(step), _) => step,
                     (Err(claim), Lack::AllKeys) => {
-                        Step::Done(claim.case().fail(self.config.on_error, Outcome::NoKeys))
+                        Step::Done(claim.case().fail(self.config.on_error, Lacking::Keys))
                     }
                     (Err(claim), Lack::ThisKey) => {
                         self.refused(state, claim, Reason::Check(jose::Refusal::UnknownKey), now)

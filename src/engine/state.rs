@@ -10,7 +10,7 @@ use crate::cache::{Cache, Key};
 use crate::config::{Config, Keys};
 use crate::http::{Call, UnixTime};
 use crate::jose::KeySource;
-use crate::telemetry::metric::Metric;
+use crate::telemetry::Counter;
 use crate::telemetry::warning::Warnings;
 
 /// The most that each of the caches may weigh, in bytes, however many entries are allowed.
@@ -59,7 +59,7 @@ pub struct Effects {
     /// Calls that no request waits for by itself, and what they are for.
     pub background_calls: VecDeque<(Call, BackgroundCall)>,
     /// What is to be counted, beside the outcome of a request.
-    pub metrics: Vec<Metric>,
+    pub counters: Vec<Counter>,
     /// Lines for the proxy's log, which an operator should read.
     pub warnings: Vec<String>,
 }
@@ -104,8 +104,8 @@ impl State {
         self.effects.background_calls.push_back((call, background_call));
     }
 
-    pub(super) fn count(&mut self, metric: Metric) {
-        self.effects.metrics.push(metric);
+    pub(super) fn count(&mut self, counter: Counter) {
+        self.effects.counters.push(counter);
     }
 
     pub(super) fn warn(

@@ -152,7 +152,7 @@ fn without_an_answer_a_request_is_denied() {
         let mut state = engine.state(1);
         let waiting = waiting(start(&engine, &mut state, &with_forged(&[BEARER])));
         let decision = done(engine.resume(&mut state, waiting, fault.clone(), NOW));
-        assert_eq!(decision.outcome, Outcome::AuthServerFailed(OnErrorAction::Deny), "{fault:?}");
+        assert_eq!(decision.outcome, Outcome::ErrorDenied, "{fault:?}");
         assert_eq!(decision.verdict, Verdict::Reply(Denial::Unavailable(502).reply()));
         let warning = state.effects().warnings.concat();
         assert!(warning.contains("https://a.example/_resolver/resolve"), "{warning}");
@@ -167,7 +167,7 @@ fn where_the_operator_chose_so_a_request_without_an_answer_goes_on_as_nobody() {
         let mut state = engine.state(1);
         let waiting = waiting(start(&engine, &mut state, &with_forged(&[BEARER])));
         let decision = done(engine.resume(&mut state, waiting, fault.clone(), NOW));
-        assert_eq!(decision.outcome, Outcome::AuthServerFailed(OnErrorAction::Allow), "{fault:?}");
+        assert_eq!(decision.outcome, Outcome::ErrorAllowed, "{fault:?}");
         assert_removed(&decision);
         assert!(edits(&decision).set.is_empty() && edits(&decision).respond.is_empty());
         assert!(state.effects().warnings.concat().contains("let through"));

@@ -336,7 +336,7 @@ impl Plugin {
         let reply = match verdict {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
                 Ok(()) => {
-                    self.counters.count(outcome.metric());
+                    self.counters.count(outcome.into());
                     exchange.stage.set(match edits.respond {
                         respond if respond.is_empty() => Stage::Done,
                         respond => Stage::Forwarded(respond),
@@ -354,7 +354,7 @@ impl Plugin {
             },
             Verdict::Reply(reply) => reply,
         };
-        self.counters.count(outcome.metric());
+        self.counters.count(outcome.into());
         exchange.stage.set(Stage::Done);
         host::reply(&reply, outcome);
         Action::Pause
@@ -369,8 +369,8 @@ impl Plugin {
             for warning in &effects.warnings {
                 log::warn!("{warning}");
             }
-            for metric in effects.metrics {
-                self.counters.count(metric);
+            for counter in effects.counters {
+                self.counters.count(counter);
             }
             if effects.background_calls.is_empty() {
                 return settled;

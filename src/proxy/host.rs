@@ -13,7 +13,7 @@ use crate::http::{
     BadHead, CallError, Field, Fields, HeaderEdits, OwnedField, Reply, Response, WantedBody, grpc,
 };
 use crate::jose;
-use crate::telemetry::metric::Metric;
+use crate::telemetry::Counter;
 
 /// How many headers of a client a host without ticks lists.
 const LISTED: usize = 100;
@@ -198,7 +198,7 @@ pub(super) fn reply(reply: &Reply, outcome: Outcome) {
     let fields = reply.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
     let fields = fields.filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
     let headers = pairs::encode(fields).unwrap_or_default();
-    let details = outcome.metric().name();
+    let details = Counter::from(outcome).name();
     let grpc = reply.grpc.map_or(-1, grpc::Status::code);
     if raw::reply(status, &headers, &reply.body, details, grpc).is_ok() {
         return;
@@ -224,15 +224,15 @@ pub(super) fn reply_broken() {
 
 /// The counters. Hosts without metrics take the calls and do nothing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Counters([Option<u32>; Metric::ALL.len()]);
+pub(super) struct Counters([Option<u32>; Counter::COUNT]);
 
 impl Counters {
     pub(super) fn define() -> Self {
-        Self(Metric::ALL.map(|metric| raw::define_counter(metric.name()).ok()))
+        Self(Counter::ALL.map(|counter| raw::define_counter(counter.name()).ok()))
     }
 
-    pub(super) fn count(&self, metric: Metric) {
-        if let Some(Some(id)) = self.0.get(metric.index()) {
+    pub(super) fn count(&self, counter: Counter) {
+        if let Some(Some(id)) = self.0.get(counter.index()) {
             // A request is not worth failing for a counter.
             let _ = raw::increment(*id);
         }

@@ -1,4 +1,6 @@
 //! What the filter tells its operators: counters, and warnings that do not flood the log.
 
-pub mod metric;
+mod counter;
 pub mod warning;
+
+pub use self::counter::{Counter, Outcome};

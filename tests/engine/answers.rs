@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use authgear_filter::config::OnErrorAction;
 use authgear_filter::engine::{Decision, Outcome, Step};
 use authgear_filter::http::{CallError, Field, Response};
 use authgear_filter::jose::Algorithm;
@@ -131,7 +130,7 @@ fn an_old_answer_serves_only_while_the_auth_server_cannot_answer() {
     // What the resolver does say counts at once.
     assert_eq!(request(&mut world, resolved(None)).0.outcome, Outcome::NoSession);
     world.pass(seconds(2));
-    let failed = Outcome::AuthServerFailed(OnErrorAction::Deny);
+    let failed = Outcome::ErrorDenied;
     assert_eq!(request(&mut world, Err(CallError::NoAnswer)).0.outcome, failed, "no session is never stale");
 
     assert!(request(&mut world, resolved(Some("alice"))).1);
@@ -144,7 +143,7 @@ fn all_who_have_a_credential_wait_for_one_answer() {
     for (answer, outcome) in [
         (resolved(Some("alice")), Outcome::Session),
         (resolved(None), Outcome::NoSession),
-        (Err(CallError::NoAnswer), Outcome::AuthServerFailed(OnErrorAction::Deny)),
+        (Err(CallError::NoAnswer), Outcome::ErrorDenied),
         (body(431, &json!({})), Outcome::Refused),
     ] {
         let mut world = World::new(ENVOY, &configuration(&json!({"ttl": "0s"})));
@@ -289,7 +288,7 @@ fn nobody_ever_gets_the_answer_to_another_ones_credential() {
                         done(world.answer(waiting, answer))
                     }
                 };
-                if decision.outcome == Outcome::AuthServerFailed(OnErrorAction::Deny) {
+                if decision.outcome == Outcome::ErrorDenied {
                     continue;
                 }
                 assert_eq!(user(&decision), expected, "{cookies} {token}");

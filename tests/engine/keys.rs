@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use authgear_filter::config::OnErrorAction;
 use authgear_filter::engine::{Outcome, WaitKey};
 use authgear_filter::http::CallError;
 use authgear_filter::jose::Algorithm;
@@ -65,9 +64,7 @@ fn a_request_before_the_keys_waits_for_the_one_fetch() {
 
 #[test]
 fn without_keys_it_is_the_operators_choice_and_never_a_401() {
-    for (action, outcome) in
-        [("deny", Outcome::NoKeys(OnErrorAction::Deny)), ("allow", Outcome::NoKeys(OnErrorAction::Allow))]
-    {
+    for (action, outcome) in [("deny", Outcome::NoKeysDenied), ("allow", Outcome::NoKeysAllowed)] {
         let mut configuration = authgear("auto");
         configuration["on_error"] = json!({"action": action});
         let mut world = World::new(ENVOY, &configuration);

@@ -1,0 +1,131 @@
+//! The filter's counters. Owns their names, which Envoy shows under `wasmcustom.`, and the outcomes of requests, each
+//! of which is a counter.
+
+/// Why a request was decided as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its route is public.
+    Public,
+    /// It has no credential.
+    Anonymous,
+    /// Its credential belongs to a valid session.
+    Session,
+    /// Its token is a machine's own.
+    Machine,
+    /// The auth server knows no session for its credential.
+    NoSession,
+    /// Its credential was refused here, without asking.
+    Refused,
+    /// Its session is valid, but does not meet what a rule requires.
+    Forbidden,
+    /// It cannot be understood.
+    BadRequest,
+    /// It was denied because the auth server could not answer.
+    ErrorDenied,
+    /// It was forwarded without an identity because the auth server could not answer.
+    ErrorAllowed,
+    /// It was denied because there were no keys to verify its token with.
+    NoKeysDenied,
+    /// It was forwarded without an identity because there were no keys to verify its token with.
+    NoKeysAllowed,
+    /// It was denied because the proxy refused what the filter asked of it.
+    Broken,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Requests that ended so.
+    Request(Outcome),
+    /// Requests decided by a remembered answer.
+    AnswersReused,
+    /// Requests that waited for the answer to another request's question.
+    AnswersShared,
+    /// Requests decided by a stale answer, because the auth server could not answer.
+    AnswersStale,
+    /// Key sets that were fetched.
+    KeysFetched,
+    /// Fetches of a key set that failed.
+    KeysFailed,
+    /// Tokens that the resolver confirmed.
+    Confirmed,
+    /// Tokens that the resolver no longer knows.
+    Revoked,
+    /// Confirmations that failed because the resolver could not answer.
+    ConfirmFailed,
+}
+
+/// Every counter and its name, in the order of their definition at the start.
+const NAMES: [(Counter, &str); 21] = [
+    (Counter::Request(Outcome::Public), "authgear_filter.requests.public"),
+    (Counter::Request(Outcome::Anonymous), "authgear_filter.requests.anonymous"),
+    (Counter::Request(Outcome::Session), "authgear_filter.requests.session"),
+    (Counter::Request(Outcome::Machine), "authgear_filter.requests.machine"),
+    (Counter::Request(Outcome::NoSession), "authgear_filter.requests.no_session"),
+    (Counter::Request(Outcome::Refused), "authgear_filter.requests.refused"),
+    (Counter::Request(Outcome::Forbidden), "authgear_filter.requests.forbidden"),
+    (Counter::Request(Outcome::BadRequest), "authgear_filter.requests.bad_request"),
+    (Counter::Request(Outcome::ErrorDenied), "authgear_filter.requests.error_denied"),
+    (Counter::Request(Outcome::ErrorAllowed), "authgear_filter.requests.error_allowed"),
+    (Counter::Request(Outcome::NoKeysDenied), "authgear_filter.requests.no_keys_denied"),
+    (Counter::Request(Outcome::NoKeysAllowed), "authgear_filter.requests.no_keys_allowed"),
+    (Counter::Request(Outcome::Broken), "authgear_filter.requests.broken"),
+    (Counter::AnswersReused, "authgear_filter.answers.reused"),
+    (Counter::AnswersShared, "authgear_filter.answers.shared"),
+    (Counter::AnswersStale, "authgear_filter.answers.stale"),
+    (Counter::KeysFetched, "authgear_filter.keys.fetched"),
+    (Counter::KeysFailed, "authgear_filter.keys.failed"),
+    (Counter::Confirmed, "authgear_filter.tokens.confirmed"),
+    (Counter::Revoked, "authgear_filter.tokens.revoked"),
+    (Counter::ConfirmFailed, "authgear_filter.tokens.confirm_failed"),
+];
+
+impl Counter {
+    /// How many there are.
+    pub const COUNT: usize = NAMES.len();
+
+    /// All of them, each at its index.
+    pub const ALL: [Self; Self::COUNT] = {
+        let mut all = [Self::AnswersReused; Self::COUNT];
+        let (mut names, mut places) = (NAMES.as_slice(), all.as_mut_slice());
+        while let ([(counter, _), rest @ ..], [place, others @ ..]) = (names, places) {
+            *place = *counter;
+            (names, places) = (rest, others);
+        }
+        all
+    };
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(counter, _)| *counter == self).map_or("", |(_, name)| name)
+    }
+
+    /// Its place in [`Counter::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        NAMES.iter().position(|(counter, _)| *counter == self).unwrap_or_default()
+    }
+}
+
+impl From<Outcome> for Counter {
+    fn from(outcome: Outcome) -> Self {
+        Self::Request(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name_and_a_place_of_its_own() {
+        let mut names: Vec<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Counter::COUNT);
+        for (index, counter) in Counter::ALL.into_iter().enumerate() {
+            assert_eq!(counter.index(), index);
+        }
+    }
+}
