@@ -23,7 +23,7 @@ LINKED := $(TARGET_DIR)/$(WASM_TARGET)/release/deps/authgear_filter.wasm
 export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
 
 # What APISIX's wasmtime knows: the features that Rust's target has by default, and no others.
-WASM_OPT := .tools/npm/node_modules/.bin/wasm-opt -Os --strip-debug --strip-producers --strip-target-features \
+WASM_OPT := .tools/npm/node_modules/.bin/wasm-opt -O3 --strip-debug --strip-producers --strip-target-features \
 	--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 	--enable-reference-types --enable-sign-ext
 
@@ -51,7 +51,7 @@ DEMO_BINS := demo stand-in-authgear echo-app
 
 # The suites that ask a real Envoy, for other versions of it.
 ENVOY_SUITES := auth_o_tron cache demo denials deploy documents forward_auth harness issuers resolver \
-	resolver_faults rules tokens upgrades
+	resolver_faults rules tokens upgrades waking
 # Without the halves that ask the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test --locked -p wasm-tests $(ENVOY_SUITES:%=--test %) -- --skip apisix::
 
