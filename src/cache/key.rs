@@ -23,6 +23,8 @@ pub enum Part<'a> {
     Host,
     /// The request's path and query.
     Path,
+    /// The address of the client's connection.
+    ClientAddress,
 }
 
 /// Every input that could have changed an answer, in one string of bytes. Lists of inputs that differ in a
@@ -65,6 +67,7 @@ impl Key {
             Part::Method => (3, None),
             Part::Host => (4, None),
             Part::Path => (5, None),
+            Part::ClientAddress => (6, None),
         };
         self.hash.set(None);
         self.bytes.push(kind);

@@ -5,7 +5,7 @@ use super::raw::missing;
 use super::typed::{STRING, untouchable, upstream};
 use super::value::Value;
 use crate::auth_server::Server;
-use crate::auth_server::forward_auth::{self, CacheKey, KeyPart, Template, Withheld};
+use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, KeyPart, Template, Withheld};
 pub use crate::auth_server::forward_auth::{ForwardAuth, Method, OriginalRequest};
 use crate::http::header::{self, Pattern};
 use crate::http::url::Url;
@@ -21,7 +21,7 @@ pub(super) struct RawForwardAuth {
     upstream: Option<String>,
     method: Method,
     request_headers: Option<Vec<Pattern>>,
-    cookies: Option<Vec<String>>,
+    cookies: Option<Vec<CookiePattern>>,
     /// By their names in lower case.
     extra_headers: Vec<(String, Template)>,
     original_request: OriginalRequest,
@@ -51,6 +51,7 @@ fn request_header(text: &str) -> Result<Pattern, String> {
              `extra_headers`, where {client_ip} and others stand for what is so"
         }
         Some(Withheld::Condition) => "would change what the answer means",
+        Some(Withheld::Proxy) => "would tell the proxy what to do with the call",
     };
     Err(format!("`{pattern}` is never sent: it {problem}"))
 }
@@ -87,26 +88,24 @@ fn extra_header(text: &str) -> Result<String, String> {
             Err(format!("`{name}` is the call's own; the host is that of `forward_auth.url`"))
         }
         Some(Withheld::Condition) => Err(format!("`{name}` would change what the answer means")),
+        Some(Withheld::Proxy) => Err(format!("`{name}` would tell the proxy what to do with the call")),
     }
 }
 
-fn cookie_name(text: &str) -> Result<String, String> {
-    if header::is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("`{}` is no name of a cookie", text.escape_default()))
+fn cookie(text: &str) -> Result<CookiePattern, String> {
+    CookiePattern::parse(text).map_err(|error| error.to_string())
 }
 
 /// The parts of `cache.key`.
 pub(super) fn key_parts(value: &Value) -> Result<Vec<KeyPart>, ConfigError> {
-    value.non_empty(|part| part.parse(STRING, KeyPart::parse))
+    value.non_empty(|part| part.parse(STRING, |text| KeyPart::parse(text).map_err(|error| error.to_string())))
 }
 
 fn extra_headers(value: &Value) -> Result<Vec<(String, Template)>, ConfigError> {
     let members = value.members()?;
     let headers = members.iter().map(|(name, value)| {
         let name = extra_header(name).map_err(|problem| value.wrong(problem))?;
-        Ok((name, value.parse(STRING, Template::parse)?))
+        Ok((name, value.parse(STRING, |text| Template::parse(text).map_err(|error| error.to_string()))?))
     });
     headers.collect()
 }
@@ -120,7 +119,7 @@ impl RawForwardAuth {
             method: fields.take("method", |method| method.choice(&METHODS)).unwrap_or_default(),
             request_headers: fields
                 .take("request_headers", |list| list.list(|one| one.parse(STRING, request_header))),
-            cookies: fields.take("cookies", |list| list.non_empty(|one| one.parse(STRING, cookie_name))),
+            cookies: fields.take("cookies", |list| list.non_empty(|one| one.parse(STRING, cookie))),
             extra_headers: fields.take("extra_headers", extra_headers).unwrap_or_default(),
             original_request: fields
                 .take("original_request", |which| which.choice(&ORIGINAL_REQUESTS))
@@ -196,7 +195,7 @@ fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
         }
     }
     if let Some(names) = &forward_auth.cookies
-        && let Some((number, name)) = repeated(names, String::eq)
+        && let Some((number, name)) = repeated(names, CookiePattern::eq)
     {
         let path = format!("forward_auth.cookies[{number}]");
         return Err(ConfigError::new(path, format!("`{name}` is listed twice")));

@@ -34,6 +34,8 @@ pub(super) struct Subject {
     /// Everything that is sent and can change the answer. Shared with what is being asked, where it is found
     /// again without comparing its bytes.
     key: Rc<Key>,
+    /// Whether an accepting answer says anything about other requests with this key.
+    identify: bool,
     /// When the token itself ends, as far as it can be told.
     ends: Option<UnixTime>,
 }
@@ -87,10 +89,13 @@ impl Engine {
         now: UnixTime,
     ) -> Step {
         state.key.clear();
-        match server {
-            AuthServer::Resolver(_) => credential_key(&mut state.key, credentials),
-            AuthServer::ForwardAuth(server) => forward_auth::key(server, head, &mut state.key),
-        }
+        let identify = match server {
+            AuthServer::Resolver(_) => {
+                credential_key(&mut state.key, credentials);
+                true
+            }
+            AuthServer::ForwardAuth(server) => forward_auth::key(server, head, &mut state.key).identify,
+        };
         if let Some(said) = state.answers.get(&state.key, now) {
             let decision = said.decide(case, &[], now);
             state.count(Counter::AnswersReused);
@@ -105,7 +110,7 @@ impl Engine {
                 Err(bad) => return Step::Done(case.bad_request(bad)),
             },
         };
-        let about = Subject { key: Rc::new(state.key.clone()), ends: self.end_of(credentials) };
+        let about = Subject { key: Rc::new(state.key.clone()), identify, ends: self.end_of(credentials) };
         self.join(state, Question { call, about }, case, now)
     }
 
@@ -119,7 +124,10 @@ impl Engine {
         let mut key = Key::new();
         credential_key(&mut key, credentials);
         let call = resolver::call(resolver, self.config.timeout, head, credentials);
-        Question { call, about: Subject { key: Rc::new(key), ends: self.end_of(credentials) } }
+        Question {
+            call,
+            about: Subject { key: Rc::new(key), identify: true, ends: self.end_of(credentials) },
+        }
     }
 
     /// Puts a question, unless its answer is remembered or on its way.
@@ -141,7 +149,7 @@ impl Engine {
             return Step::Call(call, Waiting(Wait::Resolver { case: Box::new(case), about }));
         }
         let wait_key = match state.asked.get(&about.key) {
-            Some(asked) if self.shares_answers() && now < asked.until => {
+            Some(asked) if self.shares_answers() && about.identify && now < asked.until => {
                 let wait_key = asked.wait_key;
                 state.count(Counter::AnswersShared);
                 wait_key
@@ -245,7 +253,8 @@ impl Engine {
             }
         };
         // What sets a cookie was said to one client, at one time.
-        if cookies {
+        let is_for_others = about.identify || !matches!(said, Said::Session(_));
+        if cookies || !is_for_others {
             state.answers.remove(&about.key);
             return;
         }

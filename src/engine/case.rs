@@ -111,8 +111,8 @@ impl Engine {
                 credential::cookies_without(head, |name| resolver.cookies.contains(name))
             }
             Some(AuthServer::ForwardAuth(server)) => {
-                let names = server.cookies.as_deref().unwrap_or_default();
-                credential::cookies_without(head, |name| names.iter().any(|known| known.as_bytes() == name))
+                let patterns = server.cookies.as_deref().unwrap_or_default();
+                credential::cookies_without(head, |name| patterns.iter().any(|pattern| pattern.matches(name)))
             }
             None => None,
         };

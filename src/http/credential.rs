@@ -176,12 +176,16 @@ pub fn cookies_without(head: &Head<'_>, is_unwanted: impl Fn(&[u8]) -> bool) -> 
     pairs().any(is_unwanted).then(|| rest.join(b"; ".as_slice()))
 }
 
-/// Name and value of each cookie in all `Cookie` headers of a request, whatever bytes they are.
-pub fn all_cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-    head.values(b"cookie").flat_map(pairs).filter_map(|pair| {
-        let (name, value) = split_once(pair, b'=')?;
-        Some((name.trim_ascii(), value.trim_ascii()))
-    })
+/// Each cookie in all `Cookie` headers of a request, as it came, whatever bytes it is; never empty.
+pub fn cookie_pairs<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+/// Name and value of such a cookie; `None` where it has no `=`.
+#[must_use]
+pub fn split_cookie(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = split_once(pair, b'=')?;
+    Some((name.trim_ascii(), value.trim_ascii()))
 }
 
 /// Name and value of a cookie, if it has this name. Of most cookies nothing is looked at but whether a name of that

@@ -25,6 +25,9 @@ pub enum Withheld {
     OriginalRequest,
     /// It would change what the answer means.
     Condition,
+    /// It tells the proxy what to do with a request: Envoy's router obeys it on the call too, where it takes the
+    /// client for internal.
+    Proxy,
 }
 
 /// Whether a header of the client's is never sent, whatever is configured.
@@ -39,6 +42,9 @@ pub fn withheld(name: &[u8]) -> Option<Withheld> {
         || header::begins_with(name, b"x-original-")
     {
         return Some(Withheld::OriginalRequest);
+    }
+    if header::begins_with(name, b"x-envoy-") {
+        return Some(Withheld::Proxy);
     }
     let conditions: [&[u8]; 6] =
         [b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range"];
@@ -68,8 +74,8 @@ pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> R
             fields.tell(b"x-forwarded-proto", head.scheme)?;
             fields.tell(b"x-forwarded-host", head.authority)?;
             fields.tell(b"x-forwarded-uri", head.path)?;
-            if let Some(chain) = forwarded::chain(head) {
-                fields.own(b"x-forwarded-for", chain);
+            if let Some(address) = forwarded::client_address(head) {
+                fields.own(b"x-forwarded-for", address);
             }
         }
         OriginalRequest::XOriginal => {
@@ -110,38 +116,31 @@ pub(super) fn copied<'a>(
     })
 }
 
-/// Those of the client's cookies that are sent where they are chosen by name, in their order. Of cookies with
-/// one name all are sent: the app gets them all too, and which of them counts is for the server to say.
-pub(super) fn chosen_cookies<'a>(
-    names: &'a [String],
+/// The client's cookies that are sent, each as it came, in their order. Of cookies with one name all are sent: the app
+/// gets them all too, and which of them counts is for the server to say. A cookie that no call can hold (a control
+/// byte, or bytes that are no text) is not sent; the others are.
+pub(super) fn sent_cookies<'a>(
+    forward_auth: &'a ForwardAuth,
     head: &Head<'a>,
-) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-    credential::all_cookies(head).filter(|(name, _)| names.iter().any(|known| known.as_bytes() == *name))
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let is_chosen = |pair: &[u8]| match &forward_auth.cookies {
+        Some(patterns) => credential::split_cookie(pair)
+            .is_some_and(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name))),
+        None => true,
+    };
+    credential::cookie_pairs(head)
+        .filter(move |pair| forward_auth.sends_cookies() && can_be_sent(pair) && is_chosen(pair))
 }
 
 /// The `Cookie` header: one line, as HTTP/1 has it (RFC 9113 section 8.2.3).
 fn cookies(forward_auth: &ForwardAuth, head: &Head<'_>) -> Option<Vec<u8>> {
-    if !forward_auth.sends_cookies() {
-        return None;
-    }
-    let pairs: Vec<_> = match &forward_auth.cookies {
-        Some(names) => {
-            chosen_cookies(names, head).map(|(name, value)| [name, b"=", value].concat()).collect()
-        }
-        None => head.values(b"cookie").filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect(),
-    };
-    // A cookie that is not UTF-8 is not sent; the others are.
-    let value = match pairs.iter().all(|pair| std::str::from_utf8(pair).is_ok()) {
-        true => pairs.join(b"; ".as_slice()),
-        false => pairs
-            .iter()
-            .flat_map(|line| line.split(|&byte| byte == b';'))
-            .map(<[u8]>::trim_ascii)
-            .filter(|pair| !pair.is_empty() && std::str::from_utf8(pair).is_ok())
-            .collect::<Vec<_>>()
-            .join(b"; ".as_slice()),
-    };
-    (!value.is_empty()).then_some(value)
+    let pairs: Vec<_> = sent_cookies(forward_auth, head).collect();
+    (!pairs.is_empty()).then(|| pairs.join(b"; ".as_slice()))
+}
+
+/// Whether a call can hold these bytes. APISIX refuses a control byte, a tab included; the SDK sends text only.
+fn can_be_sent(bytes: &[u8]) -> bool {
+    !header::has_control(bytes) && std::str::from_utf8(bytes).is_ok()
 }
 
 /// The headers of a call.
@@ -155,12 +154,10 @@ impl Sent {
         self.list.push(name, value.as_ref());
     }
 
-    /// For what holds bytes of the client's. No control byte can be sent, not even a tab: APISIX refuses the
-    /// call, and the request would have caused it. Nor can bytes that are not UTF-8: the SDK sends text.
+    /// Adds what holds bytes of the client's. Where it cannot be sent, the request itself is at fault.
     fn tell(&mut self, name: &[u8], value: impl AsRef<[u8]>) -> Result<(), BadHead> {
         let value = value.as_ref();
-        let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
-        if header::has_control(value) || !is_text(name) || !is_text(value) {
+        if !can_be_sent(name) || !can_be_sent(value) {
             return Err(BadHead::ControlByte);
         }
         self.of_client = self.of_client.saturating_add(name.len()).saturating_add(value.len());
@@ -220,7 +217,7 @@ mod tests {
     }
 
     /// What a client may send to be taken for another request, or to break the call.
-    const HOSTILE: [Field<'static>; 24] = [
+    const HOSTILE: [Field<'static>; 27] = [
         (b"content-length", b"5"),
         (b"content_length", b"6"),
         (b"transfer-encoding", b"chunked"),
@@ -244,6 +241,9 @@ mod tests {
         (b"x.original.method", b"GET"),
         (b"if-none-match", b"*"),
         (b"range", b"bytes=0-0"),
+        (b"x-envoy-upstream-rq-timeout-ms", b"200"),
+        (b"X_Envoy_Upstream.Rq-Timeout-Alt-Response", b"1"),
+        (b"x.envoy.original.path", b"/public"),
         (b"accept", b"*/*"),
     ];
 
@@ -362,8 +362,6 @@ mod tests {
             for name in [b"authorization".as_slice(), b"x-tenant"] {
                 assert_eq!(called(&head(&[(name, odd)])), Err(BadHead::ControlByte));
             }
-            let cookie = [b"session=".as_slice(), odd].concat();
-            assert_eq!(called(&head(&[(b"cookie", &cookie)])), Err(BadHead::ControlByte));
             for head in [
                 Head { authority: odd, ..head(&[]) },
                 Head { method: odd, ..head(&[]) },
@@ -373,6 +371,21 @@ mod tests {
             }
             assert_eq!(called(&head(&[(b"accept", odd), (b"x-forwarded-for", odd)])), Ok(()), "not sent");
         }
+    }
+
+    #[test]
+    fn a_cookie_that_cannot_be_sent_does_not_keep_the_others_back() {
+        let chosen = || json!({"original_request": "none", "cookies": ["a", "b", "c"]});
+        for odd in ["b=1\t2", "b=\u{1}", "b\u{7f}=1", "\t"] {
+            let line = format!("a=1; {odd}; c=3");
+            for more in [json!({"original_request": "none"}), chosen()] {
+                is_sent(more, &[(b"cookie", line.as_bytes())], &[("cookie", "a=1; c=3")]);
+            }
+            is_sent(chosen(), &[(b"cookie", odd.as_bytes())], &[]);
+        }
+        let prefix = json!({"original_request": "none", "cookies": ["_oauth2_proxy*"]});
+        let line = b"_oauth2_proxy_0=a; other=b; _oauth2_proxy=c".as_slice();
+        is_sent(prefix, &[(b"cookie", line)], &[("cookie", "_oauth2_proxy_0=a; _oauth2_proxy=c")]);
     }
 
     #[test]

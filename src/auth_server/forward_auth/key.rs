@@ -1,8 +1,10 @@
-//! What an answer was given for: everything that was sent and can change it, or what the operator says.
+//! What an answer was given for: everything that was sent, or what the operator says.
 
-use super::{ForwardAuth, OriginalRequest};
-use crate::auth_server::forward_auth::Piece;
-use crate::auth_server::forward_auth::call::{chosen_cookies, copied};
+use std::fmt;
+
+use super::call::{copied, sent_cookies};
+use super::{CookiePattern, ForwardAuth, OriginalRequest, Piece};
+use crate::auth_server::forwarded;
 use crate::cache::{Key, Part};
 use crate::http::Head;
 use crate::http::credential;
@@ -11,9 +13,9 @@ use crate::http::header;
 /// Which inputs an answer is remembered for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheKey {
-    /// All that is sent and can change an answer.
+    /// All that is sent, but what follows a request through a system.
     Sent,
-    /// These.
+    /// These, as far as they are sent.
     Parts(Vec<KeyPart>),
 }
 
@@ -22,83 +24,142 @@ pub enum CacheKey {
 pub enum KeyPart {
     /// `header:<name>`, in lower case; all of them where it is repeated.
     Header(String),
-    /// `cookie:<name>`; likewise.
-    Cookie(String),
+    /// `cookie:<name>` or `cookie:<prefix>*`; likewise.
+    Cookie(CookiePattern),
     /// `method`
     Method,
     /// `host`
     Host,
     /// `path`: with the query.
     Path,
+    /// `client_ip`
+    ClientIp,
 }
+
+/// A text that is no [`KeyPart`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPartError(String);
+
+impl fmt::Display for KeyPartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = self;
+        write!(
+            f,
+            "`{}` is none of header:<name>, cookie:<name>, cookie:<prefix>*, method, host, path and client_ip",
+            text.escape_default()
+        )
+    }
+}
+
+impl std::error::Error for KeyPartError {}
 
 impl KeyPart {
     /// Reads a part as it is typed.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// The text is no such part.
+    pub fn parse(text: &str) -> Result<Self, KeyPartError> {
         let part = match text.split_once(':') {
-            Some(("header", name)) if header::is_name(name) => Self::Header(name.to_ascii_lowercase()),
-            Some(("cookie", name)) if header::is_name(name) => Self::Cookie(name.to_owned()),
-            None if text == "method" => Self::Method,
-            None if text == "host" => Self::Host,
-            None if text == "path" => Self::Path,
-            Some(_) | None => {
-                return Err(format!(
-                    "`{}` is none of header:<name>, cookie:<name>, method, host and path",
-                    text.escape_default()
-                ));
-            }
+            Some(("header", name)) if header::is_name(name) => Some(Self::Header(name.to_ascii_lowercase())),
+            Some(("cookie", name)) => CookiePattern::parse(name).ok().map(Self::Cookie),
+            Some(_) => None,
+            None => match text {
+                "method" => Some(Self::Method),
+                "host" => Some(Self::Host),
+                "path" => Some(Self::Path),
+                "client_ip" => Some(Self::ClientIp),
+                _ => None,
+            },
         };
-        Ok(part)
+        part.ok_or_else(|| KeyPartError(text.to_owned()))
     }
 }
 
-/// Headers that follow a request through a system, or tell of the program that sent it: another one in every
-/// request or for every client, and no server answers by them.
-const UNINFORMATIVE: [&[u8]; 10] = [
-    b"user-agent",
-    b"x-request-id",
-    b"x-correlation-id",
-    b"traceparent",
-    b"tracestate",
-    b"baggage",
-    b"b3",
-    b"uber-trace-id",
-    b"x-amzn-trace-id",
-    b"x-cloud-trace-context",
-];
+/// Headers that follow a request through a system, so that each request has another one; `x-b3-*` beside them. No
+/// server answers by them.
+const TRACING: [&[u8]; 4] = [b"traceparent", b"tracestate", b"baggage", b"x-request-id"];
+
+/// What a key tells of the request beyond itself: who may share an answer that was given for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inputs {
+    /// Whether an accepting answer says anything about other requests with this key. A narrowed key of which no
+    /// `header:` or `cookie:` part was sent is that of everybody without a credential, whatever they ask for.
+    pub identify: bool,
+    /// Whether the request carried a credential that the key holds.
+    pub hold_credential: bool,
+}
 
 /// Adds the inputs of a request to a key.
-pub fn key(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) {
+pub fn key(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) -> Inputs {
     match &forward_auth.key {
-        CacheKey::Sent => sent(forward_auth, head, key),
-        CacheKey::Parts(parts) => parts.iter().for_each(|part| add(part, head, key)),
+        CacheKey::Sent => {
+            add_sent(forward_auth, head, key);
+            let hold_credential = sent_cookies(forward_auth, head).next().is_some()
+                || copied(forward_auth, head).any(|(name, _)| is_authorization(name));
+            Inputs { identify: true, hold_credential }
+        }
+        CacheKey::Parts(parts) => {
+            let mut inputs = Inputs { identify: false, hold_credential: false };
+            for part in parts {
+                let is_held = add_part(forward_auth, part, head, key);
+                match part {
+                    KeyPart::Header(name) => {
+                        inputs.identify |= is_held;
+                        let is_credential = is_authorization(name.as_bytes()) || is_cookie(name.as_bytes());
+                        inputs.hold_credential |= is_held && is_credential;
+                    }
+                    KeyPart::Cookie(_) => {
+                        inputs.identify |= is_held;
+                        inputs.hold_credential |= is_held;
+                    }
+                    KeyPart::Method | KeyPart::Host | KeyPart::Path | KeyPart::ClientIp => {}
+                }
+            }
+            inputs
+        }
     }
 }
 
-fn add(part: &KeyPart, head: &Head<'_>, key: &mut Key) {
+fn is_authorization(name: &[u8]) -> bool {
+    header::is_same(name, b"authorization")
+}
+
+fn is_cookie(name: &[u8]) -> bool {
+    header::is_same(name, b"cookie")
+}
+
+/// Adds one part of a narrowed key, read from what is sent. Tells whether there was something.
+fn add_part(forward_auth: &ForwardAuth, part: &KeyPart, head: &Head<'_>, key: &mut Key) -> bool {
+    let mut found = false;
+    let mut add = |part: Part<'_>, value: &[u8]| {
+        key.push(part, value);
+        found = true;
+    };
     match part {
-        KeyPart::Header(name) => {
-            for (sent, value) in head.fields.iter().filter(|(sent, _)| header::is_same(sent, name.as_bytes()))
-            {
-                key.push(Part::Header(sent), value);
+        KeyPart::Header(name) if is_cookie(name.as_bytes()) => {
+            sent_cookies(forward_auth, head).for_each(|pair| add(Part::Header(b"cookie"), pair));
+        }
+        KeyPart::Header(name) => copied(forward_auth, head)
+            .filter(|(sent, _)| header::is_same(sent, name.as_bytes()))
+            .for_each(|(sent, value)| add(Part::Header(sent), value)),
+        KeyPart::Cookie(pattern) => sent_cookies(forward_auth, head)
+            .filter_map(credential::split_cookie)
+            .filter(|(name, _)| pattern.matches(name))
+            .for_each(|(name, value)| add(Part::Cookie(name), value)),
+        KeyPart::Method => add(Part::Method, head.method),
+        KeyPart::Host => add(Part::Host, head.authority),
+        KeyPart::Path => add(Part::Path, head.path),
+        KeyPart::ClientIp => {
+            if let Some(address) = forwarded::client_address(head) {
+                add(Part::ClientAddress, address.as_bytes());
             }
         }
-        KeyPart::Cookie(name) => {
-            for (name, value) in credential::all_cookies(head).filter(|(sent, _)| *sent == name.as_bytes()) {
-                key.push(Part::Cookie(name), value);
-            }
-        }
-        KeyPart::Method => key.push(Part::Method, head.method),
-        KeyPart::Host => key.push(Part::Host, head.authority),
-        KeyPart::Path => key.push(Part::Path, head.path),
     }
+    found
 }
 
-fn sent(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) {
+fn add_sent(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) {
     let told = Told::of(forward_auth);
     if told.method {
         key.push(Part::Method, head.method);
@@ -112,48 +173,46 @@ fn sent(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) {
     if told.path {
         key.push(Part::Path, head.path);
     }
+    if told.address
+        && let Some(address) = forwarded::client_address(head)
+    {
+        key.push(Part::ClientAddress, address.as_bytes());
+    }
     for (name, value) in copied(forward_auth, head) {
-        let is_uninformative = UNINFORMATIVE.iter().any(|known| header::is_same(known, name))
-            || header::begins_with(name, b"x-b3-");
-        if !is_uninformative {
+        let is_tracing =
+            TRACING.iter().any(|known| header::is_same(known, name)) || header::begins_with(name, b"x-b3-");
+        if !is_tracing {
             key.push(Part::Header(name), value);
         }
     }
-    match &forward_auth.cookies {
-        _ if !forward_auth.sends_cookies() => {}
-        Some(names) => {
-            for (name, value) in chosen_cookies(names, head) {
-                key.push(Part::Cookie(name), value);
-            }
-        }
-        None => {
-            for line in head.values(b"cookie") {
-                key.push(Part::Header(b"cookie"), line);
-            }
-        }
+    for pair in sent_cookies(forward_auth, head) {
+        key.push(Part::Header(b"cookie"), pair);
     }
 }
 
-/// What the server is told of the original request, by whichever headers. The address of the client is left
-/// out: everybody behind one proxy has it, and nobody else keeps it.
+/// What the server is told of the original request, by whichever headers.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     method: bool,
     scheme: bool,
     host: bool,
     path: bool,
+    address: bool,
 }
 
 impl Told {
     fn of(forward_auth: &ForwardAuth) -> Self {
         let mut told = match forward_auth.original_request {
-            OriginalRequest::XForwarded => Self { method: true, scheme: true, host: true, path: true },
+            OriginalRequest::XForwarded => {
+                Self { method: true, scheme: true, host: true, path: true, address: true }
+            }
             OriginalRequest::XOriginal => Self { method: true, path: true, ..Self::default() },
             OriginalRequest::None => Self::default(),
         };
         for piece in forward_auth.extra_headers.iter().flat_map(|(_, template)| template.pieces()) {
             match piece {
-                Piece::Text(_) | Piece::ClientIp => {}
+                Piece::Text(_) => {}
+                Piece::ClientIp => told.address = true,
                 Piece::Method => told.method = true,
                 Piece::Scheme => told.scheme = true,
                 Piece::Host => told.host = true,
@@ -165,22 +224,22 @@ impl Told {
     }
 }
 
-/// Whether a part is among what is sent: an answer cannot depend on anything else.
+/// Whether a part is among what is sent: an answer cannot depend on anything else. A cookie is only where the cookies
+/// that are sent are chosen: what a server folds into a cookie's name is not known here.
 #[must_use]
 pub fn is_sent(forward_auth: &ForwardAuth, part: &KeyPart) -> bool {
     let told = Told::of(forward_auth);
     match part {
-        KeyPart::Header(name) => {
-            let is_cookie = header::is_same(name.as_bytes(), b"cookie");
-            if is_cookie { forward_auth.sends_cookies() } else { forward_auth.sends(name.as_bytes()) }
-        }
-        KeyPart::Cookie(name) => {
-            forward_auth.sends_cookies()
-                && forward_auth.cookies.as_ref().is_none_or(|names| names.contains(name))
+        KeyPart::Header(name) if is_cookie(name.as_bytes()) => forward_auth.sends_cookies(),
+        KeyPart::Header(name) => forward_auth.sends(name.as_bytes()),
+        KeyPart::Cookie(pattern) => {
+            let chosen = forward_auth.cookies.as_deref().unwrap_or_default();
+            forward_auth.sends_cookies() && chosen.iter().any(|known| known.covers(pattern))
         }
         KeyPart::Method => told.method,
         KeyPart::Host => told.host,
         KeyPart::Path => told.path,
+        KeyPart::ClientIp => told.address,
     }
 }
 
@@ -248,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_everything_that_is_sent_and_can_change_an_answer_counts_and_nothing_else() {
+    fn by_default_everything_that_is_sent_counts_but_what_only_traces_a_request() {
         let defaults = json!({});
         let original = json!({"original_request": "x-original"});
         let none = json!({"original_request": "none"});
@@ -262,6 +321,7 @@ mod tests {
             (b"authorization", b"", &defaults, true),
             (b"cookie", b"session=s; theme=light", &defaults, true),
             (b"cookie", b"session=s", &chosen, false),
+            (b"cookie", b"session=s; theme=a\tb", &chosen, false),
             (b"cookie", b"x=y; session=s", &chosen, false),
             (b"cookie", b"session=t", &chosen, true),
             (b"cookie", b"session=s; session=t", &chosen, true),
@@ -272,12 +332,15 @@ mod tests {
             (b"x-forwarded-user", b"forged", &more, false),
             (b"x-request-id", b"1", &more, false),
             (b"x-b3-traceid", b"1", &more, false),
-            (b"user-agent", b"curl", &more, false),
+            (b"x-correlation-id", b"1", &more, true),
+            (b"user-agent", b"curl", &more, true),
             (b"traceparent", b"00", &more, false),
             (b"accept", b"text/html", &defaults, false),
             (b"x-forwarded-for", b"10.0.0.1", &defaults, false),
-            (b":address", b"", &defaults, false),
-            (b":address", b"", &url, false),
+            (b":address", b"", &defaults, true),
+            (b":address", b"", &original, false),
+            (b":address", b"", &none, false),
+            (b":address", b"", &url, true),
             (b":method", b"POST", &defaults, true),
             (b":method", b"POST", &original, true),
             (b":method", b"POST", &none, false),
@@ -300,7 +363,8 @@ mod tests {
 
     #[test]
     fn a_narrower_key_holds_what_it_names() {
-        let config = json!({"key": ["header:Authorization", "cookie:session", "path"]});
+        let config =
+            json!({"cookies": ["session"], "key": ["header:Authorization", "cookie:session", "path"]});
         #[rustfmt::skip]
         let cases: &[(&[u8], &[u8], bool)] = &[
             (b"authorization", b"Basic b", true),
@@ -317,9 +381,45 @@ mod tests {
         for (name, value, expected) in cases {
             assert_eq!(differs(&config, name, value), *expected, "{}", value.escape_ascii());
         }
+        let whole = json!({"cookies": ["session"], "key": ["header:cookie"]});
+        assert!(!differs(&whole, b"cookie", b"theme=light; session=s"), "what is not sent does not count");
+        assert!(differs(&whole, b"cookie", b"session=t"));
+        let unsent = json!({"request_headers": ["cookie"], "key": ["header:authorization"]});
+        assert!(!differs(&unsent, b"authorization", b"Basic b"), "it is not sent");
+        let prefix = json!({"cookies": ["s*"], "key": ["cookie:sess*"]});
+        assert!(differs(&prefix, b"cookie", b"session=t") && !differs(&prefix, b"cookie", b"session=s; s=1"));
+        assert!(differs(&json!({"key": ["client_ip"]}), b":address", b""));
         assert!(differs(&json!({"key": ["method"]}), b":method", b"POST"));
         assert!(differs(&json!({"key": ["host"]}), b":authority", b"other.example"));
         assert!(!differs(&json!({"key": ["host"]}), b"authorization", b"Basic b"), "the operator says so");
+    }
+
+    #[test]
+    fn a_key_says_whether_it_tells_one_client_from_another() {
+        let bare: [Field<'static>; 1] = [(b"accept", b"*/*")];
+        let other: [Field<'static>; 1] = [(b"cookie", b"theme=dark")];
+        let by_cookie = json!({"cookies": ["session"], "key": ["cookie:session", "path"]});
+        let by_both = json!({"key": ["header:cookie", "header:authorization"]});
+        let by_path = json!({"key": ["path"]});
+        let by_realm = json!({"request_headers": ["x-auth-realm"], "key": ["header:x-auth-realm"]});
+        let by_default = json!({});
+        #[rustfmt::skip]
+        let cases: [(&Value, &[Field<'_>], bool, bool); 10] = [
+            (&by_default, &FIELDS, true, true),
+            (&by_default, &bare, true, false),
+            (&by_cookie, &FIELDS, true, true),
+            (&by_cookie, &other, false, false),
+            (&by_both, &FIELDS, true, true),
+            (&by_both, &other, true, true),
+            (&by_both, &bare, false, false),
+            (&by_path, &FIELDS, false, false),
+            (&by_realm, &FIELDS, true, false),
+            (&by_realm, &bare, false, false),
+        ];
+        for (more, fields, identify, hold_credential) in cases {
+            let found = key(&config(more), &Head { fields, ..base() }, &mut Key::new());
+            assert_eq!(found, Inputs { identify, hold_credential }, "{more} {fields:?}");
+        }
     }
 
     #[test]
@@ -327,10 +427,13 @@ mod tests {
         for text in
             ["header:", "cookie:a=b", "header:x y", "headers:x", "Method", "", "header", "path:x", "query"]
         {
-            let problem = KeyPart::parse(text).unwrap_err();
+            let problem = KeyPart::parse(text).unwrap_err().to_string();
             assert!(problem.contains("header:<name>"), "{text}: {problem}");
         }
         assert_eq!(KeyPart::parse("header:X-Realm"), Ok(KeyPart::Header("x-realm".into())));
-        assert_eq!(KeyPart::parse("cookie:Session"), Ok(KeyPart::Cookie("Session".into())));
+        assert_eq!(
+            KeyPart::parse("cookie:Session"),
+            Ok(KeyPart::Cookie(CookiePattern::parse("Session").unwrap()))
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CacheKey, Template, withheld};
+use super::{CacheKey, CookiePattern, Template, withheld};
 use crate::auth_server::Server;
 use crate::http::header::{self, Pattern};
 
@@ -15,8 +15,8 @@ pub struct ForwardAuth {
     pub method: Method,
     /// The client's headers that are sent.
     pub request_headers: Vec<Pattern>,
-    /// The names of the cookies that are sent; all where there is no list.
-    pub cookies: Option<Vec<String>>,
+    /// The cookies that are sent; all where there is no list.
+    pub cookies: Option<Vec<CookiePattern>>,
     /// Headers that are sent beside them, by their names in lower case.
     pub extra_headers: Vec<(String, Template)>,
     /// Which headers describe the original request.

@@ -14,6 +14,29 @@ impl fmt::Debug for Template {
     }
 }
 
+/// Why a text is no [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateError {
+    /// It holds a control character.
+    ControlCharacter(String),
+    /// It holds a brace that begins or ends no placeholder.
+    Placeholder(String),
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControlCharacter(text) => write!(f, "`{}` has a control character", text.escape_default()),
+            Self::Placeholder(text) => {
+                let known = PLACEHOLDERS.map(|(name, _)| name).join(" ");
+                write!(f, "`{text}` has a placeholder that is none of {known}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
 /// A part of a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -48,9 +71,9 @@ impl Template {
     /// # Errors
     ///
     /// Says what is wrong with it, and what would be right.
-    pub fn parse(template: &str) -> Result<Self, String> {
+    pub fn parse(template: &str) -> Result<Self, TemplateError> {
         if template.chars().any(char::is_control) {
-            return Err(format!("`{}` has a control character", template.escape_default()));
+            return Err(TemplateError::ControlCharacter(template.to_owned()));
         }
         let mut pieces = Vec::new();
         let mut rest = template;
@@ -63,10 +86,7 @@ impl Template {
             }
             let end = rest.find(['{', '}']).unwrap_or(rest.len());
             let Some((text, tail)) = rest.split_at_checked(end).filter(|(text, _)| !text.is_empty()) else {
-                return Err(format!(
-                    "`{template}` has a placeholder that is none of {}",
-                    PLACEHOLDERS.map(|(name, _)| name).join(" ")
-                ));
+                return Err(TemplateError::Placeholder(template.to_owned()));
             };
             pieces.push(Piece::Text(text.to_owned()));
             rest = tail;
@@ -146,7 +166,7 @@ mod tests {
         for template in
             ["{user}", "{Host}", "{host", "host}", "{}", "a{b}c", "{{host}}", "$host{", "a\r\nx: y", "\0"]
         {
-            let problem = Template::parse(template).unwrap_err();
+            let problem = Template::parse(template).unwrap_err().to_string();
             assert!(problem.contains("{client_ip}") || problem.contains("control"), "{template}: {problem}");
         }
     }

@@ -74,7 +74,7 @@ fn every_field_is_read() {
     assert_eq!(found.server.url.path_and_query(), "/oauth2/auth?allowed_groups=x");
     assert_eq!((found.method, found.original_request), (Method::Head, OriginalRequest::XOriginal));
     assert_eq!(found.request_headers, patterns(&["cookie", "x-auth-*"]));
-    assert_eq!(found.cookies, Some(vec!["session".to_owned()]));
+    assert_eq!(found.cookies, Some(vec![CookiePattern::Name("session".to_owned())]));
     let names: Vec<_> = found.extra_headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["authorization", "x-forwarded-uri"]);
     assert_eq!((found.identity_headers, found.client_headers), (patterns(&["x-user"]), vec![]));
