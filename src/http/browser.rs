@@ -3,10 +3,17 @@
 use crate::http::Head;
 
 /// Whether a person waits for a page: GET or HEAD, and `Accept` lists `text/html` (RFC 9110 section 12.5.1)
-/// with a weight above zero. `*/*` is what scripts send, and is none.
+/// with a weight above zero. `*/*` is what scripts send, and is none. Nor is a request that says that a script made
+/// it: by `Sec-Fetch-Mode` (Fetch Metadata), or by `X-Requested-With`, as many libraries do.
 #[must_use]
 pub fn is_navigation(head: &Head<'_>) -> bool {
+    let is_script =
+        head.values(b"sec-fetch-mode").any(|mode| !mode.trim_ascii().eq_ignore_ascii_case(b"navigate"))
+            || head
+                .values(b"x-requested-with")
+                .any(|value| value.trim_ascii().eq_ignore_ascii_case(b"XMLHttpRequest"));
     matches!(head.method, b"GET" | b"HEAD")
+        && !is_script
         && head.values(b"accept").flat_map(|value| value.split(|&byte| byte == b',')).any(wants_html)
 }
 
@@ -93,6 +100,25 @@ mod tests {
             let fields: Vec<Field<'_>> =
                 accept.iter().map(|value| (b"accept".as_slice(), value.as_bytes())).collect();
             assert_eq!(is_navigation(&head(method, &fields)), *expected, "{method} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_script_sends_is_no_navigation_although_it_accepts_html() {
+        let cases: &[(&str, &str, bool)] = &[
+            ("sec-fetch-mode", "navigate", true),
+            ("sec-fetch-mode", "cors", false),
+            ("sec-fetch-mode", "no-cors", false),
+            ("sec-fetch-mode", "same-origin", false),
+            ("sec-fetch-mode", "", false),
+            ("x-requested-with", "XMLHttpRequest", false),
+            ("x-requested-with", "xmlhttprequest", false),
+            ("x-requested-with", "com.android.browser", true),
+        ];
+        for (name, value, expected) in cases {
+            let fields =
+                [(b"accept".as_slice(), b"text/html".as_slice()), (name.as_bytes(), value.as_bytes())];
+            assert_eq!(is_navigation(&head("GET", &fields)), *expected, "{name}: {value}");
         }
     }
 

@@ -171,7 +171,7 @@ pub type ClientAddress<'a> = &'a dyn Fn() -> Option<IpAddr>;
 pub struct Head<'a> {
     /// `GET` and such, as sent.
     pub method: &'a [u8],
-    /// `http` or `https`, as the host understood the client's connection.
+    /// `http` or `https`: how the client's connection was made, in the word of the proxy (`x-forwarded-proto`).
     pub scheme: &'a [u8],
     /// `Host` or `:authority`, as sent: host and perhaps a port.
     pub authority: &'a [u8],
@@ -196,11 +196,10 @@ impl<'a> Head<'a> {
         client_address: ClientAddress<'a>,
     ) -> Result<Self, BadHead> {
         fields.reserve(listed.len());
-        let (mut method, mut scheme, mut authority, mut path) = (None, None, None, None);
+        let (mut method, mut authority, mut path) = (None, None, None);
         for &(name, value) in listed {
             let pseudo = match name {
                 b":method" => &mut method,
-                b":scheme" => &mut scheme,
                 b":authority" => &mut authority,
                 b":path" => &mut path,
                 _ if name.first() == Some(&b':') => continue,
@@ -220,7 +219,7 @@ impl<'a> Head<'a> {
         }
         Ok(Self {
             method: method.ok_or(BadHead::NoMethod)?,
-            scheme: scheme.unwrap_or(b"http"),
+            scheme: original_scheme(fields),
             authority: authority.filter(|host| !host.is_empty()).ok_or(BadHead::NoHost)?,
             path,
             fields,
@@ -231,6 +230,17 @@ impl<'a> Head<'a> {
     /// The values of a header, in order; `name` in lower case.
     pub fn values(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.fields.iter().filter(move |field| field.0 == name).map(|field| field.1)
+    }
+}
+
+/// How the client's connection was made, in the word of the proxy: Envoy and APISIX both write `x-forwarded-proto`
+/// themselves, or let through that of a proxy which they were told to trust. `:scheme` is what a client of
+/// cleartext HTTP/2 says, and is never looked at. `http` where the proxy says nothing, or nothing clear.
+fn original_scheme<'a>(fields: &[Field<'a>]) -> &'a [u8] {
+    let mut told = fields.iter().filter(|(name, _)| *name == b"x-forwarded-proto").map(|(_, value)| *value);
+    match (told.next(), told.next()) {
+        (Some(b"https"), None) => b"https",
+        _ => b"http",
     }
 }
 
@@ -391,8 +401,7 @@ pub struct Reply {
 mod tests {
     use super::*;
 
-    const WHOLE: [Field<'static>; 4] =
-        [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/x?y")];
+    const WHOLE: [Field<'static>; 3] = [(b":method", b"GET"), (b":authority", b"a"), (b":path", b"/x?y")];
 
     fn read(listed: &[Field<'_>]) -> Result<(), BadHead> {
         Head::new(listed, &mut Vec::new(), &|| None).map(|_head| ())
@@ -419,6 +428,7 @@ mod tests {
         let listed: Vec<_> = WHOLE
             .iter()
             .chain(&[(b"a".as_slice(), b"1".as_slice()), (b":new", b"x"), (b"a", b"\xff")])
+            .chain(&[(b"x-forwarded-proto".as_slice(), b"https".as_slice()), (b":scheme", b"ftp")])
             .copied()
             .collect();
         let mut fields = Vec::new();
@@ -428,7 +438,33 @@ mod tests {
             (b"GET".as_slice(), b"https".as_slice(), b"a".as_slice(), b"/x?y".as_slice())
         );
         assert_eq!(head.values(b"a").collect::<Vec<_>>(), [b"1".as_slice(), b"\xff"]);
-        assert_eq!(head.fields.len(), 2, "pseudo headers are no headers");
+        assert_eq!(head.fields.len(), 3, "pseudo headers are no headers");
+    }
+
+    #[test]
+    fn the_scheme_is_the_word_of_the_proxy_and_never_the_clients_pseudo_header() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["https"], "https"),
+            (&["http"], "http"),
+            (&[], "http"),
+            (&["https", "https"], "http"),
+            (&["https,http"], "http"),
+            (&["ftp"], "http"),
+            (&["HTTPS"], "http"),
+        ];
+        for scheme in ["https", "http", "ftp"] {
+            for (told, expected) in cases {
+                let told = told.iter().map(|value| (b"x-forwarded-proto".as_slice(), value.as_bytes()));
+                let listed: Vec<_> = WHOLE
+                    .into_iter()
+                    .chain([(b":scheme".as_slice(), scheme.as_bytes())])
+                    .chain(told)
+                    .collect();
+                let mut fields = Vec::new();
+                let head = Head::new(&listed, &mut fields, &|| None).unwrap();
+                assert_eq!(head.scheme, expected.as_bytes(), "{listed:?}");
+            }
+        }
     }
 
     #[test]
@@ -437,7 +473,6 @@ mod tests {
         assert_eq!(read(&without(b":method")), Err(BadHead::NoMethod));
         assert_eq!(read(&without(b":path")), Err(BadHead::NoPath));
         assert_eq!(read(&without(b":authority")), Err(BadHead::NoHost));
-        assert_eq!(read(&without(b":scheme")), Ok(()), "nginx tells none");
         for extra in WHOLE {
             assert_eq!(read(&[WHOLE.as_slice(), &[extra]].concat()), Err(BadHead::Repeated));
         }

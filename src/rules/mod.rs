@@ -362,11 +362,32 @@ mod tests {
             "/public/․․/admin",
             "/public/‥/admin",
             "/public/x%2fy/%2e%2e/%2e%2e/%2e%2e/admin",
+            "/public/x%2fy%5c..%5c..%5cadmin",
+            "/public/..%3b%2Fpublic/admin",
+            "/ⓐdmin",
+            "/public/%E2%93%90dmin",
         ] {
             let rules = rules();
             let (access, roles) = decide(&rules, "GET", b"a", path.as_bytes());
             assert!(access == Access::Required && roles.contains(&"admin"), "{path}: {access:?} {roles:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_for_an_exact_path_protects_it_with_a_slash_at_its_end_too() {
+        let exact = |path: &str, terms| Rule {
+            when: Condition { path: Some(PathPattern::exact(path).unwrap()), ..Condition::default() },
+            terms,
+        };
+        let rules = Rules::new(
+            vec![exact("/x", role("admin")), exact("/open", Terms::new(Access::Public))],
+            Terms::new(Access::Optional),
+        );
+        for path in ["/x", "/x/", "/x//", "/x/?y", "/%78/"] {
+            assert_eq!(decide(&rules, "GET", b"a", path.as_bytes()), (ADMIN.0, ADMIN.1.to_vec()), "{path}");
+        }
+        assert_eq!(decide(&rules, "GET", b"a", b"/open").0, Access::Public);
+        assert_eq!(decide(&rules, "GET", b"a", b"/open/").0, Access::Optional, "what is open stays exact");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! comes of it. That is bounded: a path with more readings than [`MAX_READINGS`], or longer ones than
 //! [`MAX_BYTES`] together, is [`Readings::Unclear`], as one that no two programs need agree upon at all.
 
+use unicode_normalization::{IsNormalized, is_nfkc_quick};
+
 /// The most readings of one path that are matched one by one.
 pub const MAX_READINGS: usize = 64;
 
@@ -55,7 +57,7 @@ type Step = fn(&[u8]) -> Option<Vec<u8>>;
 const STEPS: [Step; 10] = [
     decoded,
     unreserved_decoded,
-    folded,
+    all_but_slashes_decoded,
     backslashes_as_slashes,
     without_parameters,
     cut_at_query,
@@ -70,7 +72,7 @@ fn closure(path: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut bytes = path.len();
     for at in 0..MAX_READINGS {
         let Some(reading) = readings.get(at) else { break };
-        if reading.iter().any(u8::is_ascii_control) || std::str::from_utf8(reading).is_err() {
+        if reading.iter().any(u8::is_ascii_control) || !is_stable_text(reading) {
             return None;
         }
         for step in STEPS {
@@ -100,7 +102,8 @@ fn is_plain(path: &[u8]) -> bool {
         }
         after_slash = byte == b'/';
     }
-    true
+    // The root is the only path that every program reads with its slash.
+    !after_slash || path.len() == 1
 }
 
 /// Whether there is a `%` that begins no escape: some programs drop it, some refuse the path, some read `%u002f`.
@@ -142,28 +145,20 @@ fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
     (out.len() != path.len()).then_some(out)
 }
 
-/// Characters that Unicode's compatibility forms (NFKC, and best-fit tables) turn into ASCII.
-fn folded(path: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(path).ok().filter(|text| !text.is_ascii())?;
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\u{ff01}'..='\u{ff5e}' => {
-                out.extend(u32::from(c).checked_sub(0xfee0).and_then(char::from_u32));
-            }
-            '\u{2024}' | '\u{fe52}' => out.push('.'),
-            '\u{2025}' => out.push_str(".."),
-            '\u{2026}' => out.push_str("..."),
-            '\u{2044}' | '\u{2215}' => out.push('/'),
-            '\u{fe68}' | '\u{2216}' => out.push('\\'),
-            '\u{fe54}' | '\u{37e}' => out.push(';'),
-            '\u{fe56}' => out.push('?'),
-            '\u{fe5f}' => out.push('#'),
-            '\u{fe6a}' => out.push('%'),
-            _ => out.push(c),
-        }
-    }
-    (out != text).then(|| out.into_bytes())
+/// Each escape decoded but those of slashes, which many servers keep so that a segment may hold one.
+fn all_but_slashes_decoded(path: &[u8]) -> Option<Vec<u8>> {
+    decode(path, |byte| byte != b'/')
+}
+
+/// Whether a reading is UTF-8 text that no program folds: Unicode's compatibility form (NFKC) leaves it as it is,
+/// and it has none of the characters that best-fit tables turn into a slash or a backslash. `ⓐdmin` is `admin` to
+/// a program that folds.
+fn is_stable_text(reading: &[u8]) -> bool {
+    std::str::from_utf8(reading).is_ok_and(|text| {
+        text.is_ascii()
+            || (is_nfkc_quick(text.chars()) == IsNormalized::Yes
+                && !text.contains(['\u{2044}', '\u{2215}', '\u{2216}']))
+    })
 }
 
 fn backslashes_as_slashes(path: &[u8]) -> Option<Vec<u8>> {
@@ -250,7 +245,6 @@ mod tests {
         for path in [
             "/",
             "/a",
-            "/a/",
             "/a.b/c..d/e.",
             "/users/@me:activate,now/!$&'()*+=~_-",
             "/a?b=//../%2f;\\#",
@@ -293,9 +287,32 @@ mod tests {
             ("/p/x%2fy/%2e%2e/b", &["/p/x%2fy/%2e%2e/b", "/p/x/y/../b", "/p/x%2fy/../b", "/p/x/b", "/p/b"]),
             ("/a#b", &["/a#b", "/a"]),
             ("/a%23b", &["/a%23b", "/a#b", "/a"]),
-            ("/ａｄｍｉｎ", &["/ａｄｍｉｎ", "/admin"]),
-            ("/a／․․／b", &["/a／․․／b", "/a/../b", "/b"]),
-            ("/a‥/", &["/a‥/", "/a../", "/a‥", "/a.."]),
+            ("/a/", &["/a/", "/a"]),
+            ("/日本/%E6%97%A5", &["/日本/%E6%97%A5", "/日本/日"]),
+            (
+                "/public/x%2fy%5c..%5c..%5cadmin",
+                &[
+                    "/public/x%2fy%5c..%5c..%5cadmin",
+                    "/public/x/y\\..\\..\\admin",
+                    "/public/x%2fy\\..\\..\\admin",
+                    "/public/x/y/../../admin",
+                    "/public/x%2fy/../../admin",
+                    "/public/admin",
+                    "/admin",
+                ],
+            ),
+            (
+                "/public/..%3b%2Fpublic/admin",
+                &[
+                    "/public/..%3b%2Fpublic/admin",
+                    "/public/..;/public/admin",
+                    "/public/..;%2Fpublic/admin",
+                    "/public/../public/admin",
+                    "/public/../admin",
+                    "/public/admin",
+                    "/admin",
+                ],
+            ),
         ];
         for (path, expected) in cases {
             let mut found = readings(path);
@@ -334,6 +351,14 @@ mod tests {
             b"/a%c0%afb",
             b"/a%e0%80%afb",
             b"/%25c0%25ae",
+            "/ａｄｍｉｎ".as_bytes(),
+            "/ⓐdmin".as_bytes(),
+            b"/%E2%93%90dmin",
+            "/a／․․／b".as_bytes(),
+            "/a‥/".as_bytes(),
+            "/ﬁle".as_bytes(),
+            "/a\u{2215}b".as_bytes(),
+            "/cafe\u{301}".as_bytes(),
         ];
         for path in paths {
             assert_eq!(Readings::of(path), Readings::Unclear, "{}", path.escape_ascii());
