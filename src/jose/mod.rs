@@ -10,6 +10,7 @@ pub mod crypto;
 mod key;
 mod key_set;
 mod key_source;
+mod peek;
 mod refusal;
 mod token;
 
@@ -23,6 +24,7 @@ pub use crypto::{Backend, HostVerify};
 pub use key::{Key, KeyId, Unusable};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, Skipped};
 pub use key_source::{FetchTicket, KeySource, Need};
+pub use peek::{Peek, peek};
 pub use refusal::Refusal;
 pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
 

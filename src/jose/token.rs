@@ -124,6 +124,16 @@ impl<'t> Token<'t> {
         backend: Backend,
         now: UnixTime,
     ) -> Result<Verified, Refusal> {
+        let expires = self.check(policy, now)?;
+        let key = self.signing_key(keys, backend)?.id();
+        Ok(Verified { claims: self.claims, expires, key })
+    }
+
+    /// Checks everything but the signature. Gives the moment from which the token is refused.
+    ///
+    /// # Errors
+    /// The first check that it fails.
+    pub fn check(&self, policy: &Policy, now: UnixTime) -> Result<UnixTime, Refusal> {
         if !policy.algorithms.contains(&self.algorithm) {
             return Err(Refusal::AlgorithmNotAllowed);
         }
@@ -141,8 +151,7 @@ impl<'t> Token<'t> {
         if !policy.client_ids.is_empty() && !self.claims.client_id().is_some_and(accepted_client) {
             return Err(Refusal::ClientId);
         }
-        let key = self.signing_key(keys, backend)?.id();
-        Ok(Verified { claims: self.claims, expires, key })
+        Ok(expires)
     }
 
     /// The moment from which the token is refused, if it is valid now.
