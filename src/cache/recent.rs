@@ -2,9 +2,9 @@
 //! of time or of bounds.
 
 use hashbrown::HashTable;
+use memchr::arch::all::is_equal;
 
 use super::key::Key;
-use crate::http::bytes::is_equal;
 
 /// Where an entry stands. Holds until the next removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,36 +43,17 @@ pub fn begins_with(name: &[u8], prefix: &[u8]) -> bool {
             .all(|(&byte, &expected)| byte == expected || folded(byte) == folded(expected))
 }
 
-/// Whether a name has no capital, as all that Envoy gives: quickly told by the bit that letters in lower case,
-/// digits and hyphens have and capitals do not. `false` of some that have none.
-#[must_use]
-pub fn is_surely_lowercase(name: &[u8]) -> bool {
-    const BIT: u64 = 0x2020_2020_2020_2020;
-    let (words, rest) = name.as_chunks::<8>();
-    words.iter().all(|word| u64::from_ne_bytes(*word) & BIT == BIT)
-        && rest.iter().all(|byte| byte & 0x20 != 0)
-}
-
 /// Whether a value may become a header of a request or a response: no control byte but the tab
 /// (RFC 9110 section 5.5), so that it cannot end the header and begin another one.
 #[must_use]
 pub fn is_value(value: &[u8]) -> bool {
-    !has_control(value) || value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
+    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// Whether there is an ASCII control byte in a value. Eight bytes at a time: values are long, and each is looked at.
+/// Whether there is an ASCII control byte in a value.
 #[must_use]
 pub fn has_control(value: &[u8]) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * EACH;
-    // Whether a byte is below `bound`, which is at most 0x80. A byte that borrows from the next one is such a byte.
-    let any_below = |word: u64, bound: u64| word.wrapping_sub(EACH.wrapping_mul(bound)) & !word & HIGH != 0;
-    let (words, rest) = value.as_chunks::<8>();
-    words
-        .iter()
-        .map(|word| u64::from_ne_bytes(*word))
-        .any(|word| any_below(word, 0x20) || any_below(word ^ (0x7f * EACH), 1))
-        || rest.iter().any(u8::is_ascii_control)
+    value.iter().any(u8::is_ascii_control)
 }
 
 /// A byte of a name as the most lenient reader has it. Some apps and gateways read `X_Authgear_User.Id` as

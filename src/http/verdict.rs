@@ -1,0 +1,32 @@
+//! What becomes of a request: edits of its headers, or a reply in the app's place.
+
+use std::rc::Rc;
+
+use super::{Fields, OwnedField, grpc};
+
+/// What becomes of a request that is let through.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderEdits {
+    /// Headers of the client to remove, by the very names that it sent.
+    pub remove: Vec<Vec<u8>>,
+    /// Headers to set after that, one value a name; none that the client sent and that is not removed. Shared with
+    /// whoever remembers them.
+    pub set: Rc<Fields>,
+    /// The `Cookie` header to set after that; `None` leaves it as it is by then.
+    pub cookie: Option<Vec<u8>>,
+    /// Headers to add to the response to the client, repeated ones apart.
+    pub respond: Vec<OwnedField>,
+}
+
+/// An answer of the filter's own to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code, 400 to 599 or a redirect's.
+    pub status: u16,
+    /// Headers, repeated ones apart; no framing.
+    pub fields: Vec<OwnedField>,
+    /// Never empty: APISIX would put an HTML page of its own in its place.
+    pub body: Vec<u8>,
+    /// What a gRPC client is told instead, where the host can; `None` for a client that is none.
+    pub grpc: Option<grpc::Status>,
+}
