@@ -19,6 +19,7 @@ pub(super) struct Case {
     /// Headers to remove, and the cookies that stay, as in [`HeaderEdits`].
     remove: Vec<Vec<u8>>,
     cookie: Option<Vec<u8>>,
+    connection: Option<Vec<u8>>,
     demand: Demand,
     /// Where a person is sent to log in.
     location: Option<String>,
@@ -64,7 +65,8 @@ impl Engine {
             true => self.strip(head, &self.credentials(head), &mut remove),
             false => None,
         };
-        let edits = HeaderEdits { remove, cookie, ..HeaderEdits::default() };
+        let connection = self.connection(head, &mut remove);
+        let edits = HeaderEdits { remove, cookie, connection, ..HeaderEdits::default() };
         Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public }
     }
 
@@ -76,6 +78,7 @@ impl Engine {
             true => self.strip(head, credentials, &mut remove),
             false => None,
         };
+        let connection = self.connection(head, &mut remove);
         let location = match demand.on_unauthenticated() {
             Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(head),
             Some(OnUnauthenticated::Answer(_)) | None => None,
@@ -83,6 +86,7 @@ impl Engine {
         Case {
             remove,
             cookie,
+            connection,
             demand,
             location,
             has_token: credentials.authorization != Authorization::NoToken,
@@ -97,6 +101,23 @@ impl Engine {
             names.extend(self.config.managed.known());
         }
         names
+    }
+
+    /// Has `Connection` removed where it nominates an identity header, which the next hop would drop; gives back what
+    /// it says besides.
+    fn connection(&self, head: &Head<'_>, remove: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
+        let options = || {
+            let lines = head.values(b"connection").flat_map(|line| line.split(|&byte| byte == b','));
+            lines.map(<[u8]>::trim_ascii)
+        };
+        if !options().any(|option| self.config.managed.contains(option)) {
+            return None;
+        }
+        remove.push(b"connection".to_vec());
+        let rest: Vec<_> =
+            options().filter(|option| !option.is_empty() && !self.config.managed.contains(option)).collect();
+        let rest = rest.join(b", ".as_slice());
+        (!rest.is_empty()).then_some(rest)
     }
 
     /// Has what authenticates removed; gives back the cookies that stay, where some do not.
@@ -229,8 +250,8 @@ impl Case {
     }
 
     fn forward(self, set: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
-        let Self { remove, cookie, .. } = self;
-        let edits = HeaderEdits { remove, set, cookie, respond: cookies.to_vec() };
+        let Self { remove, cookie, connection, .. } = self;
+        let edits = HeaderEdits { remove, set, cookie, connection, respond: cookies.to_vec() };
         Decision { verdict: Verdict::Forward(edits), outcome }
     }
 

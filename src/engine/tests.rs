@@ -93,6 +93,24 @@ fn a_request_is_decided_at_once_where_nothing_could_be_learnt_by_asking() {
 }
 
 #[test]
+fn connection_never_nominates_an_identity_header() {
+    let cases: &[(&[&[u8]], Option<&[u8]>, bool)] = &[
+        (&[b"keep-alive, Upgrade"], None, false),
+        (&[b"Upgrade, X-Authgear-User-Id"], Some(b"Upgrade"), true),
+        (&[b"x_authgear_user_id"], None, true),
+        (&[b"Upgrade,", b" X-AUTHGEAR-of-tomorrow ,close"], Some(b"Upgrade, close"), true),
+    ];
+    for (lines, left, is_removed) in cases {
+        let engine = engine("{}");
+        let fields: Vec<Field<'_>> = lines.iter().map(|line| (b"connection".as_slice(), *line)).collect();
+        let decision = done(start(&engine, &mut engine.state(1), &fields));
+        let edits = edits(&decision);
+        assert_eq!(edits.connection.as_deref(), *left, "{lines:?}");
+        assert_eq!(edits.remove.contains(&b"connection".to_vec()), *is_removed, "{lines:?}");
+    }
+}
+
+#[test]
 fn a_request_with_a_credential_is_asked_about() {
     for credential in
         [BEARER, (b"cookie", b"session=a"), (b"cookie", b"app_session=a"), (b"cookie", b"app_access_token=a")]

@@ -14,6 +14,8 @@ pub struct HeaderEdits {
     pub set: Rc<Fields>,
     /// The `Cookie` header to set after that; `None` leaves it as it is by then.
     pub cookie: Option<Vec<u8>>,
+    /// The `Connection` header to set after that; `None` leaves it as it is by then.
+    pub connection: Option<Vec<u8>>,
     /// Headers to add to the response to the client, repeated ones apart.
     pub respond: Vec<OwnedField>,
 }

@@ -159,8 +159,10 @@ pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
     for (name, value) in edits.set.iter() {
         set(MAP, name, value)?;
     }
-    if let Some(cookie) = &edits.cookie {
-        raw::replace(MAP, b"cookie", cookie)?;
+    for (name, value) in [(b"cookie".as_slice(), &edits.cookie), (b"connection", &edits.connection)] {
+        if let Some(value) = value {
+            raw::replace(MAP, name, value)?;
+        }
     }
     Ok(())
 }

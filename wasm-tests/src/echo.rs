@@ -71,6 +71,7 @@ struct Body {
     length: u64,
     /// In hexadecimal.
     sha256: String,
+    trailers: Vec<(String, Vec<u8>)>,
 }
 
 async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer: SocketAddr) -> Reply {
@@ -105,15 +106,18 @@ async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer
 }
 
 async fn read(mut body: Incoming) -> hyper::Result<Body> {
-    let (mut length, mut hash) = (0, Sha256::new());
+    let (mut length, mut hash, mut trailers) = (0, Sha256::new(), Vec::new());
     while let Some(frame) = body.frame().await.transpose()? {
         if let Some(data) = frame.data_ref() {
             length += data.len() as u64;
             hash.update(data);
         }
+        if let Some(fields) = frame.trailers_ref() {
+            trailers.extend(fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())));
+        }
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Body { length, sha256 })
+    Ok(Body { length, sha256, trailers })
 }
 
 /// One header a line, so that a person can read it in a terminal.
@@ -122,13 +126,18 @@ fn json_reply(received: &Received, body: &Body) -> Reply {
     let headers: Vec<String> = received.headers.iter().map(pair).collect();
     let text = format!(
         "{{\n  \"method\": {},\n  \"path\": {},\n  \"version\": {},\n  \"headers\": [{}\n  ],\n  \
-         \"body_length\": {},\n  \"body_sha256\": {}\n}}\n",
+         \"body_length\": {},\n  \"body_sha256\": {},\n  \"trailers\": [{}]\n}}\n",
         json!(received.method),
         json!(received.target),
         json!(format!("{:?}", received.version)),
         headers.join(","),
         body.length,
         json!(body.sha256),
+        body.trailers
+            .iter()
+            .map(|(name, value)| json!([name, latin1(value)]).to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     reply("application/json", text)
 }

@@ -1,0 +1,208 @@
+//! What a request must not slip past at the edge between the filter and its host: bodies, trailers, `Connection`, and a
+//! module that was not finished.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper::http::{HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use wasm_tests::apisix::{self, Apisix};
+use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
+use wasm_tests::client::{self, Request};
+use wasm_tests::echo::Echo;
+use wasm_tests::envoy::{self, Envoy};
+use wasm_tests::scene::{self, Host as _, Layout, ORIGIN, Scene, seen};
+
+const ACTIVE: &str = "http.ingress.downstream_rq_active";
+
+/// Has Envoy go on with a body after a plain `Pause`, or not.
+fn stop_iteration(option: bool) -> impl FnOnce(envoy::Builder) -> envoy::Builder {
+    move |envoy| {
+        envoy.concurrency(1).edit(move |bootstrap| {
+            let config = bootstrap
+                .pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config")
+                .expect("the plugin's configuration");
+            config["allow_on_headers_stop_iteration"] = option.into();
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_body_reaches_the_app_only_after_the_verdict_whatever_the_plugins_options_say() {
+    for option in [false, true] {
+        let required = |configuration: &mut Value| configuration["access"] = "required".into();
+        let held = [(Endpoint::Resolver, Fault::Hold)];
+        let scene = Scene::start_failing(Options::default(), held, required, stop_iteration(option)).await;
+        let session = scene.authgear.log_in("alice");
+        for (session, expected) in [("bad", None), (session.as_str(), Some("alice"))] {
+            scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
+            scene.authgear.clear_received();
+            let request = Request::post("/", vec![b'a'; 2 * 1024 * 1024])
+                .header("cookie", format!("session={session}"))
+                .header("x-authgear-user-id", "forged");
+            let answer = tokio::spawn(client::send(scene.host.address(), request));
+            scene.authgear.received(Endpoint::Resolver).wait_for(1).await;
+            scene.host.wait_for_stat(ACTIVE, 1).await;
+            // A body that is let through is sent on at once; a request that is denied never reaches the app.
+            assert_eq!(scene.host.stat("cluster.app.upstream_rq_total").await, 0, "option {option}");
+            scene.authgear.fail(Endpoint::Resolver, Fault::None);
+            let answer = answer.await.unwrap();
+            match expected {
+                None => assert_eq!(answer.status, 401, "option {option}"),
+                Some(user) => {
+                    let seen = seen(&answer);
+                    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some(user));
+                    assert_eq!(seen.whole["body_length"], json!(2 * 1024 * 1024));
+                }
+            }
+        }
+    }
+}
+
+/// Sends a POST with trailers over HTTP/2, and returns what the app says of it.
+async fn with_trailers(address: SocketAddr, headers: &[(&str, &str)], trailers: &[(&str, &str)]) -> Value {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, driver) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(driver);
+    let trailers: HeaderMap = trailers
+        .iter()
+        .map(|(name, value)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        })
+        .collect();
+    let body = Full::new(Bytes::from_static(b"body"))
+        .with_trailers(std::future::ready(Some(Ok::<_, Infallible>(trailers))));
+    let request =
+        headers.iter().fold(hyper::Request::post(format!("http://{address}/")), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    let answer = sender.send_request(request.body(body).unwrap()).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let body = answer.into_body().collect().await.expect("a body").to_bytes();
+    serde_json::from_slice(&body).expect("what the app says")
+}
+
+/// Has Envoy speak HTTP/2 with the app: over HTTP/1 it drops trailers.
+fn http2_to_the_app(bootstrap: &mut Value) {
+    bootstrap["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }});
+}
+
+#[tokio::test]
+async fn trailers_of_a_client_carry_no_identity() {
+    let forged = [
+        ("x-authgear-user-id", "admin"),
+        ("X_Authgear_User_Roles", "admin"),
+        ("x-authgear-of-tomorrow", "1"),
+        ("x-user", "admin"),
+        ("x-checksum", "abc"),
+    ];
+    let forward_auth = json!({"forward_auth": {
+        "url": "http://resolver.internal/resolve", "upstream": "resolver", "identity_headers": ["X-User"],
+    }, "access": "optional", "rules": [{"prefix": "/", "access": "public"}]});
+    let mut local = scene::configuration();
+    local["authgear"] = json!({"endpoint": ORIGIN, "upstream": "authgear", "mode": "local"});
+    for (configuration, left) in [
+        (scene::configuration(), vec!["x-user", "x-checksum"]),
+        (local, vec!["x-user", "x-checksum"]),
+        (
+            forward_auth,
+            vec!["x-authgear-user-id", "x_authgear_user_roles", "x-authgear-of-tomorrow", "x-checksum"],
+        ),
+    ] {
+        let change = |smallest: &mut Value| smallest.clone_from(&configuration);
+        let with_http2 = |envoy: envoy::Builder| envoy.edit(http2_to_the_app);
+        let is_authgears = configuration.get("authgear").is_some();
+        let (authgear, app, host) = if is_authgears {
+            let Layout { authgear, app, host } =
+                Scene::start_with(Options::default(), change, with_http2).await;
+            (authgear, app, host)
+        } else {
+            let authgear = Authgear::start(Options::default()).await.unwrap();
+            let app = Echo::start().await.unwrap();
+            let builder = scene::builder(&app, authgear.main_address(), authgear.resolver_address());
+            let host = Envoy::start(with_http2(builder), configuration.clone()).await;
+            (authgear, app, host)
+        };
+        let session = format!("session={}", authgear.log_in("alice"));
+        for headers in [vec![], vec![("cookie", session.as_str())]] {
+            let whole = with_trailers(host.address(), &headers, &forged).await;
+            let trailers = whole["trailers"].as_array().expect("a list");
+            let names: Vec<_> = trailers.iter().map(|pair| pair[0].as_str().unwrap()).collect();
+            assert_eq!(names, left, "{configuration} {headers:?}");
+            assert_eq!(whole["body_length"], json!(4));
+        }
+        drop(app);
+    }
+}
+
+#[tokio::test]
+async fn apisix_forwards_no_trailers() {
+    let scene = Layout::<Apisix>::start(|_| ()).await;
+    let trailers = [("x-authgear-user-id", "admin"), ("x-checksum", "abc")];
+    let whole = with_trailers(scene.host.address(), &[], &trailers).await;
+    assert_eq!(whole["trailers"], json!([]));
+}
+
+#[tokio::test]
+async fn connection_does_not_nominate_an_identity_header_on_its_way_to_the_app() {
+    let upgrades = |envoy: envoy::Builder| {
+        envoy.connection_manager("upgrade_configs", json!([{"upgrade_type": "websocket"}]))
+    };
+    let scene = Scene::start_with(Options::default(), |_| (), upgrades).await;
+    let session = scene.authgear.log_in("alice");
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: app.test\r\nCookie: session={session}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade, X-Authgear-User-Id, x_authgear_session_valid\r\n\r\n"
+    );
+    let answer = tokio::spawn(client::raw(scene.host.address(), head));
+    scene.app.received().wait_for(1).await;
+    let received = scene.app.received().all();
+    let value = |name: &str| {
+        let found = received[0].headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    };
+    assert_eq!(value("x-authgear-user-id").as_deref(), Some("alice"));
+    assert_eq!(value("connection").as_deref(), Some("Upgrade"));
+    assert_eq!(value("upgrade").as_deref(), Some("websocket"));
+    answer.abort();
+}
+
+/// What the linker left, beside the finished module.
+fn unfinished() -> PathBuf {
+    let finished = envoy::filter_module();
+    finished.with_file_name("deps").join(finished.file_name().expect("a file"))
+}
+
+#[tokio::test]
+async fn a_module_that_was_not_finished_denies_everything_and_says_so() {
+    let said = "this module was not finished (make build)";
+    let bytes = std::fs::read(unfinished()).expect("`make build` leaves it");
+    let envoy = |builder: envoy::Builder| builder.module(unfinished());
+    let scene = Scene::start_with(Options::default(), |_| (), envoy).await;
+    let cookie = format!("session={}", scene.authgear.log_in("alice"));
+    for request in [Request::get("/"), Request::post("/", "body").header("cookie", &cookie)] {
+        assert_eq!(scene.send(request).await.status, 503);
+    }
+    scene.host.wait_for_log(said).await;
+    assert_eq!(scene.app.received().count(), 0);
+
+    let apisix = |builder: apisix::Builder| builder.module(bytes);
+    let scene = Layout::<Apisix>::start_with(Options::default(), |_| (), apisix).await;
+    let cookie = format!("session={}", scene.authgear.log_in("alice"));
+    for request in [Request::get("/"), Request::post("/", "body").header("cookie", &cookie)] {
+        assert_eq!(scene.send(request).await.status, 503);
+    }
+    scene.host.wait_for_log(said).await;
+    assert_eq!(scene.app.received().count(), 0);
+}
