@@ -50,7 +50,7 @@ export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PO
 DEMO_BINS := demo stand-in-authgear echo-app
 
 # The suites that ask a real Envoy, for other versions of it.
-ENVOY_SUITES := auth_o_tron cache demo denials deploy documents forward_auth harness issuers resolver \
+ENVOY_SUITES := auth_o_tron cache demo denials deploy documents edge forward_auth harness issuers resolver \
 	resolver_faults rules tokens upgrades waking
 # Without the halves that ask the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test --locked -p wasm-tests $(ENVOY_SUITES:%=--test %) -- --skip apisix::
