@@ -40,7 +40,7 @@ const ORIGINAL_REQUESTS: [(&str, OriginalRequest); 3] = [
 
 /// A header of the client's that is sent.
 fn request_header(text: &str) -> Result<Pattern, String> {
-    let pattern = Pattern::parse(text)?;
+    let pattern = Pattern::parse(text).map_err(|error| error.to_string())?;
     let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
     // Of names that begin alike, those that are withheld are just not sent, unless all of them are.
     let problem = match forward_auth::withheld(start.as_bytes()) {
@@ -58,7 +58,7 @@ fn request_header(text: &str) -> Result<Pattern, String> {
 
 /// A header of an accepting answer that the app gets.
 fn identity_header(text: &str) -> Result<Pattern, String> {
-    let pattern = Pattern::parse(text)?;
+    let pattern = Pattern::parse(text).map_err(|error| error.to_string())?;
     match untouchable(&pattern) {
         Some(problem) => Err(problem),
         None if pattern.matches(b"set-cookie") => Err("`set-cookie` goes to the client anyway".to_owned()),
@@ -68,7 +68,7 @@ fn identity_header(text: &str) -> Result<Pattern, String> {
 
 /// A header of a denial that the client gets.
 fn client_header(text: &str) -> Result<Pattern, String> {
-    match Pattern::parse(text)? {
+    match Pattern::parse(text).map_err(|error| error.to_string())? {
         Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
             Err(format!("`{name}` is never handed on: it concerns the connection to the server only"))
         }

@@ -80,9 +80,9 @@ pub(super) fn algorithm(value: &Value) -> Result<Algorithm, ConfigError> {
 pub(super) fn claim_path(value: &Value) -> Result<ClaimPath, ConfigError> {
     const RIGHT: &str = "the name of a claim, or a list of the names that lead to a nested one";
     if !value.json().starts_with('[') {
-        return value.parse(RIGHT, |name| Ok(ClaimPath::top(name)));
+        return value.parse(RIGHT, |name| Ok::<_, String>(ClaimPath::top(name)));
     }
-    let names = value.list(|name| name.parse(STRING, |name| Ok(name.to_owned())))?;
+    let names = value.list(|name| name.parse(STRING, |name| Ok::<_, String>(name.to_owned())))?;
     ClaimPath::nested(names).ok_or_else(|| value.wrong(format!("found an empty list, expected {RIGHT}")))
 }
 

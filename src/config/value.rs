@@ -45,12 +45,12 @@ impl Value {
 
     /// A string, as `parse` reads it, which says what is wrong otherwise; `right` is what would be right
     /// where it is no string.
-    pub(super) fn parse<T>(
+    pub(super) fn parse<T, E: ToString>(
         &self,
         right: &str,
-        parse: fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<T, ConfigError> {
-        parse(&self.string(right)?).map_err(|problem| self.wrong(problem))
+        parse(&self.string(right)?).map_err(|problem| self.wrong(problem.to_string()))
     }
 
     fn string(&self, right: &str) -> Result<String, ConfigError> {

@@ -1,5 +1,10 @@
 //! Byte strings, cut in two.
 
+/// What stands before the first `separator`, and what behind it; `None` where there is none.
+pub(crate) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    cut(bytes, memchr::memchr(separator, bytes))
+}
+
 /// What stands before the byte at a place, and what behind it; `None` where there is no such place.
 pub(crate) fn cut(bytes: &[u8], at: Option<usize>) -> Option<(&[u8], &[u8])> {
     let (before, rest) = bytes.split_at_checked(at?)?;

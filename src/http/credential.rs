@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::http::Head;
-use crate::http::bytes::cut;
+use crate::http::bytes::split_once;
 
 /// The most bytes of credentials that are looked at or sent on. An auth server may answer longer ones with
 /// an error, which would then have been caused by the client.
@@ -229,10 +229,6 @@ impl<'a> Credentials<'a> {
         }
         Self { authorization, cookies }
     }
-}
-
-fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    cut(bytes, memchr::memchr(separator, bytes))
 }
 
 #[cfg(test)]

@@ -62,6 +62,11 @@ const fn folded(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
+/// A text that is neither a header's name nor a beginning of names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is neither a header's name nor a beginning of names such as x-auth-*", .0.escape_default())]
+pub struct PatternError(String);
+
 /// A name, or all names that begin alike; known in whatever spelling. Displays as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
@@ -77,7 +82,7 @@ impl Pattern {
     /// # Errors
     ///
     /// Says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         let lower = text.to_ascii_lowercase();
         if let Some(prefix) = lower.strip_suffix('*')
             && prefix.ends_with('-')
@@ -87,10 +92,7 @@ impl Pattern {
             return Ok(Self::Prefix(prefix.to_owned()));
         }
         if lower.contains('*') || !is_name(&lower) {
-            return Err(format!(
-                "`{}` is neither a header's name nor a beginning of names such as x-auth-*",
-                text.escape_default()
-            ));
+            return Err(PatternError(text.to_owned()));
         }
         Ok(Self::Name(lower))
     }
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn what_is_neither_a_name_nor_a_beginning_of_names_is_refused() {
         for text in ["", "*", "-*", "x*", "x-*-y", "x-**", "x y", "x:", ":path", "ü", "x-\r\n", "**"] {
-            let problem = Pattern::parse(text).unwrap_err();
+            let problem = Pattern::parse(text).unwrap_err().to_string();
             assert!(problem.contains("x-auth-*"), "{text:?}: {problem}");
         }
     }

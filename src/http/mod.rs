@@ -3,6 +3,7 @@
 //! Names and values of headers are bytes, because that is what proxies and clients send; nothing here assumes
 //! UTF-8. Nothing here calls the proxy.
 
+pub mod authority;
 pub mod browser;
 pub(crate) mod bytes;
 mod callout;
@@ -11,6 +12,8 @@ mod fields;
 pub mod grpc;
 mod head;
 pub mod header;
+pub(crate) mod percent;
+pub mod template;
 mod time;
 pub mod url;
 mod verdict;

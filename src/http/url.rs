@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::authority::{Authority, AuthorityError};
+
 /// How a server is reached, or was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
@@ -47,10 +49,10 @@ impl Url {
     /// # Errors
     ///
     /// Says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse_with_query(text)?;
         if !url.query.is_empty() {
-            return Err(format!("`{text}` has a query; only scheme, host, port and path are used"));
+            return Err(UrlError::Query(text.to_owned()));
         }
         Ok(url)
     }
@@ -60,21 +62,17 @@ impl Url {
     /// # Errors
     ///
     /// Says what is wrong with it.
-    pub fn parse_with_query(text: &str) -> Result<Self, String> {
+    pub fn parse_with_query(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
-            _ => return Err(format!("`{text}` is no http:// or https:// URL")),
+            _ => return Err(UrlError::Scheme(text.to_owned())),
         };
         if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
-            return Err(format!(
-                "`{}` has a character that URLs cannot have: '{}'",
-                text.escape_default(),
-                odd.escape_default()
-            ));
+            return Err(UrlError::Character(text.to_owned(), odd));
         }
         if rest.contains('#') {
-            return Err(format!("`{text}` has a fragment, which is never sent"));
+            return Err(UrlError::Fragment(text.to_owned()));
         }
         let (rest, query) = rest.find('?').and_then(|mark| rest.split_at_checked(mark)).unwrap_or((rest, ""));
         let (authority, path) = match rest.find('/').and_then(|slash| rest.split_at_checked(slash)) {
@@ -82,13 +80,16 @@ impl Url {
             None => (rest, "/"),
         };
         if authority.contains('@') {
-            return Err("a URL with a user name or password is refused".to_owned());
+            return Err(UrlError::User);
         }
-        let (host, port) = split_port(authority).map_err(|problem| format!("`{text}` {problem}"))?;
-        let authority = match port {
-            Some(port) if port != scheme.default_port() => format!("{host}:{port}"),
-            _ => host,
-        };
+        let mut read = Authority::parse(authority.as_bytes())
+            .map_err(|error| UrlError::Authority(text.to_owned(), error))?;
+        // A colon without a port, or port 0, is a slip of the pen.
+        if authority.ends_with(':') || read.port == Some(0) {
+            return Err(UrlError::Authority(text.to_owned(), AuthorityError::Port));
+        }
+        read.port = read.port.filter(|port| *port != scheme.default_port());
+        let authority = read.to_string();
         Ok(Self { scheme, authority, path: path.to_owned(), query: query.to_owned() })
     }
 
@@ -129,41 +130,33 @@ impl Url {
     }
 }
 
+/// Why a text is no [`Url`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Neither `http://` nor `https://`.
+    #[error("`{0}` is no http:// or https:// URL")]
+    Scheme(String),
+    /// A character that no URL has.
+    #[error("`{}` has a character that URLs cannot have: '{}'", .0.escape_default(), .1.escape_default())]
+    Character(String, char),
+    /// A query, where none is of use.
+    #[error("`{0}` has a query; only scheme, host, port and path are used")]
+    Query(String),
+    /// A fragment.
+    #[error("`{0}` has a fragment, which is never sent")]
+    Fragment(String),
+    /// A user name or a password, which is not shown.
+    #[error("a URL with a user name or password is refused")]
+    User,
+    /// No host that every program reads alike.
+    #[error("`{0}` {1}")]
+    Authority(String, #[source] AuthorityError),
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}{}", self.scheme.as_str(), self.authority, self.path, self.query)
     }
-}
-
-fn split_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (address, after) = rest.split_once(']').ok_or("has a `[` without `]`")?;
-            let address: std::net::Ipv6Addr = address.parse().map_err(|_| "has a wrong IPv6 address")?;
-            let port = match after.strip_prefix(':') {
-                Some(port) => Some(port),
-                None if after.is_empty() => None,
-                None => return Err("has something after the `]` that is no port"),
-            };
-            (format!("[{address}]"), port)
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host.to_ascii_lowercase(), Some(port)),
-            None => (authority.to_ascii_lowercase(), None),
-        },
-    };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    if host.is_empty() || (!host.starts_with('[') && !host.chars().all(is_name)) {
-        return Err("has no valid host");
-    }
-    let port = match port {
-        None => None,
-        Some(digits) => match digits.parse::<u16>() {
-            Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
-            _ => return Err("has a wrong port"),
-        },
-    };
-    Ok((host, port))
 }
 
 #[cfg(test)]
@@ -206,8 +199,8 @@ mod tests {
             assert_eq!(Url::parse(text).is_err(), path.contains('?'), "{text}");
             assert_eq!(url.with_path("/b").to_string(), "http://a/b");
         }
-        assert!(Url::parse_with_query("http://a/?x#y").unwrap_err().contains("fragment"));
-        assert!(Url::parse_with_query("http://a/?<x>").unwrap_err().contains("character"));
+        assert!(Url::parse_with_query("http://a/?x#y").unwrap_err().to_string().contains("fragment"));
+        assert!(Url::parse_with_query("http://a/?<x>").unwrap_err().to_string().contains("character"));
     }
 
     #[test]
@@ -234,7 +227,7 @@ mod tests {
             ("https://a%41", "no valid host"),
         ];
         for (text, expected) in cases {
-            let problem = Url::parse(text).unwrap_err();
+            let problem = Url::parse(text).unwrap_err().to_string();
             assert!(problem.contains(expected), "{text:?}: {problem}");
         }
     }

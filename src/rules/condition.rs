@@ -1,8 +1,10 @@
 //! Which requests a rule is for. Where the request is unclear the answer is too: such a rule's demands are
 //! met as well, but it never hides the rules after it.
 
-use super::host::{Host, HostPattern};
+use super::host::HostPattern;
 use super::path::PathPattern;
+use crate::http::authority::Host;
+use crate::http::header::is_name;
 
 /// Whether a rule is for a request; in the order of certainty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +72,17 @@ impl Condition {
     }
 }
 
+/// Why a text is no [`Method`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MethodError {
+    /// It is no token (RFC 9110 section 9.1).
+    #[error("`{0}` is no method; right would be GET or POST")]
+    NoToken(String),
+    /// It has letters in lower case; in upper case it would be right.
+    #[error("`{0}` is not as methods are sent; right would be {1}")]
+    LowerCase(String, String),
+}
+
 /// A method, in upper case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Method(String);
@@ -80,16 +93,13 @@ impl Method {
     /// # Errors
     ///
     /// Says what is wrong with it, and what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let problem = |what: String| format!("`{}` {what}", text.escape_default());
-        if text.is_empty()
-            || !text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
-        {
-            return Err(problem("is no method; right would be GET or POST".to_owned()));
+    pub fn parse(text: &str) -> Result<Self, MethodError> {
+        if !is_name(text) {
+            return Err(MethodError::NoToken(text.escape_default().to_string()));
         }
         let upper = text.to_ascii_uppercase();
         if upper != text {
-            return Err(problem(format!("is not as methods are sent; right would be {upper}")));
+            return Err(MethodError::LowerCase(text.to_owned(), upper));
         }
         Ok(Self(upper))
     }
@@ -131,7 +141,7 @@ mod tests {
         for (text, expected) in
             [("", "no method"), ("GET POST", "no method"), ("GET,POST", "no method"), ("get", "GET")]
         {
-            let problem = Method::parse(text).unwrap_err();
+            let problem = Method::parse(text).unwrap_err().to_string();
             assert!(problem.contains(expected), "{text}: {problem}");
         }
     }

@@ -16,16 +16,16 @@ mod requirement;
 
 use std::rc::Rc;
 
-pub use self::condition::{Condition, Method};
-pub use self::host::HostPattern;
-pub use self::path::PathPattern;
+pub use self::condition::{Condition, Method, MethodError};
+pub use self::host::{HostPattern, HostPatternError};
+pub use self::path::{PathPattern, PathPatternError};
 pub use self::requirement::{LEEWAY, Requirement, Unmet};
 
 use self::condition::{Match, Target};
-use self::host::Authority;
 use self::readings::Readings;
 use crate::auth_server::authgear::identity::SessionFacts;
 use crate::http::UnixTime;
+use crate::http::authority::Authority;
 use crate::rules::redirect::Redirect;
 
 /// Who may pass; in the order of strictness.
@@ -152,7 +152,7 @@ impl Rules {
     /// without its query. Of a plain request that takes one pass over the rules, and allocates nothing.
     #[must_use]
     pub fn decide(&self, method: &[u8], host: &[u8], path: &[u8]) -> Demand {
-        let host = if self.know_hosts { Authority::parse(host) } else { None };
+        let host = if self.know_hosts { Authority::parse(host).ok() } else { None };
         let host = host.map(|authority| authority.host);
         let readings = Readings::of(path);
         if let Readings::Plain(path) = readings {

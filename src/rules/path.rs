@@ -1,7 +1,7 @@
 //! The path of a rule: exact, or a prefix of whole segments. Matched against one reading of a request's path
 //! at a time.
 
-use super::readings::unescape;
+use crate::http::percent::{decode, has_stray_percent, unescape};
 
 /// A path that some program would not read as it stands is refused, so what is here is plain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl PathPattern {
     /// # Errors
     ///
     /// Says what is wrong with it, and what would be right.
-    pub fn exact(text: &str) -> Result<Self, String> {
+    pub fn exact(text: &str) -> Result<Self, PathPatternError> {
         parse(text).map(|path| Self::new(Kind::Exact, path))
     }
 
@@ -36,7 +36,7 @@ impl PathPattern {
     /// # Errors
     ///
     /// As of [`PathPattern::exact`].
-    pub fn prefix(text: &str) -> Result<Self, String> {
+    pub fn prefix(text: &str) -> Result<Self, PathPatternError> {
         let mut path = parse(text)?;
         if path.last() == Some(&b'/') {
             path.pop();
@@ -94,63 +94,78 @@ fn stands_in_urls(byte: u8) -> bool {
 }
 
 /// A path's bytes, its escapes decoded.
-fn parse(text: &str) -> Result<Vec<u8>, String> {
-    let problem = |what: String| format!("`{}` {what}", text.escape_default());
+fn parse(text: &str) -> Result<Vec<u8>, PathPatternError> {
+    let shown = || text.escape_default().to_string();
     if !text.starts_with('/') {
-        return Err(problem("does not begin with a slash, as every path does".to_owned()));
+        return Err(PathPatternError::NoSlash(shown()));
     }
     if let Some(odd) = text.chars().find(|c| "?#".contains(*c)) {
-        return Err(problem(format!("has a `{odd}`; rules see the path only, never a query or a fragment")));
+        return Err(PathPatternError::Query(shown(), odd));
     }
     if let Some(odd) = text.chars().find(|c| "*{}".contains(*c)) {
-        return Err(problem(format!(
-            "has a `{odd}`, but there are no wildcards; `prefix` matches all below it"
-        )));
+        return Err(PathPatternError::Wildcard(shown(), odd));
     }
-    let path = decode(text).map_err(problem)?;
+    if has_stray_percent(text.as_bytes()) {
+        return Err(PathPatternError::StrayPercent(shown()));
+    }
+    if let Some(odd) = "/.?#".chars().find(|odd| has_escaped(text, *odd)) {
+        return Err(PathPatternError::Escaped(shown(), odd));
+    }
+    let path = decode(text.as_bytes(), |_byte| true).unwrap_or_else(|| text.as_bytes().to_vec());
     if path.iter().any(u8::is_ascii_control) || std::str::from_utf8(&path).is_err() {
-        return Err(problem("has a control character, or what is no UTF-8".to_owned()));
+        return Err(PathPatternError::NoText(shown()));
     }
     if let Some(odd) = path.iter().find(|byte| b"\\;%".contains(byte)) {
-        let odd = char::from(*odd);
-        return Err(problem(format!("has a `{odd}`, which programs read differently; leave it out")));
+        return Err(PathPatternError::Ambiguous(shown(), char::from(*odd)));
     }
     let mut segments = path.split(|&byte| byte == b'/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         if segment == b"." || segment == b".." {
-            return Err(problem("has a dot segment; write the path that it leads to".to_owned()));
+            return Err(PathPatternError::DotSegment(shown()));
         }
         if segment.is_empty() && segments.peek().is_some() {
-            return Err(problem("has two slashes in a row; leave one out".to_owned()));
+            return Err(PathPatternError::EmptySegment(shown()));
         }
     }
     Ok(path)
 }
 
-fn decode(text: &str) -> Result<Vec<u8>, String> {
-    let mut path = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    loop {
-        rest = match rest {
-            [] => return Ok(path),
-            [b'%', tail @ ..] => {
-                let byte = tail.first_chunk().and_then(|[high, low]| unescape(*high, *low));
-                match byte {
-                    None => return Err("has a `%` that begins no escape".to_owned()),
-                    Some(odd @ (b'/' | b'.' | b'?' | b'#')) => {
-                        let odd = char::from(odd);
-                        return Err(format!("has an escaped `{odd}`, which programs read differently"));
-                    }
-                    Some(byte) => path.push(byte),
-                }
-                tail.get(2..).unwrap_or_default()
-            }
-            [byte, tail @ ..] => {
-                path.push(*byte);
-                tail
-            }
-        };
-    }
+/// Whether a character stands in a text as its escape.
+fn has_escaped(text: &str, character: char) -> bool {
+    let escape = format!("%{:02x}", u32::from(character));
+    text.to_ascii_lowercase().contains(&escape)
+}
+
+/// Why a text is no [`PathPattern`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathPatternError {
+    /// No slash at the beginning.
+    #[error("`{0}` does not begin with a slash, as every path does")]
+    NoSlash(String),
+    /// A query or a fragment.
+    #[error("`{0}` has a `{1}`; rules see the path only, never a query or a fragment")]
+    Query(String, char),
+    /// What looks like a wildcard or a placeholder.
+    #[error("`{0}` has a `{1}`, but there are no wildcards; `prefix` matches all below it")]
+    Wildcard(String, char),
+    /// A `%` without two hexadecimal digits.
+    #[error("`{0}` has a `%` that begins no escape")]
+    StrayPercent(String),
+    /// An escaped character that some programs decode and others keep.
+    #[error("`{0}` has an escaped `{1}`, which programs read differently")]
+    Escaped(String, char),
+    /// A control character, or bytes that are no UTF-8.
+    #[error("`{0}` has a control character, or what is no UTF-8")]
+    NoText(String),
+    /// A character that some programs read as another one.
+    #[error("`{0}` has a `{1}`, which programs read differently; leave it out")]
+    Ambiguous(String, char),
+    /// `.` or `..`.
+    #[error("`{0}` has a dot segment; write the path that it leads to")]
+    DotSegment(String),
+    /// Two slashes in a row.
+    #[error("`{0}` has two slashes in a row; leave one out")]
+    EmptySegment(String),
 }
 
 #[cfg(test)]
@@ -216,7 +231,7 @@ mod tests {
         ] {
             for parse in [PathPattern::exact, PathPattern::prefix] {
                 let problem = parse(text).unwrap_err();
-                assert!(problem.contains(expected), "{text:?}: {problem}");
+                assert!(problem.to_string().contains(expected), "{text:?}: {problem}");
             }
         }
     }

@@ -7,6 +7,8 @@
 
 use unicode_normalization::{IsNormalized, is_nfkc_quick};
 
+use crate::http::percent::{decode, has_stray_percent};
+
 /// The most readings of one path that are matched one by one.
 pub const MAX_READINGS: usize = 64;
 
@@ -43,12 +45,6 @@ impl<'a> Readings<'a> {
             Self::Unclear => true,
         }
     }
-}
-
-/// Reads an escape's two hexadecimal digits (RFC 3986 section 2.1).
-pub(super) fn unescape(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some(digit(high)? << 4 | digit(low)?)
 }
 
 /// Reads a path in one way more; none where that changes nothing.
@@ -106,15 +102,6 @@ fn is_plain(path: &[u8]) -> bool {
     !after_slash || path.len() == 1
 }
 
-/// Whether there is a `%` that begins no escape: some programs drop it, some refuse the path, some read `%u002f`.
-fn has_stray_percent(path: &[u8]) -> bool {
-    path.split(|&byte| byte == b'%').skip(1).any(|after| !after.first_chunk().is_some_and(is_escape))
-}
-
-fn is_escape(digits: &[u8; 2]) -> bool {
-    digits.iter().all(u8::is_ascii_hexdigit)
-}
-
 /// Each escape decoded once.
 fn decoded(path: &[u8]) -> Option<Vec<u8>> {
     decode(path, |_| true)
@@ -124,25 +111,6 @@ fn decoded(path: &[u8]) -> Option<Vec<u8>> {
 /// `%2e%2e` for `..` and still keep `%2f`.
 fn unreserved_decoded(path: &[u8]) -> Option<Vec<u8>> {
     decode(path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-}
-
-fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut rest = path;
-    loop {
-        match rest {
-            [] => break,
-            [b'%', high, low, tail @ ..] if unescape(*high, *low).is_some_and(wanted) => {
-                out.extend(unescape(*high, *low));
-                rest = tail;
-            }
-            [byte, tail @ ..] => {
-                out.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    (out.len() != path.len()).then_some(out)
 }
 
 /// Each escape decoded but those of slashes, which many servers keep so that a segment may hold one.

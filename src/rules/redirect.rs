@@ -3,9 +3,10 @@
 //! host to every program, or there is no redirect.
 
 use crate::http::Head;
+use crate::http::authority::Authority;
 use crate::http::browser::is_navigation;
-use crate::http::url::{Scheme, Url};
-use crate::rules::host::Authority;
+use crate::http::template::{Template, TemplateError};
+use crate::http::url::{Url, UrlError};
 use crate::rules::readings::Readings;
 
 /// The longest `Location` that is sent; proxies and servers refuse much longer ones.
@@ -14,17 +15,8 @@ pub const MAX_LOCATION: usize = 8 * 1024;
 /// A URL or a path with `{url}` or `{path}` in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
-    pieces: Vec<Piece>,
+    template: Template,
     target: Target,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    /// The request's scheme, host, path and query, percent-encoded.
-    Url,
-    /// Its path and query, percent-encoded.
-    Path,
 }
 
 /// The page that a template leads to.
@@ -44,41 +36,34 @@ impl Redirect {
     /// # Errors
     ///
     /// Says what is wrong with it, and what would be right.
-    pub fn parse(template: &str) -> Result<Self, String> {
-        let problem = |what: &str| format!("`{}` {what}", template.escape_default());
+    pub fn parse(template: &str) -> Result<Self, RedirectError> {
+        let shown = || template.escape_default().to_string();
         if let Some(odd) = template.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`|".contains(*c)) {
-            return Err(problem(&format!(
-                "has a character that URLs cannot have: '{}'",
-                odd.escape_default()
-            )));
+            return Err(RedirectError::Character(template.to_owned(), odd));
         }
         let (authority, rest) = match template.split_once("://") {
             Some((scheme, rest)) if !scheme.contains(['/', '?', '#', '{']) => {
                 let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
                 let (authority, rest) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 if authority.contains(['{', '}']) {
-                    return Err(problem(
-                        "has a placeholder in the host's place; put a `/` or `/?` before it",
-                    ));
+                    return Err(RedirectError::PlaceholderAsHost(shown()));
                 }
                 let url = Url::parse(&format!("{scheme}://{authority}"))?;
                 (Some(url.authority().to_owned()), rest)
             }
             _ if template.starts_with("//") => {
-                return Err(problem("names a host without https:// before it"));
+                return Err(RedirectError::NoScheme(shown()));
             }
             _ if template.starts_with('/') => (None, template),
             _ => {
-                return Err(problem(
-                    "is neither an absolute URL nor a path: /login?return={url} would be one",
-                ));
+                return Err(RedirectError::NoUrl(shown()));
             }
         };
         let end = rest.find(['?', '#', '{']).unwrap_or(rest.len());
         let (path, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let path = if path.is_empty() { "/" } else { path };
         let target = Target { authority, path: path.to_owned(), goes_on: after.starts_with('{') };
-        Ok(Self { pieces: pieces(template).map_err(problem)?, target })
+        Ok(Self { template: Template::of_redirect(template)?, target })
     }
 
     /// The `Location` for a request; none where it is to be denied plainly instead: it is no navigation, it is
@@ -88,31 +73,17 @@ impl Redirect {
         if !is_navigation(head) {
             return None;
         }
-        let scheme = match head.scheme {
-            b"http" => Scheme::Http,
-            b"https" => Scheme::Https,
-            _ => return None,
-        };
-        let authority = Authority::parse(head.authority)?;
+        if !matches!(head.scheme, b"http" | b"https") {
+            return None;
+        }
+        let authority = Authority::parse(head.authority).ok()?;
         let readings = Readings::of(head.path);
         // What follows two slashes is a host to browsers.
         let is_elsewhere = readings.any(|path| path.starts_with(b"//"));
         if is_elsewhere || self.target.is_at(authority, &readings) {
             return None;
         }
-        let mut location = String::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => location.push_str(text),
-                Piece::Url => {
-                    encode(scheme.as_str().as_bytes(), &mut location);
-                    encode(b"://", &mut location);
-                    encode(head.authority, &mut location);
-                    encode(head.path, &mut location);
-                }
-                Piece::Path => encode(head.path, &mut location),
-            }
-        }
+        let location = self.template.render_encoded(head)?;
         (location.len() <= MAX_LOCATION).then_some(location)
     }
 }
@@ -124,6 +95,7 @@ impl Target {
         let is_here = self.authority.as_ref().is_none_or(|own| {
             let port = |authority: Authority<'_>| authority.port.filter(|port| !matches!(port, 80 | 443));
             Authority::parse(own.as_bytes())
+                .ok()
                 .is_none_or(|own| own.host == authority.host && port(own) == port(authority))
         });
         let own = Readings::of(self.path.as_bytes());
@@ -137,40 +109,27 @@ fn same_page(path: &[u8], own: &[u8], goes_on: bool) -> bool {
     if goes_on { path.starts_with(own) } else { path.get(..bare(path)) == own.get(..bare(own)) }
 }
 
-/// Takes a template apart; its errors follow the template in a sentence.
-fn pieces(template: &str) -> Result<Vec<Piece>, &'static str> {
-    const UNKNOWN: &str = "has a placeholder that is neither {url} nor {path}";
-    let mut pieces = Vec::new();
-    let mut rest = template;
-    while !rest.is_empty() {
-        let (piece, tail) = if let Some(tail) = rest.strip_prefix("{url}") {
-            (Piece::Url, tail)
-        } else if let Some(tail) = rest.strip_prefix("{path}") {
-            (Piece::Path, tail)
-        } else {
-            let end = rest.find(['{', '}']).unwrap_or(rest.len());
-            let (text, tail) =
-                rest.split_at_checked(end).filter(|(text, _)| !text.is_empty()).ok_or(UNKNOWN)?;
-            (Piece::Text(text.to_owned()), tail)
-        };
-        pieces.push(piece);
-        rest = tail;
-    }
-    Ok(pieces)
-}
-
-/// Percent-encodes all but unreserved characters (RFC 3986 section 2.3), so that the bytes are one value
-/// wherever they stand in a URL.
-fn encode(bytes: &[u8], out: &mut String) {
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let digit =
-                |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
-            out.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
-        }
-    }
+/// Why a text is no [`Redirect`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    /// A character that no URL has.
+    #[error("`{}` has a character that URLs cannot have: '{}'", .0.escape_default(), .1.escape_default())]
+    Character(String, char),
+    /// A placeholder where the host stands: the client would choose it.
+    #[error("`{0}` has a placeholder in the host's place; put a `/` or `/?` before it")]
+    PlaceholderAsHost(String),
+    /// Two slashes at the beginning, which browsers take for a host.
+    #[error("`{0}` names a host without https:// before it")]
+    NoScheme(String),
+    /// Neither a URL nor a path.
+    #[error("`{0}` is neither an absolute URL nor a path: /login?return={{url}} would be one")]
+    NoUrl(String),
+    /// An address that is no URL of a server.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// A placeholder that is not known.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 #[cfg(test)]
@@ -295,7 +254,7 @@ mod tests {
             ("/login\r\nset-cookie: a=b", "character"),
             ("/größe", "character"),
         ] {
-            let problem = Redirect::parse(template).unwrap_err();
+            let problem = Redirect::parse(template).unwrap_err().to_string();
             assert!(problem.contains(expected), "{template:?}: {problem}");
         }
     }

@@ -7,14 +7,13 @@ mod call;
 mod cookie;
 mod key;
 mod settings;
-mod template;
 
 pub use self::answer::{Accepted, Answer, Denied, Reason, read};
 pub use self::call::{MAX_BODY, MAX_SENT, Withheld, call, withheld};
 pub use self::cookie::{CookiePattern, CookiePatternError};
 pub use self::key::{CacheKey, Inputs, KeyPart, KeyPartError, is_sent, key};
 pub use self::settings::{ForwardAuth, Method, OriginalRequest};
-pub use self::template::{Piece, Template, TemplateError};
+pub use crate::http::template::{Piece, Template, TemplateError};
 
 #[cfg(test)]
 mod peers;

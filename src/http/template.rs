@@ -1,8 +1,9 @@
 //! Values with placeholders, made of the request itself and its connection, never of what a header says.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use crate::http::Head;
+use super::{Head, percent};
 
 /// A value with placeholders. Prints without its text, which may be a key that lets the proxy in.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,27 +16,24 @@ impl fmt::Debug for Template {
 }
 
 /// Why a text is no [`Template`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It holds a control character.
+    #[error("`{}` has a control character", .0.escape_default())]
     ControlCharacter(String),
-    /// It holds a brace that begins or ends no placeholder.
-    Placeholder(String),
+    /// It holds a brace that begins or ends none of the placeholders, which are named.
+    #[error("`{}` has a placeholder that is {}", .0.escape_default(), none_of(.1))]
+    Placeholder(String, &'static [(&'static str, Piece)]),
 }
 
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ControlCharacter(text) => write!(f, "`{}` has a control character", text.escape_default()),
-            Self::Placeholder(text) => {
-                let known = PLACEHOLDERS.map(|(name, _)| name).join(" ");
-                write!(f, "`{text}` has a placeholder that is none of {known}")
-            }
-        }
+/// The placeholders in words: `neither {url} nor {path}`, or `none of` more of them.
+fn none_of(known: &[(&str, Piece)]) -> String {
+    let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+    match names.as_slice() {
+        [one, other] => format!("neither {one} nor {other}"),
+        names => format!("none of {}", names.join(" ")),
     }
 }
-
-impl std::error::Error for TemplateError {}
 
 /// A part of a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +54,8 @@ pub enum Piece {
     ClientIp,
 }
 
-const PLACEHOLDERS: [(&str, Piece); 6] = [
+/// What may stand in a header of a call.
+const OF_HEADERS: &[(&str, Piece)] = &[
     ("{method}", Piece::Method),
     ("{scheme}", Piece::Scheme),
     ("{host}", Piece::Host),
@@ -65,28 +64,44 @@ const PLACEHOLDERS: [(&str, Piece); 6] = [
     ("{client_ip}", Piece::ClientIp),
 ];
 
+/// What may stand in the address of a login page.
+const OF_REDIRECTS: &[(&str, Piece)] = &[("{url}", Piece::Url), ("{path}", Piece::Path)];
+
 impl Template {
-    /// Reads a template.
+    /// Reads the template of a header of a call.
     ///
     /// # Errors
     ///
     /// Says what is wrong with it, and what would be right.
     pub fn parse(template: &str) -> Result<Self, TemplateError> {
+        Self::with(template, OF_HEADERS)
+    }
+
+    /// Reads the template of a redirect, which knows `{url}` and `{path}` alone.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, and what would be right.
+    pub fn of_redirect(template: &str) -> Result<Self, TemplateError> {
+        Self::with(template, OF_REDIRECTS)
+    }
+
+    fn with(template: &str, known: &'static [(&'static str, Piece)]) -> Result<Self, TemplateError> {
         if template.chars().any(char::is_control) {
             return Err(TemplateError::ControlCharacter(template.to_owned()));
         }
         let mut pieces = Vec::new();
         let mut rest = template;
         while !rest.is_empty() {
-            let known = PLACEHOLDERS.iter().find_map(|(name, piece)| Some((piece, rest.strip_prefix(name)?)));
-            if let Some((piece, tail)) = known {
+            let found = known.iter().find_map(|(name, piece)| Some((piece, rest.strip_prefix(name)?)));
+            if let Some((piece, tail)) = found {
                 pieces.push(piece.clone());
                 rest = tail;
                 continue;
             }
             let end = rest.find(['{', '}']).unwrap_or(rest.len());
             let Some((text, tail)) = rest.split_at_checked(end).filter(|(text, _)| !text.is_empty()) else {
-                return Err(TemplateError::Placeholder(template.to_owned()));
+                return Err(TemplateError::Placeholder(template.to_owned(), known));
             };
             pieces.push(Piece::Text(text.to_owned()));
             rest = tail;
@@ -105,21 +120,38 @@ impl Template {
     pub fn render(&self, head: &Head<'_>) -> Option<Vec<u8>> {
         let mut value = Vec::new();
         for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => value.extend_from_slice(text.as_bytes()),
-                Piece::Method => value.extend_from_slice(head.method),
-                Piece::Scheme => value.extend_from_slice(head.scheme),
-                Piece::Host => value.extend_from_slice(head.authority),
-                Piece::Path => value.extend_from_slice(head.path),
-                Piece::Url => {
-                    for part in [head.scheme, b"://", head.authority, head.path] {
-                        value.extend_from_slice(part);
-                    }
-                }
-                Piece::ClientIp => value.extend((head.client_address)()?.to_string().into_bytes()),
+            value.extend_from_slice(&piece.value(head)?);
+        }
+        Some(value)
+    }
+
+    /// The same with each placeholder's value percent-encoded, so that it stays one value wherever it stands in a URL.
+    #[must_use]
+    pub fn render_encoded(&self, head: &Head<'_>) -> Option<String> {
+        let mut value = String::new();
+        for piece in &self.0 {
+            if let Piece::Text(text) = piece {
+                value.push_str(text);
+            } else {
+                value.push_str(&percent::encode(&piece.value(head)?).to_string());
             }
         }
         Some(value)
+    }
+}
+
+impl Piece {
+    /// What it stands for in a request.
+    fn value<'a>(&'a self, head: &Head<'a>) -> Option<Cow<'a, [u8]>> {
+        Some(match self {
+            Self::Text(text) => Cow::Borrowed(text.as_bytes()),
+            Self::Method => Cow::Borrowed(head.method),
+            Self::Scheme => Cow::Borrowed(head.scheme),
+            Self::Host => Cow::Borrowed(head.authority),
+            Self::Path => Cow::Borrowed(head.path),
+            Self::Url => Cow::Owned([head.scheme, b"://", head.authority, head.path].concat()),
+            Self::ClientIp => Cow::Owned((head.client_address)()?.to_string().into_bytes()),
+        })
     }
 }
 

@@ -1,0 +1,49 @@
+//! Percent-coding (RFC 3986 section 2.1). The `percent-encoding` crate encodes; it decodes every escape or none,
+//! where paths want some, so that is done here.
+
+use std::fmt::Display;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+/// All but unreserved characters (RFC 3986 section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes all but unreserved characters, so that the bytes are one value wherever they stand in a URL.
+pub(crate) fn encode(bytes: &[u8]) -> impl Display + '_ {
+    percent_encode(bytes, RESERVED)
+}
+
+/// Decodes the escapes of those bytes that are wanted, once; `None` where there are none.
+pub(crate) fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    loop {
+        match rest {
+            [] => break,
+            [b'%', high, low, tail @ ..] if unescape(*high, *low).is_some_and(wanted) => {
+                out.extend(unescape(*high, *low));
+                rest = tail;
+            }
+            [byte, tail @ ..] => {
+                out.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    (out.len() != path.len()).then_some(out)
+}
+
+/// Reads an escape's two hexadecimal digits (RFC 3986 section 2.1).
+pub(crate) fn unescape(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// Whether there is a `%` that begins no escape: some programs drop it, some refuse the path, some read `%u002f`.
+pub(crate) fn has_stray_percent(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'%').skip(1).any(|after| !after.first_chunk().is_some_and(is_escape))
+}
+
+fn is_escape(digits: &[u8; 2]) -> bool {
+    digits.iter().all(u8::is_ascii_hexdigit)
+}
