@@ -69,6 +69,7 @@ impl Object {
     }
 
     /// The name of each member and the JSON text of its value, in their order.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members.iter().map(|member| (self.at(member.name.clone()), self.at(member.value.clone())))
     }
@@ -133,6 +134,7 @@ pub(crate) fn elements(json: &str) -> Option<Vec<&str>> {
 /// # Errors
 ///
 /// Where it is none, by line and column.
+#[cfg(test)]
 pub(crate) fn one_value(json: &str) -> Result<&str, String> {
     let mut text = Text::new(json);
     if let Some(value) = text.value()

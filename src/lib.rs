@@ -10,6 +10,7 @@ pub mod engine;
 pub mod http;
 pub mod jose;
 mod json;
+pub mod protobuf;
 pub mod proxy;
 pub mod rules;
 pub mod telemetry;

@@ -1,7 +1,15 @@
-//! The bytes of a plugin configuration → one JSON value. They are JSON text, or, where Envoy is given a
-//! `google.protobuf.Struct`, that message's protobuf encoding, which is the same in other bytes.
+//! The bytes of a plugin configuration → the structure that they are read as. They are JSON text, or, where Envoy is
+//! given a `google.protobuf.Struct`, that message's protobuf encoding, which says the same in other bytes.
 
-use crate::json::{self, quote};
+use std::borrow::Cow;
+
+use serde::ser::{Error, SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use serde_json::error::Category;
+
+use super::ConfigError;
+use super::field::{Field, whole_number};
+use crate::protobuf::{Fields, Wire};
 
 /// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
 const MAX_DEPTH: u8 = 64;
@@ -10,150 +18,158 @@ const MAX_DEPTH: u8 = 64;
 ///
 /// # Errors
 ///
-/// Says what is wrong, with line and column where the bytes are text.
-pub fn read(bytes: &[u8]) -> Result<Box<str>, String> {
+/// Names the field that is wrong by its path; or says at which line and column the text is no JSON.
+pub(super) fn read<F: Field>(bytes: &[u8]) -> Result<F::Value, ConfigError> {
+    let text = text(bytes).map_err(|problem| ConfigError::new("", problem))?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let mut track = serde_path_to_error::Track::new();
+    let value = F::read(serde_path_to_error::Deserializer::new(&mut json, &mut track))
+        .map_err(|error| refused(&track.path(), &error))?;
+    json.end().map_err(|error| ConfigError::new("", error.to_string()))?;
+    Ok(value)
+}
+
+/// What is said of an error: the place in the text where it is no JSON, else the field.
+fn refused(path: &serde_path_to_error::Path, error: &serde_json::Error) -> ConfigError {
+    let problem = error.to_string();
+    match error.classify() {
+        Category::Data => {
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            let path = if path.iter().len() == 0 { String::new() } else { path.to_string() };
+            ConfigError::new(path, problem.strip_suffix(&place).unwrap_or(&problem))
+        }
+        Category::Io | Category::Syntax | Category::Eof => ConfigError::new("", problem),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    const NEITHER: &str = "it is neither JSON text nor the encoding of a google.protobuf.Struct";
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err("it is empty".to_owned());
+        return Err("it is empty");
     }
     // The first field of a Struct has the tag 0x0a, a newline in JSON; but no Struct that says anything is
     // without a 0x12 (the value of an entry), which JSON cannot have.
-    let text = if bytes.first() == Some(&0x0a) && bytes.contains(&0x12) {
-        structure(bytes, MAX_DEPTH)
-    } else {
-        String::from_utf8(bytes.to_vec()).ok()
-    };
-    let text = text.ok_or("it is neither JSON text nor the encoding of a google.protobuf.Struct")?;
-    json::one_value(&text).map(Into::into)
+    if bytes.first() == Some(&0x0a) && bytes.contains(&0x12) {
+        let json = serde_json::to_string(&Struct { bytes, depth: MAX_DEPTH });
+        return json.map(Cow::Owned).map_err(|_| NEITHER);
+    }
+    str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| NEITHER)
 }
 
 // google/protobuf/struct.proto: `Struct { map<string, Value> fields = 1; }`, `ListValue { repeated Value
 // values = 1; }`, and `Value`, a oneof of null 1, number 2, string 3, bool 4, struct 5 and list 6.
 
-/// A Struct as JSON text. Of names that stand twice in it, both are written.
-fn structure(bytes: &[u8], depth: u8) -> Option<String> {
-    let depth = depth.checked_sub(1)?;
-    let mut members = Vec::new();
-    for field in Fields(bytes) {
-        let (1, Wire::Bytes(entry)) = field? else { return None };
-        let (mut name, mut value) = ("", None);
-        for field in Fields(entry) {
-            match field? {
-                (1, Wire::Bytes(bytes)) => name = str::from_utf8(bytes).ok()?,
-                (2, Wire::Bytes(bytes)) => value = Some(one_value(bytes, depth)?),
-                _ => return None,
+/// The encoding of a Struct. A name that stands twice in it is written twice.
+struct Struct<'a> {
+    bytes: &'a [u8],
+    depth: u8,
+}
+
+/// The encoding of a Value.
+struct Value<'a> {
+    bytes: &'a [u8],
+    depth: u8,
+}
+
+/// The encoding of a ListValue.
+struct ListValue<'a> {
+    bytes: &'a [u8],
+    depth: u8,
+}
+
+/// The bytes are no encoding of a Struct.
+fn malformed<E: Error>() -> E {
+    E::custom("malformed")
+}
+
+impl Serialize for Struct<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let depth = self.depth.checked_sub(1).ok_or_else(malformed)?;
+        let mut map = serializer.serialize_map(None)?;
+        for field in Fields::new(self.bytes) {
+            let Some((1, Wire::Bytes(entry))) = field else { return Err(malformed()) };
+            let (mut name, mut value) = (b"".as_slice(), None);
+            for field in Fields::new(entry) {
+                match field {
+                    Some((1, Wire::Bytes(bytes))) => name = bytes,
+                    Some((2, Wire::Bytes(bytes))) => value = Some(Value { bytes, depth }),
+                    Some(_) | None => return Err(malformed()),
+                }
             }
+            let name = str::from_utf8(name).map_err(|_| malformed())?;
+            map.serialize_entry(name, &value.ok_or_else(malformed)?)?;
         }
-        members.push(format!("{}:{}", quote(name), value?));
+        map.end()
     }
-    Some(format!("{{{}}}", members.join(",")))
 }
 
-fn one_value(bytes: &[u8], depth: u8) -> Option<String> {
-    let depth = depth.checked_sub(1)?;
-    let mut fields = Fields(bytes);
-    let value = match fields.next()?? {
-        (1, Wire::Varint(_)) => "null".to_owned(),
-        (2, Wire::Fixed64(bits)) => number(f64::from_le_bytes(bits))?,
-        (3, Wire::Bytes(text)) => quote(str::from_utf8(text).ok()?),
-        (4, Wire::Varint(bit)) => (bit != 0).to_string(),
-        (5, Wire::Bytes(inner)) => structure(inner, depth)?,
-        (6, Wire::Bytes(inner)) => {
-            let mut items = Vec::new();
-            for field in Fields(inner) {
-                let (1, Wire::Bytes(item)) = field? else { return None };
-                items.push(one_value(item, depth)?);
+impl Serialize for ListValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for field in Fields::new(self.bytes) {
+            let Some((1, Wire::Bytes(bytes))) = field else { return Err(malformed()) };
+            list.serialize_element(&Value { bytes, depth: self.depth })?;
+        }
+        list.end()
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let depth = self.depth.checked_sub(1).ok_or_else(malformed)?;
+        let mut fields = Fields::new(self.bytes);
+        let (Some(Some(field)), None) = (fields.next(), fields.next()) else { return Err(malformed()) };
+        match field {
+            (1, Wire::Varint(_)) => serializer.serialize_unit(),
+            (2, Wire::Fixed64(bits)) => {
+                let number = f64::from_le_bytes(bits);
+                match whole_number(number) {
+                    Some(whole) => serializer.serialize_u64(whole),
+                    None if number.is_finite() => serializer.serialize_f64(number),
+                    None => Err(malformed()),
+                }
             }
-            format!("[{}]", items.join(","))
-        }
-        _ => return None,
-    };
-    fields.next().is_none().then_some(value)
-}
-
-/// A number as JSON text; no JSON has infinities, or what is no number.
-fn number(value: f64) -> Option<String> {
-    // Beyond 2^53 a double no longer tells neighbours apart.
-    const WHOLE: std::ops::Range<f64> = 0.0..9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && WHOLE.contains(&value) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole, and in that range"
-        )]
-        return Some((value as u64).to_string());
-    }
-    // No field takes any other number, so that it does not matter which one it is. (To write it as it is takes
-    // as much code as all else here together.)
-    value.is_finite().then(|| "-0.5".to_owned())
-}
-
-/// What a protobuf field holds; the other wire types do not occur in a Struct.
-enum Wire<'a> {
-    Varint(u64),
-    Fixed64([u8; 8]),
-    Bytes(&'a [u8]),
-}
-
-/// The fields of a protobuf message; `None` inside where the bytes are none.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64u32).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(value);
+            (3, Wire::Bytes(text)) => {
+                serializer.serialize_str(str::from_utf8(text).map_err(|_| malformed())?)
             }
+            (4, Wire::Varint(bit)) => serializer.serialize_bool(bit != 0),
+            (5, Wire::Bytes(bytes)) => Struct { bytes, depth }.serialize(serializer),
+            (6, Wire::Bytes(bytes)) => ListValue { bytes, depth }.serialize(serializer),
+            _ => Err(malformed()),
         }
-        None
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn field(&mut self) -> Option<(u64, Wire<'a>)> {
-        let tag = self.varint()?;
-        let wire = match tag & 7 {
-            0 => Wire::Varint(self.varint()?),
-            1 => Wire::Fixed64(self.take(8)?.try_into().ok()?),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Wire::Bytes(self.take(length)?)
-            }
-            _ => return None,
-        };
-        Some((tag >> 3, wire))
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<(u64, Wire<'a>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_none() {
-            self.0 = &[];
-        }
-        Some(field)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{MAX_DEPTH, Struct};
+    use crate::config::ConfigError;
+    use crate::config::field::Field;
+    use serde::{Deserialize, Deserializer};
     use serde_json::{Value, json};
 
+    /// Any value.
+    struct Anything;
+
+    impl Field for Anything {
+        type Value = Value;
+
+        fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+            Value::deserialize(deserializer)
+        }
+
+        #[cfg(feature = "schema")]
+        fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            schemars::Schema::default()
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Value, ConfigError> {
+        super::read::<Anything>(bytes)
+    }
+
     fn value(bytes: &[u8]) -> Value {
-        serde_json::from_str(&read(bytes).unwrap()).unwrap()
+        read(bytes).unwrap()
     }
 
     /// The encoder of the other side, for the tests.
@@ -209,19 +225,21 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_a_struct_is_whole_or_no_number_that_a_field_takes() {
-        for (value, expected) in [
+    fn a_number_of_a_struct_is_the_number_that_it_is() {
+        for (number, expected) in [
             (0.0, Some("0")),
             (-0.0, Some("0")),
             (600.0, Some("600")),
             (9_007_199_254_740_991.0, Some("9007199254740991")),
-            (9_007_199_254_740_992.0, Some("-0.5")),
-            (1.5, Some("-0.5")),
-            (-1.0, Some("-0.5")),
+            (9_007_199_254_740_992.0, Some("9007199254740992.0")),
+            (1.5, Some("1.5")),
+            (-1.0, Some("-1.0")),
             (f64::NAN, None),
             (f64::INFINITY, None),
         ] {
-            assert_eq!(number(value).as_deref(), expected, "{value}");
+            let bytes = [vec![2 << 3 | 1], number.to_le_bytes().to_vec()].concat();
+            let found = serde_json::to_string(&super::Value { bytes: &bytes, depth: 1 }).ok();
+            assert_eq!(found.as_deref(), expected, "{number}");
         }
     }
 
@@ -242,16 +260,16 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (b"", "empty"),
             (b" \n ", "empty"),
-            (b"{", "ends too early"),
+            (b"{", "EOF"),
             (b"{\"a\": 1,\n \"a\" 2}", "line 2 column 6"),
             (b"{} x", "line 1 column 4"),
             (b"\xff\xfe", "neither JSON"),
             (b"\x0a\x05\x0a\x01a\x12\x00", "neither JSON"),
             (b"\x0a\x12", "neither JSON"),
-            (deep.as_bytes(), "ends too early"),
+            (deep.as_bytes(), "recursion limit"),
         ];
         for (bytes, expected) in cases {
-            let problem = read(bytes).unwrap_err();
+            let problem = read(bytes).unwrap_err().problem;
             assert!(problem.contains(expected), "{}: {problem}", bytes.escape_ascii());
         }
     }
@@ -265,7 +283,8 @@ mod tests {
         assert!(read(&encode_struct(&deep)).is_err(), "nested too deep");
         let whole = encode_struct(&json!({"authgear": {"endpoint": "http://a", "list": [1, true, "x"]}}));
         for cut in 1..whole.len() {
-            assert!(structure(whole.get(..cut).unwrap(), MAX_DEPTH).is_none(), "cut at {cut}");
+            let cut_off = Struct { bytes: whole.get(..cut).unwrap(), depth: MAX_DEPTH };
+            assert!(serde_json::to_string(&cut_off).is_err(), "cut at {cut}");
         }
         for position in 0..whole.len() {
             for flip in 0..=255 {

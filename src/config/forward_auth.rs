@@ -1,14 +1,15 @@
 //! What was typed under `forward_auth`, and what becomes of it: a server that is asked about requests.
 
+use serde::Deserialize;
+
 use super::ConfigError;
-use super::raw::missing;
-use super::typed::{STRING, untouchable, upstream};
-use super::value::Value;
+use super::field::{Bool, Choice, Given, List, Map, NonEmpty, OneOf};
+use super::raw::{missing, repeated};
+use super::typed::{Upstream, UrlWithQuery, texts, untouchable};
 use crate::auth_server::Server;
 use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, KeyPart, Template, Withheld};
 pub use crate::auth_server::forward_auth::{ForwardAuth, Method, OriginalRequest};
 use crate::http::header::{self, Pattern};
-use crate::http::url::Url;
 
 /// The client's headers that are sent where the configuration does not say.
 pub const DEFAULT_REQUEST_HEADERS: [&str; 2] = ["authorization", "cookie"];
@@ -16,27 +17,75 @@ pub const DEFAULT_REQUEST_HEADERS: [&str; 2] = ["authorization", "cookie"];
 /// The headers of a denial that the client gets where the configuration does not say.
 pub const DEFAULT_CLIENT_HEADERS: [&str; 4] = ["www-authenticate", "location", "set-cookie", "content-type"];
 
+/// Any server that answers whether a request may pass.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("required" = ["url", "upstream", "identity_headers"]))
+)]
 pub(super) struct RawForwardAuth {
-    url: Option<Url>,
-    upstream: Option<String>,
-    method: Method,
-    request_headers: Option<Vec<Pattern>>,
-    cookies: Option<Vec<CookiePattern>>,
-    /// By their names in lower case.
-    extra_headers: Vec<(String, Template)>,
-    original_request: OriginalRequest,
-    identity_headers: Option<Vec<Pattern>>,
-    client_headers: Option<Vec<Pattern>>,
-    relay_body: Option<bool>,
+    /// The endpoint that is asked; it may have a query. Required.
+    url: Given<UrlWithQuery>,
+    /// Where it is reached: an Envoy cluster, or `host:port` on APISIX. Required.
+    upstream: Given<Upstream>,
+    /// How it is asked: `GET` or `HEAD`. Default: `GET`.
+    method: Given<OneOf<Method>>,
+    /// The client's headers that are sent: names, or beginnings of names such as `x-auth-*`. Default:
+    /// `[authorization, cookie]`.
+    request_headers: Given<List<RequestHeader>>,
+    /// The cookies that are sent: names, or beginnings of names such as `_oauth2_proxy*`. Not empty. Default: all.
+    cookies: Given<NonEmpty<Cookie>>,
+    /// Headers that are sent beside them. Values may hold `{method}`, `{scheme}`, `{host}`, `{path}` (with the
+    /// query), `{url}` and `{client_ip}`. Default: none.
+    extra_headers: Given<Map<ExtraHeader, ExtraValue>>,
+    /// Which headers describe the original request: `x-forwarded` (X-Forwarded-Method, -Proto, -Host, -Uri and
+    /// -For), `x-original` (X-Original-Method and -URI), or `none`. Default: `x-forwarded`.
+    original_request: Given<OneOf<OriginalRequest>>,
+    /// The headers of an accepting answer that the app gets: names, or beginnings of names such as `x-auth-*`.
+    /// They are always removed from the client's request first. Required, and not empty.
+    identity_headers: Given<NonEmpty<IdentityHeader>>,
+    /// The headers of a denial that the client gets. Default:
+    /// `[www-authenticate, location, set-cookie, content-type]`.
+    client_headers: Given<List<ClientHeader>>,
+    /// Whether the client gets a denial's body too. Default: `true`.
+    relay_body: Given<Bool>,
 }
 
-const METHODS: [(&str, Method); 2] = [("GET", Method::Get), ("HEAD", Method::Head)];
+impl Choice for Method {
+    const CHOICES: &'static [(&'static str, Self)] = &[("GET", Self::Get), ("HEAD", Self::Head)];
+    const EXPECTED: &'static str = "`GET` or `HEAD`";
+}
 
-const ORIGINAL_REQUESTS: [(&str, OriginalRequest); 3] = [
-    ("x-forwarded", OriginalRequest::XForwarded),
-    ("x-original", OriginalRequest::XOriginal),
-    ("none", OriginalRequest::None),
-];
+impl Choice for OriginalRequest {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("x-forwarded", Self::XForwarded), ("x-original", Self::XOriginal), ("none", Self::None)];
+    const EXPECTED: &'static str = "one of `x-forwarded`, `x-original`, `none`";
+}
+
+texts! {
+    /// A header of the client's that is sent.
+    RequestHeader: Pattern, "a string", request_header;
+
+    /// A header of an accepting answer that the app gets.
+    IdentityHeader: Pattern, "a string", identity_header;
+
+    /// A header of a denial that the client gets.
+    ClientHeader: Pattern, "a string", client_header;
+
+    /// The name of a header that the operator sets, in lower case.
+    ExtraHeader: String, "a string", extra_header;
+
+    /// Its value.
+    ExtraValue: Template, "a string", Template::parse;
+
+    /// A cookie, or all cookies whose names begin alike.
+    Cookie: CookiePattern, "a string", CookiePattern::parse;
+
+    /// A part of `cache.key`.
+    KeyPartText: KeyPart, "a string", KeyPart::parse;
+}
 
 /// A header of the client's that is sent.
 fn request_header(text: &str) -> Result<Pattern, String> {
@@ -92,70 +141,31 @@ fn extra_header(text: &str) -> Result<String, String> {
     }
 }
 
-fn cookie(text: &str) -> Result<CookiePattern, String> {
-    CookiePattern::parse(text).map_err(|error| error.to_string())
-}
-
-/// The parts of `cache.key`.
-pub(super) fn key_parts(value: &Value) -> Result<Vec<KeyPart>, ConfigError> {
-    value.non_empty(|part| part.parse(STRING, |text| KeyPart::parse(text).map_err(|error| error.to_string())))
-}
-
-fn extra_headers(value: &Value) -> Result<Vec<(String, Template)>, ConfigError> {
-    let members = value.members()?;
-    let headers = members.iter().map(|(name, value)| {
-        let name = extra_header(name).map_err(|problem| value.wrong(problem))?;
-        Ok((name, value.parse(STRING, |text| Template::parse(text).map_err(|error| error.to_string()))?))
-    });
-    headers.collect()
-}
-
 impl RawForwardAuth {
-    pub(super) fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let raw = Self {
-            url: fields.take("url", |url| url.parse(STRING, Url::parse_with_query)),
-            upstream: fields.take("upstream", upstream),
-            method: fields.take("method", |method| method.choice(&METHODS)).unwrap_or_default(),
-            request_headers: fields
-                .take("request_headers", |list| list.list(|one| one.parse(STRING, request_header))),
-            cookies: fields.take("cookies", |list| list.non_empty(|one| one.parse(STRING, cookie))),
-            extra_headers: fields.take("extra_headers", extra_headers).unwrap_or_default(),
-            original_request: fields
-                .take("original_request", |which| which.choice(&ORIGINAL_REQUESTS))
-                .unwrap_or_default(),
-            identity_headers: fields
-                .take("identity_headers", |list| list.non_empty(|one| one.parse(STRING, identity_header))),
-            client_headers: fields
-                .take("client_headers", |list| list.list(|one| one.parse(STRING, client_header))),
-            relay_body: fields.take("relay_body", Value::boolean),
-        };
-        fields.end(raw)
-    }
-
     /// `key` is `cache.key`, where it is given.
     pub(super) fn check(self, key: Option<Vec<KeyPart>>) -> Result<ForwardAuth, ConfigError> {
-        let url = self.url.ok_or_else(|| {
+        let url = self.url.0.ok_or_else(|| {
             missing("forward_auth.url", "give the endpoint that is asked, as http://auth:8080/authenticate")
         })?;
-        let upstream = self.upstream.ok_or_else(|| {
+        let upstream = self.upstream.0.ok_or_else(|| {
             missing(
                 "forward_auth.upstream",
                 "give the Envoy cluster that reaches the auth server, or host:port on APISIX",
             )
         })?;
-        let identity_headers = self.identity_headers.ok_or_else(|| {
+        let identity_headers = self.identity_headers.0.ok_or_else(|| {
             missing(
                 "forward_auth.identity_headers",
                 "list the headers of its answer that tell the app who asks, as [authorization, \"x-auth-*\"]",
             )
         })?;
-        let is_default = self.request_headers.is_none();
+        let method = self.method.0.unwrap_or_default();
+        let is_default = self.request_headers.0.is_none();
         let request_headers =
-            self.request_headers.unwrap_or_else(|| DEFAULT_REQUEST_HEADERS.map(named).to_vec());
+            self.request_headers.0.unwrap_or_else(|| DEFAULT_REQUEST_HEADERS.map(named).to_vec());
         let client_headers =
-            self.client_headers.unwrap_or_else(|| DEFAULT_CLIENT_HEADERS.map(named).to_vec());
-        if self.method == Method::Head && self.relay_body.is_some() {
+            self.client_headers.0.unwrap_or_else(|| DEFAULT_CLIENT_HEADERS.map(named).to_vec());
+        if method == Method::Head && self.relay_body.0.is_some() {
             return Err(ConfigError::new(
                 "forward_auth.relay_body",
                 "does nothing with `method` HEAD, whose answers have no body",
@@ -163,14 +173,14 @@ impl RawForwardAuth {
         }
         let checked = ForwardAuth {
             server: Server { url, upstream },
-            method: self.method,
+            method,
             request_headers,
-            cookies: self.cookies,
-            extra_headers: self.extra_headers,
-            original_request: self.original_request,
+            cookies: self.cookies.0,
+            extra_headers: self.extra_headers.0.unwrap_or_default(),
+            original_request: self.original_request.0.unwrap_or_default(),
             identity_headers,
             client_headers,
-            relay_body: self.relay_body.unwrap_or(true),
+            relay_body: self.relay_body.0.unwrap_or(true),
             key: CacheKey::Sent,
         };
         refuse_twice(&checked)?;
@@ -209,11 +219,6 @@ fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
         )),
         None => Ok(()),
     }
-}
-
-/// The first element that is the same as one before it.
-fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
-    list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
 }
 
 /// What would be said twice, or not at all.
@@ -269,7 +274,9 @@ fn checked_key(forward_auth: &ForwardAuth, parts: Option<Vec<KeyPart>>) -> Resul
 impl ForwardAuth {
     /// What is typed under `forward_auth`, checked.
     pub(crate) fn for_tests(typed: serde_json::Value) -> Self {
-        RawForwardAuth::read(&super::value::for_tests(&typed)).unwrap().check(None).unwrap()
+        let typed =
+            super::document::read::<super::field::Object<RawForwardAuth>>(typed.to_string().as_bytes());
+        typed.unwrap().check(None).unwrap()
     }
 }
 

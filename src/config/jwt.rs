@@ -1,55 +1,55 @@
 //! What was typed under `jwt`: issuers whose tokens are verified here.
 
-use std::time::Duration;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
-use super::raw::missing;
-use super::typed::{self, span};
-use super::value::Value;
+use super::field::{Field, Given, List, Map, NonEmpty};
+use super::raw::{missing, repeated};
+use super::typed::{self, NonEmptyText, Span, Upstream, Url};
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::http::header::{self, Pattern};
-use crate::http::url::Url;
+use crate::http::url;
 use crate::jose::KeySet;
 use crate::jose::{Algorithm, ClaimPath, MediaType, Policy};
 
+/// An issuer whose tokens are verified here.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["issuer", "audiences"])))]
 pub(super) struct RawIssuer {
-    issuer: Option<String>,
-    audiences: Option<Vec<String>>,
-    jwks_uri: Option<Url>,
-    upstream: Option<String>,
-    jwks: Option<KeySet>,
-    algorithms: Option<Vec<Algorithm>>,
-    types: Option<Vec<String>>,
-    leeway: Option<Duration>,
-    /// Name of a header, in lower case → claim.
-    headers: Vec<(String, ClaimPath)>,
-    roles: Option<ClaimPath>,
+    /// The exact `iss` of its tokens. Required.
+    issuer: Given<NonEmptyText>,
+    /// The accepted `aud`. Required, and not empty.
+    audiences: Given<NonEmpty<NonEmptyText>>,
+    /// The URL of its key set. Either this and `upstream`, or `jwks`.
+    jwks_uri: Given<Url>,
+    /// Where `jwks_uri` is reached: an Envoy cluster, or `host:port` on APISIX.
+    upstream: Given<Upstream>,
+    /// Its keys, as a JSON Web Key Set. At least one of them must be usable.
+    jwks: Given<typed::KeySet>,
+    /// The accepted algorithms: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA. Default:
+    /// `[RS256]`.
+    algorithms: Given<NonEmpty<typed::Algorithm>>,
+    /// The accepted `typ`; an empty list accepts any. Default: `[at+jwt]`.
+    types: Given<List<NonEmptyText>>,
+    /// How far the clocks of the issuer and this machine may differ, for `exp`, `nbf` and `iat`. At most `24h`.
+    /// Default: `30s`.
+    leeway: Given<Span>,
+    /// Headers for the app, each with the claim that it tells: the claim's exact name, or a list of names for a
+    /// nested one. Default: none.
+    headers: Given<Headers>,
+    /// The claim that holds the roles, which `require.roles` looks at. Default: none.
+    roles: Given<typed::ClaimPath>,
 }
 
 impl RawIssuer {
-    pub(super) fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let issuer = Self {
-            issuer: fields.take("issuer", typed::text),
-            audiences: fields.take("audiences", |list| list.non_empty(typed::text)),
-            jwks_uri: fields.take("jwks_uri", typed::url),
-            upstream: fields.take("upstream", typed::upstream),
-            jwks: fields.take("jwks", key_set),
-            algorithms: fields.take("algorithms", |list| list.non_empty(typed::algorithm)),
-            types: fields.take("types", |list| list.list(typed::text)),
-            leeway: fields.take("leeway", span),
-            headers: fields.take("headers", headers).unwrap_or_default(),
-            roles: fields.take("roles", typed::claim_path),
-        };
-        fields.end(issuer)
-    }
-
     /// The issuers, and every header that any of them sets.
     pub(super) fn check_all(raw: Vec<Self>) -> Result<(Vec<Issuer>, Vec<Pattern>), ConfigError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(raw.len());
         let mut names: Vec<Pattern> = Vec::new();
         for (number, raw) in raw.into_iter().enumerate() {
             let path = |field: &str| format!("jwt[{number}].{field}");
-            for (name, _) in &raw.headers {
+            for (name, _) in raw.headers.0.iter().flatten() {
                 let name = Pattern::Name(name.clone());
                 if !names.contains(&name) {
                     names.push(name);
@@ -70,53 +70,67 @@ impl RawIssuer {
     fn check(self, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
         let issuer = self
             .issuer
+            .0
             .ok_or_else(|| missing(path("issuer"), "give the `iss` of the tokens, to the letter"))?;
-        let audiences = self.audiences.ok_or_else(|| {
+        let audiences = self.audiences.0.ok_or_else(|| {
             missing(path("audiences"), "list what `aud` may be, or any token would be accepted")
         })?;
-        let keys = keys(self.jwks, self.jwks_uri, self.upstream, path)?;
+        let keys = keys(self.jwks.0, self.jwks_uri.0, self.upstream.0, path)?;
         Ok(Issuer {
             policy: Policy {
                 issuer,
                 audiences,
-                algorithms: self.algorithms.unwrap_or_else(|| vec![Algorithm::Rs256]),
-                types: match self.types {
+                algorithms: self.algorithms.0.unwrap_or_else(|| vec![Algorithm::Rs256]),
+                types: match self.types.0 {
                     Some(types) => types.iter().map(|typ| MediaType::new(typ)).collect(),
                     None => vec![MediaType::new(ACCESS_TOKEN_TYPE)],
                 },
                 client_ids: vec![],
-                leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
+                leeway: self.leeway.0.unwrap_or(DEFAULT_LEEWAY),
             },
             keys,
             identity: Identity::Claims {
-                headers: self.headers.into_iter().map(|(name, claim)| (name.into_bytes(), claim)).collect(),
-                roles: self.roles,
+                headers: self
+                    .headers
+                    .0
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(name, claim)| (name.into_bytes(), claim))
+                    .collect(),
+                roles: self.roles.0,
             },
         })
     }
 }
 
-/// An inline key set.
-fn key_set(value: &Value) -> Result<KeySet, ConfigError> {
-    KeySet::parse(value.json().as_bytes()).map_err(|problem| value.wrong(problem.to_string()))
-}
-
 /// The claims that become headers, by the headers' names in lower case.
-fn headers(value: &Value) -> Result<Vec<(String, ClaimPath)>, ConfigError> {
-    let mut headers: Vec<(String, ClaimPath)> = Vec::new();
-    for (name, claim) in value.members()? {
-        let name = typed::header_name(&name).map_err(|problem| claim.wrong(problem))?;
-        if headers.iter().any(|(known, _)| header::is_same(known.as_bytes(), name.as_bytes())) {
-            return Err(value.wrong(format!("many apps read `{name}` and another one alike")));
+struct Headers;
+
+impl Field for Headers {
+    type Value = Vec<(String, ClaimPath)>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        let headers = Map::<typed::HeaderName, typed::ClaimPath>::read(deserializer)?;
+        let is_same = |(one, _): &(String, _), (other, _): &(String, _)| {
+            header::is_same(one.as_bytes(), other.as_bytes())
+        };
+        match repeated(&headers, is_same) {
+            Some((_, (name, _))) => {
+                Err(D::Error::custom(format_args!("many apps read `{name}` and another one alike")))
+            }
+            None => Ok(headers),
         }
-        headers.push((name, typed::claim_path(&claim)?));
     }
-    Ok(headers)
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Map::<typed::HeaderName, typed::ClaimPath>::schema(generator)
+    }
 }
 
 fn keys(
     inline: Option<KeySet>,
-    uri: Option<Url>,
+    uri: Option<url::Url>,
     upstream: Option<String>,
     path: &dyn Fn(&str) -> String,
 ) -> Result<Keys, ConfigError> {

@@ -1,21 +1,20 @@
 //! The configuration: JSON → [`Config`], with defaults, and errors that name the field. What comes out cannot
 //! be wrong; nothing else checks it again.
 
-pub mod document;
+mod document;
+mod field;
 pub mod forward_auth;
 mod jwt;
 mod raw;
 pub mod rules;
 mod typed;
 
-mod value;
-
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use self::field::Object;
 use self::raw::RawConfig;
-use self::value::Value;
 pub use crate::auth_server::authgear::Resolver;
 use crate::auth_server::authgear::identity::Managed;
 pub use crate::auth_server::forward_auth::ForwardAuth;
@@ -186,6 +185,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl std::error::Error for ConfigError {}
+
 /// One line for the log: who is believed, and who is asked.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -238,8 +239,7 @@ impl Config {
     ///
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let document = document::read(bytes).map_err(|problem| ConfigError::new("", problem))?;
-        RawConfig::read(&Value::document(document))?.check()
+        document::read::<Object<RawConfig>>(bytes)?.check()
     }
 }
 

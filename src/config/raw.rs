@@ -1,46 +1,91 @@
 //! What was typed at the top and under `authgear`, and what becomes of it.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::forward_auth::{RawForwardAuth, key_parts};
+use serde::Deserialize;
+
+use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf};
+use super::forward_auth::{KeyPartText, RawForwardAuth};
 use super::jwt::RawIssuer;
-use super::rules::{DEFAULT_ALLOW_CORS_PREFLIGHT, RawRules, Sessions};
-use super::typed::{self, span, text, upstream};
-use super::value::Value;
+use super::rules::{
+    DEFAULT_ALLOW_CORS_PREFLIGHT, RawAnswer, RawOnUnauthenticated, RawRequire, RawRule, RawRules, RawTerms,
+    Sessions,
+};
+use super::typed::{CookiePrefix, Count, NonEmptyText, Span, Status, Upstream, Url};
 use super::{
     ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, Cache, Config, ConfigError, DEFAULT_ERROR_STATUS,
     DEFAULT_LEEWAY, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT,
     DEFAULT_TTL, Identity, Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
 };
 use crate::auth_server::authgear::identity::Managed;
-use crate::auth_server::forward_auth::KeyPart;
 use crate::http::credential::CookieNames;
-use crate::http::url::Url;
 use crate::jose::{Algorithm, MediaType, Policy};
+use crate::rules::Access;
 
+/// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct RawConfig {
-    authgear: Option<RawAuthgear>,
-    forward_auth: Option<RawForwardAuth>,
-    jwt: Option<Vec<RawIssuer>>,
-    timeout: Option<Duration>,
-    on_error: OnError,
-    cache: RawCache,
-    rules: RawRules,
-    allow_cors_preflight: Option<bool>,
-    strip_credentials: Option<bool>,
+    /// An Authgear project. Stands alone: `forward_auth` and `jwt` are refused beside it.
+    authgear: Given<Object<RawAuthgear>>,
+    /// Any server that answers whether a request may pass.
+    forward_auth: Given<Object<RawForwardAuth>>,
+    /// Issuers whose tokens are verified here. Not empty.
+    jwt: Given<NonEmpty<Object<RawIssuer>>>,
+    /// The limit of each call to the auth server: `1ms` to `24h`. Default: `3s`.
+    timeout: Given<Span>,
+    /// What becomes of a request while the auth server, or the keys for its token, cannot be reached in time and
+    /// nothing usable is cached.
+    on_error: Given<Object<RawOnError>>,
+    /// What is remembered, and for how long. Each worker remembers its own.
+    cache: Given<Object<RawCache>>,
+    /// What is demanded of which request. The first rule that matches decides.
+    rules: Given<List<Object<RawRule>>>,
+    /// Who may pass, for requests that match no rule and for rules that do not say: `public` (not authenticated,
+    /// identity headers removed), `optional` (authenticated if possible, the app decides), or `required` (denied
+    /// unless valid). Default: `optional` with `authgear`, else `required`.
+    access: Given<OneOf<Access>>,
+    /// What a session must be, for requests that match no rule and for rules that do not say. Implies
+    /// `access: required`.
+    require: Given<Object<RawRequire>>,
+    /// The answer to a request without a valid session.
+    on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
+    /// The answer to a request whose session does not meet `require`.
+    on_forbidden: Given<Object<RawAnswer>>,
+    /// Whether a real CORS preflight is `public`. Default: `true`.
+    allow_cors_preflight: Given<Bool>,
+    /// Whether what authenticates is removed from requests before they are forwarded. Default: `false`.
+    strip_credentials: Given<Bool>,
 }
 
+/// An Authgear project.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["endpoint", "upstream"])))]
 struct RawAuthgear {
-    endpoint: Option<Url>,
-    upstream: Option<String>,
-    mode: Mode,
-    resolver_url: Option<Url>,
-    resolver_upstream: Option<String>,
-    cookie_prefix: Option<String>,
-    audiences: Option<Vec<String>>,
-    client_ids: Option<Vec<String>>,
-    revalidate: Option<Duration>,
+    /// The project's public origin, as browsers see it: scheme, host and perhaps port. It is the `iss` of tokens,
+    /// and `Host` and `X-Forwarded-Host` of every call. Required.
+    endpoint: Given<Url>,
+    /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
+    upstream: Given<Upstream>,
+    /// Who decides. `auto`: a JWT access token of this endpoint is verified locally, all else goes to the
+    /// resolver. `resolver`: always ask. `local`: never ask; cookies are ignored. Default: `auto`.
+    mode: Given<OneOf<Mode>>,
+    /// Where the resolver answers, when it is self-hosted on a port of its own. Default:
+    /// `<endpoint>/_resolver/resolve`.
+    resolver_url: Given<Url>,
+    /// Where the resolver is reached. Default: `upstream`.
+    resolver_upstream: Given<Upstream>,
+    /// The project's `http.cookie_prefix`. Default: empty.
+    cookie_prefix: Given<CookiePrefix>,
+    /// The accepted `aud` of tokens; not empty. Default: the endpoint.
+    audiences: Given<NonEmpty<NonEmptyText>>,
+    /// The accepted `client_id` of tokens; an empty list accepts any. Default: empty.
+    client_ids: Given<List<NonEmptyText>>,
+    /// In `auto`, how long after it was first seen or last confirmed a token in use is confirmed with the resolver
+    /// again: at most `24h`; `0s` is never. Default: `60s`.
+    revalidate: Given<Span>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +96,48 @@ enum Mode {
     Local,
 }
 
-const MODES: [(&str, Mode); 3] = [("auto", Mode::Auto), ("resolver", Mode::Resolver), ("local", Mode::Local)];
+impl Choice for Mode {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("resolver", Self::Resolver), ("local", Self::Local)];
+    const EXPECTED: &'static str = "one of `auto`, `resolver`, `local`";
+}
 
-const ACTIONS: [(&str, OnErrorAction); 2] = [("deny", OnErrorAction::Deny), ("allow", OnErrorAction::Allow)];
+impl Choice for OnErrorAction {
+    const CHOICES: &'static [(&'static str, Self)] = &[("deny", Self::Deny), ("allow", Self::Allow)];
+    const EXPECTED: &'static str = "`deny` or `allow`";
+}
 
-#[derive(Default)]
+/// What becomes of a request while the auth server, or the keys for its token, cannot be reached in time and
+/// nothing usable is cached. Never applies to what the request itself caused.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct RawOnError {
+    /// `deny` answers with `status`. `allow` forwards without identity headers, except where a rule has a
+    /// `require`. Default: `deny`.
+    action: Given<OneOf<OnErrorAction>>,
+    /// The status of a denial: 400 to 599. Default: 503.
+    status: Given<Status>,
+}
+
+/// What is remembered, and for how long.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RawCache {
-    ttl: Option<Duration>,
-    negative_ttl: Option<Duration>,
-    stale_if_error: Option<Duration>,
-    max_entries: Option<NonZeroUsize>,
-    key: Option<Vec<KeyPart>>,
+    /// How long an accepting answer of the auth server is reused, never past the token's own expiry: at most
+    /// `24h`; `0s` is not at all. Default: `10s` with `authgear`, else `0s`.
+    ttl: Given<Span>,
+    /// How long "no session" or a denial is reused: at most `24h`. Default: `1s`.
+    negative_ttl: Given<Span>,
+    /// How long past its `ttl` an accepting answer may still serve while the auth server cannot answer: at most
+    /// `24h`. Default: `0s`.
+    stale_if_error: Given<Span>,
+    /// How many entries of each kind a worker remembers: 1 to 10,000,000. Default: 10,000.
+    max_entries: Given<Count>,
+    /// What requests must have in common to share an answer of `forward_auth`: `header:<name>`, `cookie:<name>`
+    /// or `cookie:<prefix>*`, `method`, `host`, `path`, `client_ip`. Default: everything that is sent to the auth server.
+    key: Given<NonEmpty<KeyPartText>>,
 }
 
 /// What `authgear` or `jwt` come to.
@@ -75,26 +151,25 @@ struct Believed {
 }
 
 impl RawConfig {
-    pub(super) fn read(document: &Value) -> Result<Self, ConfigError> {
-        let mut fields = document.fields()?;
-        let raw = Self {
-            authgear: fields.take("authgear", RawAuthgear::read),
-            forward_auth: fields.take("forward_auth", RawForwardAuth::read),
-            jwt: fields.take("jwt", |list| list.non_empty(RawIssuer::read)),
-            timeout: fields.take("timeout", span),
-            on_error: fields.take("on_error", on_error).unwrap_or(DEFAULT_ON_ERROR),
-            cache: fields.take("cache", RawCache::read).unwrap_or_default(),
-            rules: RawRules::take(&mut fields),
-            allow_cors_preflight: fields.take("allow_cors_preflight", Value::boolean),
-            strip_credentials: fields.take("strip_credentials", Value::boolean),
-        };
-        fields.end(raw)
+    /// What it says of rules.
+    pub(super) fn rules(&mut self) -> RawRules {
+        RawRules {
+            rules: self.rules.0.take().unwrap_or_default(),
+            terms: RawTerms {
+                access: self.access.0,
+                require: self.require.0.take(),
+                on_unauthenticated: self.on_unauthenticated.0.take(),
+                on_forbidden: self.on_forbidden.0.take(),
+            },
+        }
     }
 
     pub(super) fn check(mut self) -> Result<Config, ConfigError> {
-        let key = self.cache.key.take();
+        let rules = self.rules();
+        let mut cache = self.cache.0.take().unwrap_or_default();
+        let key = cache.key.0.take();
         let Believed { issuers, server, ttl, managed, sessions } =
-            match (self.authgear, self.forward_auth, self.jwt) {
+            match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
                 (Some(_), Some(_), _) => {
                     return Err(ConfigError::new(
                         "forward_auth",
@@ -140,53 +215,39 @@ impl RawConfig {
                     }
                 }
             };
-        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let timeout = self.timeout.0.unwrap_or(DEFAULT_TIMEOUT);
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
         }
-        let cache = self.cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
+        let cache = cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
         Ok(Config {
             issuers,
             server,
             managed,
-            rules: self.rules.check(sessions)?,
-            allow_cors_preflight: self.allow_cors_preflight.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
-            strip_credentials: self.strip_credentials.unwrap_or(false),
+            rules: rules.check(sessions)?,
+            allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
+            strip_credentials: self.strip_credentials.0.unwrap_or(false),
             cache,
             timeout,
-            on_error: self.on_error,
+            on_error: self.on_error.0.unwrap_or_default().check(),
         })
     }
 }
 
-const DEFAULT_ON_ERROR: OnError = OnError { action: OnErrorAction::Deny, status: DEFAULT_ERROR_STATUS };
-
-fn on_error(value: &Value) -> Result<OnError, ConfigError> {
-    let mut fields = value.fields()?;
-    let on_error = OnError {
-        action: fields.take("action", |action| action.choice(&ACTIONS)).unwrap_or(DEFAULT_ON_ERROR.action),
-        status: fields.take("status", typed::status).unwrap_or(DEFAULT_ON_ERROR.status),
-    };
-    fields.end(on_error)
+impl RawOnError {
+    fn check(self) -> OnError {
+        OnError {
+            action: self.action.0.unwrap_or(OnErrorAction::Deny),
+            status: self.status.0.unwrap_or(DEFAULT_ERROR_STATUS),
+        }
+    }
 }
 
 impl RawCache {
-    fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let cache = Self {
-            ttl: fields.take("ttl", span),
-            negative_ttl: fields.take("negative_ttl", span),
-            stale_if_error: fields.take("stale_if_error", span),
-            max_entries: fields.take("max_entries", typed::count),
-            key: fields.take("key", key_parts),
-        };
-        fields.end(cache)
-    }
-
     /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked
     /// (`default` is its `ttl` then), and nothing of it at all with a `ttl` of zero.
     fn check(self, default: Option<Duration>, verifies: bool) -> Result<Cache, ConfigError> {
-        let (ttl, negative, stale) = (self.ttl, self.negative_ttl, self.stale_if_error);
+        let (ttl, negative, stale) = (self.ttl.0, self.negative_ttl.0, self.stale_if_error.0);
         let idle = |field: &str, why: &str| {
             Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}")))
         };
@@ -220,30 +281,14 @@ impl RawCache {
     }
 
     fn cache(self, ttl: Duration, negative_ttl: Duration, stale_if_error: Duration) -> Cache {
-        let max_entries = self.max_entries.unwrap_or(DEFAULT_MAX_ENTRIES);
+        let max_entries = self.max_entries.0.unwrap_or(DEFAULT_MAX_ENTRIES);
         Cache { ttl, negative_ttl, stale_if_error, max_entries }
     }
 }
 
 impl RawAuthgear {
-    fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let authgear = Self {
-            endpoint: fields.take("endpoint", typed::url),
-            upstream: fields.take("upstream", upstream),
-            mode: fields.take("mode", |mode| mode.choice(&MODES)).unwrap_or_default(),
-            resolver_url: fields.take("resolver_url", typed::url),
-            resolver_upstream: fields.take("resolver_upstream", upstream),
-            cookie_prefix: fields.take("cookie_prefix", typed::cookie_prefix),
-            audiences: fields.take("audiences", |list| list.non_empty(text)),
-            client_ids: fields.take("client_ids", |list| list.list(text)),
-            revalidate: fields.take("revalidate", span),
-        };
-        fields.end(authgear)
-    }
-
     fn check(self) -> Result<Believed, ConfigError> {
-        let endpoint = self.endpoint.clone().ok_or_else(|| {
+        let endpoint = self.endpoint.0.clone().ok_or_else(|| {
             missing("authgear.endpoint", "give the project's public origin, as https://myapp.authgear.cloud")
         })?;
         if endpoint.path() != "/" {
@@ -252,21 +297,21 @@ impl RawAuthgear {
                 format!("an origin has no path: `{}` would be right", endpoint.origin()),
             ));
         }
-        let upstream = self.upstream.clone().ok_or_else(|| {
+        let upstream = self.upstream.0.clone().ok_or_else(|| {
             missing(
                 "authgear.upstream",
                 "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
             )
         })?;
         self.refuse_idle_fields()?;
-        let mode = self.mode;
+        let mode = self.mode.0.unwrap_or_default();
         let issuer = Issuer {
             policy: Policy {
                 issuer: endpoint.origin(),
-                audiences: self.audiences.unwrap_or_else(|| vec![endpoint.origin()]),
+                audiences: self.audiences.0.unwrap_or_else(|| vec![endpoint.origin()]),
                 algorithms: vec![Algorithm::Rs256],
                 types: vec![MediaType::new(ACCESS_TOKEN_TYPE)],
-                client_ids: self.client_ids.unwrap_or_default(),
+                client_ids: self.client_ids.0.unwrap_or_default(),
                 leeway: DEFAULT_LEEWAY,
             },
             keys: Keys::Fetched {
@@ -275,13 +320,13 @@ impl RawAuthgear {
             },
             identity: Identity::Authgear,
         };
-        let revalidate = self.revalidate.unwrap_or(DEFAULT_REVALIDATE);
+        let revalidate = self.revalidate.0.unwrap_or(DEFAULT_REVALIDATE);
         let resolver = Resolver {
             server: Server {
-                url: self.resolver_url.unwrap_or_else(|| endpoint.with_path(RESOLVER_PATH)),
-                upstream: self.resolver_upstream.unwrap_or(upstream),
+                url: self.resolver_url.0.unwrap_or_else(|| endpoint.with_path(RESOLVER_PATH)),
+                upstream: self.resolver_upstream.0.unwrap_or(upstream),
             },
-            cookies: CookieNames::new(&self.cookie_prefix.unwrap_or_default()),
+            cookies: CookieNames::new(&self.cookie_prefix.0.unwrap_or_default()),
             revalidate: (mode == Mode::Auto && !revalidate.is_zero()).then_some(revalidate),
             endpoint,
         };
@@ -300,23 +345,23 @@ impl RawAuthgear {
 
     /// A field that cannot do anything would be believed to do something.
     fn refuse_idle_fields(&self) -> Result<(), ConfigError> {
-        let (mode, idle): (_, &[(&str, bool)]) = match self.mode {
+        let (mode, idle): (_, &[(&str, bool)]) = match self.mode.0.unwrap_or_default() {
             Mode::Auto => return Ok(()),
             Mode::Resolver => (
                 "`resolver`, which asks about every token",
                 &[
-                    ("audiences", self.audiences.is_some()),
-                    ("client_ids", self.client_ids.is_some()),
-                    ("revalidate", self.revalidate.is_some()),
+                    ("audiences", self.audiences.0.is_some()),
+                    ("client_ids", self.client_ids.0.is_some()),
+                    ("revalidate", self.revalidate.0.is_some()),
                 ],
             ),
             Mode::Local => (
                 "`local`, which never asks the resolver",
                 &[
-                    ("resolver_url", self.resolver_url.is_some()),
-                    ("resolver_upstream", self.resolver_upstream.is_some()),
-                    ("cookie_prefix", self.cookie_prefix.is_some()),
-                    ("revalidate", self.revalidate.is_some()),
+                    ("resolver_url", self.resolver_url.0.is_some()),
+                    ("resolver_upstream", self.resolver_upstream.0.is_some()),
+                    ("cookie_prefix", self.cookie_prefix.0.is_some()),
+                    ("revalidate", self.revalidate.0.is_some()),
                 ],
             ),
         };
@@ -332,4 +377,9 @@ impl RawAuthgear {
 
 pub(super) fn missing(path: impl Into<String>, right: &str) -> ConfigError {
     ConfigError::new(path, format!("missing; {right}"))
+}
+
+/// The first element that is the same as one before it.
+pub(super) fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
+    list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
 }

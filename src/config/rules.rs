@@ -5,14 +5,16 @@ mod text;
 
 use std::time::Duration;
 
-use super::ConfigError;
-use super::typed::status;
-use super::value::{Fields, Value};
-use crate::rules::redirect::Redirect;
-use crate::rules::{
-    Access, Answer, Body, Condition, HostPattern, Method, OnUnauthenticated, PathPattern, Requirement, Rule,
-    Rules, Terms,
+use serde::Deserialize;
+
+use self::text::{
+    Age, AuthMethod, BodyText, ContentType, ExactPath, HostName, MethodName, PathPrefix, RedirectTarget,
+    Role, Scope,
 };
+use super::ConfigError;
+use super::field::{Given, NonEmpty, Object, OneOf, Only};
+use super::typed::Status;
+use crate::rules::{Access, Answer, Body, Condition, OnUnauthenticated, Requirement, Rule, Rules, Terms};
 
 /// Whether a real CORS preflight is public where the configuration does not say.
 pub const DEFAULT_ALLOW_CORS_PREFLIGHT: bool = true;
@@ -68,120 +70,91 @@ impl Sessions {
 /// The fields of a configuration that are about rules; the terms at the top are for requests that match no
 /// rule, and for rules that do not say.
 pub(super) struct RawRules {
-    rules: Vec<RawRule>,
-    terms: RawTerms,
-}
-
-struct RawRule {
-    path: Option<PathPattern>,
-    prefix: Option<PathPattern>,
-    methods: Option<Vec<Method>>,
-    hosts: Option<Vec<HostPattern>>,
-    terms: RawTerms,
+    pub(super) rules: Vec<RawRule>,
+    pub(super) terms: RawTerms,
 }
 
 /// The four fields that stand in a rule and beside the rules alike.
-struct RawTerms {
-    access: Option<Access>,
-    require: Option<RawRequire>,
-    on_unauthenticated: Option<RawOnUnauthenticated>,
-    on_forbidden: Option<RawAnswer>,
+pub(super) struct RawTerms {
+    pub(super) access: Option<Access>,
+    pub(super) require: Option<RawRequire>,
+    pub(super) on_unauthenticated: Option<RawOnUnauthenticated>,
+    pub(super) on_forbidden: Option<RawAnswer>,
 }
 
-struct RawRequire {
-    roles: Option<Vec<String>>,
-    scopes: Option<Vec<String>>,
-    verified: bool,
-    not_anonymous: bool,
-    amr: Option<Vec<String>>,
-    max_auth_age: Option<Duration>,
+/// What is demanded of the requests that it matches. A rule that names nothing matches everything.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RawRule {
+    /// Matches exactly this path. Not beside `prefix`.
+    path: Given<ExactPath>,
+    /// Matches this path and all below it, by whole segments.
+    prefix: Given<PathPrefix>,
+    /// Matches these methods, which are written in upper case; `GET` includes `HEAD`. Not empty. Default: any.
+    methods: Given<NonEmpty<MethodName>>,
+    /// Matches these hosts, which are written without a port: `example.com`, `*.example.com` (any name below
+    /// it), `192.0.2.1`, `[2001:db8::1]`. Not empty. Default: any.
+    hosts: Given<NonEmpty<HostName>>,
+    /// Who may pass: `public`, `optional` or `required`. Default: `access` beside the rules.
+    access: Given<OneOf<Access>>,
+    /// What a session must be. Implies `access: required`. Default: `require` beside the rules.
+    require: Given<Object<RawRequire>>,
+    /// The answer to a request without a valid session. Default: `on_unauthenticated` beside the rules.
+    on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
+    /// The answer to a request whose session does not meet `require`. Default: `on_forbidden` beside the rules.
+    on_forbidden: Given<Object<RawAnswer>>,
 }
 
-struct RawOnUnauthenticated {
-    answer: RawAnswer,
-    redirect: Option<Redirect>,
+/// What a session must be; all of it. What a session does not state is not met.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RawRequire {
+    /// The user has at least one of these roles. Not empty.
+    roles: Given<NonEmpty<Role>>,
+    /// The token has all of these scopes. Not empty. Refused with `authgear.mode: resolver`.
+    scopes: Given<NonEmpty<Scope>>,
+    /// `true`: the user is verified. With `authgear` only.
+    verified: Given<Only<true>>,
+    /// `false`: the user is not anonymous. With `authgear` only.
+    anonymous: Given<Only<false>>,
+    /// The session was authenticated by all of these methods (RFC 8176). Not empty.
+    amr: Given<NonEmpty<AuthMethod>>,
+    /// The user authenticated no longer ago than this: `1s` to `8760h`.
+    max_auth_age: Given<Age>,
 }
 
-struct RawAnswer {
-    status: Option<u16>,
-    body: Option<String>,
-    content_type: Option<String>,
+/// The answer to a request without a valid session: a redirect, or a status with a body.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RawOnUnauthenticated {
+    /// The status: 400 to 599. Default: 401.
+    status: Given<Status>,
+    /// The body; not empty. Default: the filter's own JSON.
+    body: Given<BodyText>,
+    /// The media type of `body`. Default: `text/plain; charset=utf-8`.
+    content_type: Given<ContentType>,
+    /// Where navigations are sent instead, with 302: an absolute URL, or a path. `{url}` and `{path}` stand for
+    /// those of the request, percent-encoded. Requests that are no navigation get 401. Stands alone.
+    redirect: Given<RedirectTarget>,
 }
 
-impl RawTerms {
-    fn take(fields: &mut Fields) -> Self {
-        Self {
-            access: fields.take("access", text::access),
-            require: fields.take("require", RawRequire::read),
-            on_unauthenticated: fields.take("on_unauthenticated", RawOnUnauthenticated::read),
-            on_forbidden: fields.take("on_forbidden", RawAnswer::read),
-        }
-    }
-}
-
-impl RawRule {
-    fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let rule = Self {
-            path: fields.take("path", text::exact),
-            prefix: fields.take("prefix", text::prefix),
-            methods: fields.take("methods", |list| list.non_empty(text::method)),
-            hosts: fields.take("hosts", |list| list.non_empty(text::host)),
-            terms: RawTerms::take(&mut fields),
-        };
-        fields.end(rule)
-    }
-}
-
-impl RawRequire {
-    fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let require = Self {
-            roles: fields.take("roles", |list| list.non_empty(text::role)),
-            scopes: fields.take("scopes", |list| list.non_empty(text::scope)),
-            verified: fields.take("verified", text::only::<true>).is_some(),
-            not_anonymous: fields.take("anonymous", text::only::<false>).is_some(),
-            amr: fields.take("amr", |list| list.non_empty(text::auth_method)),
-            max_auth_age: fields.take("max_auth_age", text::age),
-        };
-        fields.end(require)
-    }
-}
-
-impl RawOnUnauthenticated {
-    fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let raw =
-            Self { answer: RawAnswer::take(&mut fields), redirect: fields.take("redirect", text::redirect) };
-        fields.end(raw)
-    }
-}
-
-impl RawAnswer {
-    fn read(value: &Value) -> Result<Self, ConfigError> {
-        let mut fields = value.fields()?;
-        let answer = Self::take(&mut fields);
-        fields.end(answer)
-    }
-
-    fn take(fields: &mut Fields) -> Self {
-        Self {
-            status: fields.take("status", status),
-            body: fields.take("body", text::body),
-            content_type: fields.take("content_type", text::content_type),
-        }
-    }
+/// The answer to a request whose session does not meet `require`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RawAnswer {
+    /// The status: 400 to 599. Default: 403.
+    status: Given<Status>,
+    /// The body; not empty. Default: the filter's own JSON.
+    body: Given<BodyText>,
+    /// The media type of `body`. Default: `text/plain; charset=utf-8`.
+    content_type: Given<ContentType>,
 }
 
 impl RawRules {
-    /// Takes them from the fields of a configuration.
-    pub(super) fn take(fields: &mut Fields) -> Self {
-        Self {
-            rules: fields.take("rules", |list| list.list(RawRule::read)).unwrap_or_default(),
-            terms: RawTerms::take(fields),
-        }
-    }
-
     /// Makes rules of it, for requests whose sessions come from `sessions`.
     ///
     /// # Errors
@@ -213,14 +186,20 @@ const NOTHING_FORBIDDEN: &str = "nothing is forbidden without a `require`; give 
 
 impl RawRule {
     fn check(self, at: &At, defaults: &Said, sessions: Sessions) -> Result<Rule, ConfigError> {
-        let path = match (self.path, self.prefix) {
+        let path = match (self.path.0, self.prefix.0) {
             (Some(_), Some(_)) => {
                 return Err(at.wrong("prefix", "stands beside `path`; a rule has one of the two"));
             }
             (Some(path), None) | (None, Some(path)) => Some(path),
             (None, None) => None,
         };
-        let said = self.terms.check(at, sessions)?;
+        let terms = RawTerms {
+            access: self.access.0,
+            require: self.require.0,
+            on_unauthenticated: self.on_unauthenticated.0,
+            on_forbidden: self.on_forbidden.0,
+        };
+        let said = terms.check(at, sessions)?;
         let terms = defaults.over(&said, sessions);
         if said.on_unauthenticated.is_some() && terms.access() != Access::Required {
             return Err(
@@ -235,8 +214,8 @@ impl RawRule {
         }
         let when = Condition {
             path,
-            methods: self.methods.unwrap_or_default(),
-            hosts: self.hosts.unwrap_or_default(),
+            methods: self.methods.0.unwrap_or_default(),
+            hosts: self.hosts.0.unwrap_or_default(),
         };
         Ok(Rule { when, terms })
     }
@@ -300,22 +279,22 @@ impl RawRequire {
         if sessions == Sessions::ForwardAuth {
             return refused("require", "cannot be checked with `forward_auth` alone: its server decides");
         }
-        if self.scopes.is_some() && sessions == Sessions::Resolver {
+        if self.scopes.0.is_some() && sessions == Sessions::Resolver {
             return refused(
                 "require.scopes",
                 "the resolver tells no scopes; leave `authgear.mode` at `auto`",
             );
         }
-        if self.verified && is_jwt {
+        if self.verified.0.is_some() && is_jwt {
             return refused("require.verified", "only sessions of `authgear` state it");
         }
-        if self.not_anonymous && is_jwt {
+        if self.anonymous.0.is_some() && is_jwt {
             return refused("require.anonymous", "only sessions of `authgear` state it");
         }
-        if self.roles.is_some() && matches!(sessions, Sessions::Jwt { roles: false, .. }) {
+        if self.roles.0.is_some() && matches!(sessions, Sessions::Jwt { roles: false, .. }) {
             return refused("require.roles", "no issuer of `jwt` says in `roles` which claim holds them");
         }
-        let roles = self.roles.unwrap_or_default();
+        let roles = self.roles.0.unwrap_or_default();
         if let Some(index) = roles.iter().position(|role| !is_jwt && role.contains(',')) {
             return Err(
                 at.wrong(&format!("require.roles[{index}]"), "has a comma, which no role of Authgear has")
@@ -323,23 +302,24 @@ impl RawRequire {
         }
         Ok(Requirement {
             roles,
-            scopes: self.scopes.unwrap_or_default(),
-            verified: self.verified,
-            not_anonymous: self.not_anonymous,
-            amr: self.amr.unwrap_or_default(),
-            max_auth_age: self.max_auth_age,
+            scopes: self.scopes.0.unwrap_or_default(),
+            verified: self.verified.0.is_some(),
+            not_anonymous: self.anonymous.0.is_some(),
+            amr: self.amr.0.unwrap_or_default(),
+            max_auth_age: self.max_auth_age.0,
         })
     }
 }
 
 impl RawOnUnauthenticated {
     fn check(self, at: &At) -> Result<OnUnauthenticated, ConfigError> {
-        let Self { answer, redirect } = self;
-        let Some(redirect) = redirect else {
+        let Self { status, body, content_type, redirect } = self;
+        let answer = RawAnswer { status, body, content_type };
+        let Some(redirect) = redirect.0 else {
             let answer = answer.check(at, "on_unauthenticated", DEFAULT_UNAUTHENTICATED_STATUS)?;
             return Ok(OnUnauthenticated::Answer(answer));
         };
-        if answer.status.is_some() || answer.body.is_some() || answer.content_type.is_some() {
+        if answer.status.0.is_some() || answer.body.0.is_some() || answer.content_type.0.is_some() {
             return Err(at.wrong(
                 "on_unauthenticated.redirect",
                 "stands alone; what is no navigation gets the filter's own 401",
@@ -351,8 +331,8 @@ impl RawOnUnauthenticated {
 
 impl RawAnswer {
     fn check(self, at: &At, field: &str, default_status: u16) -> Result<Answer, ConfigError> {
-        let status = self.status.unwrap_or(default_status);
-        let body = match (self.body, self.content_type) {
+        let status = self.status.0.unwrap_or(default_status);
+        let body = match (self.body.0, self.content_type.0) {
             (Some(text), Some(content_type)) => Some(Body { text, content_type }),
             (Some(text), None) => Some(Body { text, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
             (None, Some(_)) => {
@@ -367,15 +347,15 @@ impl RawAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::value::for_tests;
+    use crate::config::document;
+    use crate::config::raw::RawConfig;
+    use crate::rules::redirect::Redirect;
     use serde_json::{Value, json};
 
     const EVERYTHING: Sessions = Sessions::Authgear;
 
     fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
-        let mut fields = for_tests(&value).fields()?;
-        let rules = RawRules::take(&mut fields);
-        fields.end(rules)?.check(sessions)
+        document::read::<Object<RawConfig>>(value.to_string().as_bytes())?.rules().check(sessions)
     }
 
     fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {

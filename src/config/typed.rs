@@ -1,54 +1,96 @@
-//! The types of single fields: what may be typed, its bounds, and what is said of anything else.
+//! The types of single fields: which values they take, within which bounds, and what is said of any other value.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::ConfigError;
-use super::value::Value;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::field::{Field, whole};
 use crate::http::header::{self, Pattern, is_token};
-use crate::http::url::Url;
-use crate::jose::{Algorithm, ClaimPath, UnknownAlgorithm};
+use crate::http::url;
+use crate::jose;
 
 /// The longest duration that is accepted; a longer one is a slip of the pen.
 pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a field of any text is called.
-pub(super) const STRING: &str = "a string";
+/// The most entries that are accepted: more than any worker has memory for.
+const MAX_COUNT: usize = 10_000_000;
 
-/// An absolute URL without a query.
-pub(super) fn url(value: &Value) -> Result<Url, ConfigError> {
-    value.parse(STRING, Url::parse)
+/// Defines fields that are typed as strings: the name, what it means, what is expected, and how it is read.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $value:ty, $expected:expr, $parse:expr;)*) => {$(
+        $(#[$doc])*
+        pub(in crate::config) struct $name;
+
+        impl $crate::config::field::Text for $name {
+            type Value = $value;
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Result<$value, $crate::config::field::Problem> {
+                let parse = $parse;
+                parse(text).map_err($crate::config::field::Problem::new)
+            }
+        }
+    )*};
+}
+pub(super) use texts;
+
+texts! {
+    /// An absolute URL without a query.
+    Url: url::Url, "a string", url::Url::parse;
+
+    /// An absolute URL, which may have a query.
+    UrlWithQuery: url::Url, "a string", url::Url::parse_with_query;
+
+    /// An Envoy cluster, or `host:port` on APISIX.
+    Upstream: String, "a string", upstream;
+
+    /// The beginning of a cookie's name.
+    CookiePrefix: String, "a string", cookie_prefix;
+
+    /// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`; at most [`MAX_SPAN`].
+    Span: Duration, DURATION, span;
+
+    /// A string with something in it.
+    NonEmptyText: String, "a string", |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
+
+    /// An algorithm by its name.
+    Algorithm: jose::Algorithm, "a string", str::parse::<jose::Algorithm>;
+
+    /// The name of a header that the filter may set, in lower case.
+    HeaderName: String, "a string", header_name;
 }
 
-/// A cluster or `host:port`.
-pub(super) fn upstream(value: &Value) -> Result<String, ConfigError> {
-    value.parse(STRING, |name| {
-        if name.trim().is_empty() {
-            return Err("is empty; give an Envoy cluster, or host:port on APISIX".to_owned());
-        }
-        if name.chars().any(char::is_control) {
-            return Err("has a control character".to_owned());
-        }
-        Ok(name.to_owned())
-    })
+const DURATION: &str = "a duration such as \"500ms\", \"10s\", \"10m\" or \"1h\"";
+
+fn upstream(name: &str) -> Result<String, &'static str> {
+    if name.trim().is_empty() {
+        return Err("is empty; give an Envoy cluster, or host:port on APISIX");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("has a control character");
+    }
+    Ok(name.to_owned())
 }
 
-/// The beginning of a cookie's name: characters of a token (RFC 6265 section 4.1.1).
-pub(super) fn cookie_prefix(value: &Value) -> Result<String, ConfigError> {
-    value.parse(STRING, |prefix| match prefix.chars().find(|c| !is_token(*c)) {
+/// A cookie's name has the characters of a token (RFC 6265 section 4.1.1).
+fn cookie_prefix(prefix: &str) -> Result<String, String> {
+    match prefix.chars().find(|c| !is_token(*c)) {
         Some(odd) => Err(format!("no cookie's name can have a '{}'", odd.escape_default())),
         None => Ok(prefix.to_owned()),
-    })
+    }
 }
 
-/// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`; at most [`MAX_SPAN`].
-pub(super) fn span(value: &Value) -> Result<Duration, ConfigError> {
-    const RIGHT: &str = "a duration such as \"500ms\", \"10s\", \"10m\" or \"1h\"";
-    value.parse(RIGHT, |text| match duration(text) {
+fn span(text: &str) -> Result<Duration, String> {
+    match duration(text) {
         Some(span) if span <= MAX_SPAN => Ok(span),
         Some(_) => Err(format!("{text} is too long: at most 24h")),
-        None => Err(format!("found \"{}\", expected {RIGHT}", text.escape_default())),
-    })
+        None => Err(format!("found \"{}\", expected {DURATION}", text.escape_default())),
+    }
 }
 
 /// Reads a duration, however long.
@@ -66,28 +108,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// A string with something in it.
-pub(super) fn text(value: &Value) -> Result<String, ConfigError> {
-    value.parse(STRING, |text| if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) })
-}
-
-/// An algorithm by its name.
-pub(super) fn algorithm(value: &Value) -> Result<Algorithm, ConfigError> {
-    value.parse(STRING, |name| name.parse().map_err(|error: UnknownAlgorithm| error.to_string()))
-}
-
-/// A claim: its exact name, or the names that lead to a nested one.
-pub(super) fn claim_path(value: &Value) -> Result<ClaimPath, ConfigError> {
-    const RIGHT: &str = "the name of a claim, or a list of the names that lead to a nested one";
-    if !value.json().starts_with('[') {
-        return value.parse(RIGHT, |name| Ok::<_, String>(ClaimPath::top(name)));
-    }
-    let names = value.list(|name| name.parse(STRING, |name| Ok::<_, String>(name.to_owned())))?;
-    ClaimPath::nested(names).ok_or_else(|| value.wrong(format!("found an empty list, expected {RIGHT}")))
-}
-
-/// The name of a header that the filter may set, in lower case.
-pub(super) fn header_name(text: &str) -> Result<String, String> {
+fn header_name(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
         return Err(format!("`{}` is no name of a header", name.escape_default()));
@@ -98,7 +119,7 @@ pub(super) fn header_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// What a proxy frames, routes and connects by is never an identity: why such a header is refused.
+/// Why a header can never carry an identity: proxies frame, route and connect by it.
 pub(super) fn untouchable(pattern: &Pattern) -> Option<String> {
     let known = ["host", "cookie"].into_iter().find(|known| pattern.matches(known.as_bytes()));
     let touched = match known.or_else(|| pattern.hop_by_hop()) {
@@ -115,17 +136,97 @@ pub(super) fn untouchable(pattern: &Pattern) -> Option<String> {
 }
 
 /// The status of a denial.
-pub(super) fn status(value: &Value) -> Result<u16, ConfigError> {
-    match value.whole()?.try_into() {
-        Ok(status @ 400..=599) => Ok(status),
-        _ => Err(value.wrong("a status of a denial is 400 to 599")),
+pub(super) struct Status;
+
+impl Field for Status {
+    type Value = u16;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+        match whole(deserializer)?.try_into() {
+            Ok(status @ 400..=599) => Ok(status),
+            _ => Err(D::Error::custom("a status of a denial is 400 to 599")),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": 400, "maximum": 599 })
     }
 }
 
 /// A number of things: one or more.
-pub(super) fn count(value: &Value) -> Result<NonZeroUsize, ConfigError> {
-    /// More than any worker has memory for: a slip of the pen.
-    const MOST: usize = 10_000_000;
-    let count = usize::try_from(value.whole()?).ok().filter(|count| *count <= MOST);
-    count.and_then(NonZeroUsize::new).ok_or_else(|| value.wrong(format!("a number from 1 to {MOST}")))
+pub(super) struct Count;
+
+impl Field for Count {
+    type Value = NonZeroUsize;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroUsize, D::Error> {
+        let count = usize::try_from(whole(deserializer)?).ok().filter(|count| *count <= MAX_COUNT);
+        count
+            .and_then(NonZeroUsize::new)
+            .ok_or_else(|| D::Error::custom(format_args!("a number from 1 to {MAX_COUNT}")))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_COUNT })
+    }
+}
+
+/// A claim: its exact name, or the names that lead to a nested one.
+pub(super) struct ClaimPath;
+
+impl Field for ClaimPath {
+    type Value = jose::ClaimPath;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::ClaimPath, D::Error> {
+        struct NameOrNames;
+
+        impl<'de> Visitor<'de> for NameOrNames {
+            type Value = jose::ClaimPath;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a claim, or a list of the names that lead to a nested one")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<jose::ClaimPath, E> {
+                Ok(jose::ClaimPath::top(name))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<jose::ClaimPath, A::Error> {
+                let names = Vec::<String>::deserialize(SeqAccessDeserializer::new(names))?;
+                jose::ClaimPath::nested(names).ok_or_else(|| A::Error::invalid_length(0, &self))
+            }
+        }
+
+        deserializer.deserialize_any(NameOrNames)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1
+        })
+    }
+}
+
+/// An inline JSON Web Key Set (RFC 7517 section 5).
+pub(super) struct KeySet;
+
+impl Field for KeySet {
+    type Value = jose::KeySet;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::KeySet, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        jose::KeySet::parse(json.get().as_bytes()).map_err(D::Error::custom)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "properties": { "keys": { "type": "array", "items": { "type": "object" } } },
+            "required": ["keys"]
+        })
+    }
 }

@@ -19,6 +19,7 @@ impl<'a> Text<'a> {
 
     /// What was read: after a `None` its last byte is wrong, or, where this is `None` too, the text ends too
     /// early.
+    #[cfg(test)]
     pub(super) fn read(&self) -> Option<&'a [u8]> {
         self.whole.as_bytes().get(..self.at)
     }

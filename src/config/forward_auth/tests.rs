@@ -1,19 +1,11 @@
 use serde_json::{Value, json};
 
-use super::super::value::for_tests;
 use super::*;
+use crate::config::Config;
+use crate::http::url::Url;
 
 fn parse(config: Value) -> Result<ForwardAuth, ConfigError> {
-    fn cache(value: &super::Value) -> Result<Vec<KeyPart>, ConfigError> {
-        let mut fields = value.fields()?;
-        let key = fields.take("key", key_parts);
-        fields.end(key.unwrap_or_default())
-    }
-    let mut fields = for_tests(&config).fields()?;
-    let (forward_auth, key) =
-        (fields.take("forward_auth", RawForwardAuth::read), fields.take("cache", cache));
-    let (forward_auth, key) = fields.end((forward_auth, key))?;
-    forward_auth.unwrap().check(key)
+    Config::parse(config.to_string().as_bytes()).map(|config| config.forward_auth().unwrap().clone())
 }
 
 fn smallest() -> Value {

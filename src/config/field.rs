@@ -1,0 +1,376 @@
+//! How single fields are read: the building blocks that the typed structures of the configuration are made of.
+//!
+//! A structure is derived, with one [`Given`] for each field. The parameter of `Given` says how the field is
+//! read, which values it takes, and (with the feature `schema`) what its JSON Schema is.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// How a field is read.
+pub(super) trait Field {
+    /// What it means.
+    type Value;
+
+    /// Reads it. `null` is never a value.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error>;
+
+    /// Its JSON Schema.
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema;
+}
+
+/// A field's value, where the configuration gives one.
+pub(super) struct Given<F: Field>(pub(super) Option<F::Value>);
+
+impl<F: Field> Default for Given<F> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, F: Field> Deserialize<'de> for Given<F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        F::read(deserializer).map(|value| Self(Some(value)))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<F: Field> schemars::JsonSchema for Given<F> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        std::any::type_name::<F>().into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        F::schema(generator)
+    }
+}
+
+/// One element of a list, or one value of a map.
+struct Element<F: Field>(F::Value);
+
+impl<'de, F: Field> Deserialize<'de> for Element<F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        F::read(deserializer).map(Self)
+    }
+}
+
+/// Why one value is refused, and what would be right.
+#[derive(Debug)]
+pub(super) struct Problem(String);
+
+impl Problem {
+    /// Takes the words of another error.
+    pub(super) fn new(problem: impl fmt::Display) -> Self {
+        Self(problem.to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// A field that is typed as a string.
+pub(super) trait Text {
+    /// What it means.
+    type Value;
+
+    /// What would be right, where something else than a string is found.
+    const EXPECTED: &'static str;
+
+    /// Reads the string.
+    fn parse(text: &str) -> Result<Self::Value, Problem>;
+}
+
+impl<T: Text> Field for T {
+    type Value = <T as Text>::Value;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        let text = deserializer.deserialize_str(StringVisitor(T::EXPECTED))?;
+        T::parse(&text).map_err(D::Error::custom)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
+struct StringVisitor(&'static str);
+
+impl Visitor<'_> for StringVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
+/// A type with few values, each of which has a name.
+pub(super) trait Choice: Copy + 'static {
+    /// The names, and what each of them means.
+    const CHOICES: &'static [(&'static str, Self)];
+
+    /// What would be right, where something else than a string is found.
+    const EXPECTED: &'static str;
+}
+
+/// One of a few names.
+pub(super) struct OneOf<T>(PhantomData<T>);
+
+impl<T: Choice> Field for OneOf<T> {
+    type Value = T;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        let text = deserializer.deserialize_str(StringVisitor(T::EXPECTED))?;
+        let choice = T::CHOICES.iter().find(|(name, _)| *name == text);
+        choice.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "unknown variant `{}`, expected {}",
+                text.escape_default(),
+                T::EXPECTED
+            ))
+        })
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<_> = T::CHOICES.iter().map(|(name, _)| *name).collect();
+        schemars::json_schema!({ "type": "string", "enum": names })
+    }
+}
+
+/// `true` or `false`.
+pub(super) struct Bool;
+
+impl Field for Bool {
+    type Value = bool;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        bool::deserialize(deserializer)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "boolean" })
+    }
+}
+
+/// A boolean of which only `VALUE` can be required.
+pub(super) struct Only<const VALUE: bool>;
+
+impl<const VALUE: bool> Field for Only<VALUE> {
+    type Value = ();
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        if bool::deserialize(deserializer)? == VALUE {
+            return Ok(());
+        }
+        Err(D::Error::custom(format_args!("only `{VALUE}` can be required; leave it out for either")))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "const": VALUE })
+    }
+}
+
+/// Reads a whole number that is not negative. `600.0` is one, since a `google.protobuf.Struct` has only doubles.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number that is not negative")
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<u64, E> {
+            number.try_into().map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+            whole_number(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+        }
+    }
+
+    deserializer.deserialize_u64(Whole)
+}
+
+/// A double as the whole number that it is; none beyond 2^53, where doubles no longer tell neighbours apart.
+pub(super) fn whole_number(number: f64) -> Option<u64> {
+    const WHOLE: std::ops::Range<f64> = 0.0..9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and in that range")]
+    (number.fract() == 0.0 && WHOLE.contains(&number)).then_some(number as u64)
+}
+
+/// A list.
+pub(super) struct List<F>(PhantomData<F>);
+
+impl<F: Field> Field for List<F> {
+    type Value = Vec<F::Value>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(ListVisitor::<F>(PhantomData))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let items = F::schema(generator);
+        schemars::json_schema!({ "type": "array", "items": items })
+    }
+}
+
+struct ListVisitor<F>(PhantomData<F>);
+
+impl<'de, F: Field> Visitor<'de> for ListVisitor<F> {
+    type Value = Vec<F::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Element(element)) = elements.next_element::<Element<F>>()? {
+            list.push(element);
+        }
+        Ok(list)
+    }
+}
+
+/// A list with something in it.
+pub(super) struct NonEmpty<F>(PhantomData<F>);
+
+impl<F: Field> Field for NonEmpty<F> {
+    type Value = Vec<F::Value>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        let list = List::<F>::read(deserializer)?;
+        if list.is_empty() {
+            return Err(D::Error::custom("is an empty list, which nothing could ever match; leave it out"));
+        }
+        Ok(list)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let items = F::schema(generator);
+        schemars::json_schema!({ "type": "array", "items": items, "minItems": 1 })
+    }
+}
+
+/// An object with known fields. (What is derived would take a list of their values too.)
+pub(super) struct Object<T>(PhantomData<T>);
+
+#[cfg(not(feature = "schema"))]
+pub(super) trait Structure: DeserializeOwned {}
+#[cfg(not(feature = "schema"))]
+impl<T: DeserializeOwned> Structure for T {}
+
+#[cfg(feature = "schema")]
+pub(super) trait Structure: DeserializeOwned + schemars::JsonSchema {}
+#[cfg(feature = "schema")]
+impl<T: DeserializeOwned + schemars::JsonSchema> Structure for T {}
+
+impl<T: Structure> Field for Object<T> {
+    type Value = T;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<T>()
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
+    }
+}
+
+/// An object whose names are chosen by the operator, in its order. No name may stand twice.
+pub(super) struct Map<K, F>(PhantomData<(K, F)>);
+
+impl<K: Text, F: Field> Field for Map<K, F> {
+    type Value = Vec<(<K as Text>::Value, F::Value)>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(MapVisitor::<K, F>(PhantomData))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let values = F::schema(generator);
+        schemars::json_schema!({ "type": "object", "additionalProperties": values })
+    }
+}
+
+struct MapVisitor<K, F>(PhantomData<(K, F)>);
+
+impl<'de, K: Text, F: Field> Visitor<'de> for MapVisitor<K, F> {
+    type Value = Vec<(<K as Text>::Value, F::Value)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut map = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        while let Some(Name { typed, meaning }) = members.next_key::<Name<K>>()? {
+            if names.contains(&typed) {
+                return Err(A::Error::custom(format_args!("duplicate field `{}`", typed.escape_default())));
+            }
+            names.push(typed);
+            let Element(value) = members.next_value::<Element<F>>()?;
+            map.push((meaning, value));
+        }
+        Ok(map)
+    }
+}
+
+/// A name in a [`Map`].
+struct Name<K: Text> {
+    typed: String,
+    meaning: <K as Text>::Value,
+}
+
+impl<'de, K: Text> Deserialize<'de> for Name<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let typed = deserializer.deserialize_str(StringVisitor(K::EXPECTED))?;
+        let meaning = K::parse(&typed).map_err(D::Error::custom)?;
+        Ok(Self { typed, meaning })
+    }
+}

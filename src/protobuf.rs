@@ -1,0 +1,72 @@
+//! Reads the wire format of protobuf, as far as it occurs here: fields of bytes, varints and 64-bit numbers.
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire<'a> {
+    /// An integer, a boolean or an enum.
+    Varint(u64),
+    /// A double, or an integer of fixed width, in little-endian order.
+    Fixed64([u8; 8]),
+    /// A string, bytes, or a message.
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message, by their numbers; `None` inside where the bytes are no message.
+#[derive(Debug, Clone)]
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The fields of this message.
+    #[must_use]
+    pub const fn new(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..64u32).step_by(7) {
+            let (&byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn field(&mut self) -> Option<(u64, Wire<'a>)> {
+        let tag = self.varint()?;
+        let wire = match tag & 7 {
+            0 => Wire::Varint(self.varint()?),
+            1 => Wire::Fixed64(self.take(8)?.try_into().ok()?),
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Wire::Bytes(self.take(length)?)
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, wire))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<(u64, Wire<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
