@@ -57,11 +57,13 @@ impl Object {
     }
 
     /// The same, where it does not matter why not.
+    #[cfg(test)]
     pub(crate) fn parse(text: impl Into<String>) -> Option<Self> {
         Self::read(text).ok()
     }
 
     /// The JSON text of a member's value.
+    #[cfg(test)]
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let is_named =
             |member: &&Member| member.name.len() == name.len() && self.at(member.name.clone()) == name;
@@ -197,16 +199,6 @@ fn code_unit(text: &str) -> Option<(u32, &str)> {
     // The parser of numbers would take a sign.
     let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some((u32::from_str_radix(digits, 16).ok().filter(|_| is_hexadecimal)?, rest))
-}
-
-/// The strings that an array's text holds; `None` for another type, or for an element of another one.
-pub(crate) fn strings(json: &str) -> Option<Vec<String>> {
-    elements(json)?.iter().map(|element| string(element)).collect()
-}
-
-/// One string, or an array of strings.
-pub(crate) fn string_or_strings(json: &str) -> Option<Vec<String>> {
-    string(json).map(|one| vec![one]).or_else(|| strings(json))
 }
 
 /// The boolean that a value's text is; `None` for another type.

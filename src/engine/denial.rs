@@ -2,7 +2,6 @@
 //! cache.
 
 use crate::http::{BadHead, Reply};
-use crate::json::quote;
 use crate::rules::{Answer, Unmet};
 
 /// Why a request is denied, as the client is told.
@@ -117,7 +116,7 @@ const JSON: &str = "application/json";
 /// The body of a denial: JSON, never empty.
 #[must_use]
 pub fn body(error: &str, message: &str) -> Vec<u8> {
-    format!("{{\"error\":{},\"message\":{}}}", quote(error), quote(message)).into_bytes()
+    serde_json::json!({"error": error, "message": message}).to_string().into_bytes()
 }
 
 #[cfg(test)]

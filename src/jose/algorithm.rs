@@ -24,7 +24,7 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// EdDSA; here on Ed25519 only.
+    /// EdDSA, on Ed25519 only; also named `Ed25519` (RFC 9864 section 2.2).
     EdDsa,
 }
 
@@ -86,6 +86,9 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        if name == "Ed25519" {
+            return Ok(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(UnknownAlgorithm)
     }
 }
@@ -99,7 +102,8 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
         }
-        for name in ["none", "HS256", "rs256", "RS256 ", "ES512", "ES256K", "Ed25519", ""] {
+        assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDsa));
+        for name in ["none", "HS256", "rs256", "RS256 ", "ES512", "ES256K", "ed25519", "Ed448", ""] {
             assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name}");
         }
     }

@@ -1,8 +1,10 @@
 //! The claims of a token: the registered ones, typed; any other by name, and as a header's value.
 
+use serde_json::value::RawValue;
+
+use super::members::{Members, string_or_strings, value};
 use super::{Refusal, base64url};
 use crate::http::UnixTime;
-use crate::json::{self, Object};
 
 /// 9999-12-31T23:59:59Z. A date beyond it is a mistake, such as milliseconds, and not for ever.
 const LATEST_DATE: i64 = 253_402_300_799;
@@ -10,7 +12,7 @@ const LATEST_DATE: i64 = 253_402_300_799;
 /// The claims of a token. Those of a [`Token`](super::Token) are unverified; those of a
 /// [`Verified`](super::Verified) are what the issuer says.
 pub struct Claims {
-    object: Object,
+    members: Members,
     issuer: Option<String>,
     subject: Option<String>,
     audiences: Vec<String>,
@@ -26,16 +28,16 @@ impl Claims {
     pub(crate) fn parse(segment: &[u8]) -> Result<Self, Refusal> {
         let json = base64url(segment).ok_or(Refusal::Base64)?;
         let json = String::from_utf8(json).map_err(|_| Refusal::Claims)?;
-        let object = Object::parse(json).ok_or(Refusal::Claims)?;
+        let members = Members::parse(&json).ok_or(Refusal::Claims)?;
         Ok(Self {
-            issuer: typed(&object, "iss", json::string)?,
-            subject: typed(&object, "sub", json::string)?,
-            audiences: typed(&object, "aud", json::string_or_strings)?.unwrap_or_default(),
-            client_id: typed(&object, "client_id", json::string)?,
-            expires: typed(&object, "exp", numeric_date)?,
-            not_before: typed(&object, "nbf", numeric_date)?,
-            issued_at: typed(&object, "iat", numeric_date)?,
-            object,
+            issuer: typed(&members, "iss", value)?,
+            subject: typed(&members, "sub", value)?,
+            audiences: typed(&members, "aud", string_or_strings)?.unwrap_or_default(),
+            client_id: typed(&members, "client_id", value)?,
+            expires: typed(&members, "exp", numeric_date)?,
+            not_before: typed(&members, "nbf", numeric_date)?,
+            issued_at: typed(&members, "iat", numeric_date)?,
+            members,
         })
     }
 
@@ -82,7 +84,7 @@ impl Claims {
     /// something that is no date since 1970.
     #[must_use]
     pub fn auth_time(&self) -> Option<UnixTime> {
-        let seconds = numeric_date(self.object.get("auth_time")?)?;
+        let seconds = numeric_date(self.members.get("auth_time")?)?;
         u64::try_from(seconds).ok().map(UnixTime::from_secs)
     }
 
@@ -106,54 +108,62 @@ impl Claims {
     }
 
     /// The roles that a claim holds: a string is one role, an array of strings several. Empty where the
-    /// claim is absent or holds anything else.
+    /// claim is absent or holds anything else, such as a role that is not [plain](is_plain).
     ///
     /// # Errors
     /// [`Refusal::Claims`] where the path leads through an object with a member twice.
     pub fn roles(&self, path: &ClaimPath) -> Result<Vec<String>, Refusal> {
         let json = self.find(path)?;
-        Ok(json.as_deref().and_then(json::string_or_strings).unwrap_or_default())
+        let roles = json.as_deref().and_then(string_or_strings).unwrap_or_default();
+        Ok(if roles.iter().all(|role| is_plain(role)) { roles } else { Vec::new() })
     }
 
     /// A claim as the value of a header: strings and numbers as they are (a number as the very text in
     /// the token, `1e3` and 30 digits included), booleans as `true` and `false`, arrays of them joined by
     /// commas. `None` where the claim is absent or holds anything else: an object, `null`, an empty
-    /// array, an array with an element that is none of these or that holds a comma.
+    /// array, a string that is not [plain](is_plain), an array with an element that is none of these or
+    /// that holds a comma.
     ///
     /// # Errors
-    /// [`Refusal::ControlCharacter`] where the value holds a control character; [`Refusal::Claims`] where
-    /// a string in it is malformed, or the path leads through an object with a member twice.
+    /// [`Refusal::ControlCharacter`] where the value holds a control character; [`Refusal::WhiteSpace`]
+    /// where the claim is `sub` and not plain; [`Refusal::Claims`] where a string in it is malformed, or
+    /// the path leads through an object with a member twice.
     pub fn header_value(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
         let Some(json) = self.find(path)? else {
             return Ok(None);
         };
-        let value = if json.starts_with('[') { joined(&json)? } else { scalar(&json)? };
-        match value {
-            Some(value) => text_for_header(value).map(Some),
-            None => Ok(None),
+        let Some(texts) = texts(&json)? else {
+            return Ok(None);
+        };
+        let is_plain = texts.iter().all(|text| is_plain(text));
+        let text = text_for_header(texts.join(","))?;
+        match is_plain {
+            true => Ok(Some(text)),
+            false if path.is_subject() => Err(Refusal::WhiteSpace),
+            false => Ok(None),
         }
     }
 
     /// The JSON text of a claim by its exact name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.object.get(name)
+        self.members.get(name)
     }
 
     fn strings_at(&self, name: &str) -> Vec<String> {
-        self.object.get(name).and_then(json::string_or_strings).unwrap_or_default()
+        self.members.get(name).and_then(string_or_strings).unwrap_or_default()
     }
 
     /// The JSON text of a claim. What is not an object has no members.
     fn find(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
-        let Some(mut json) = self.object.get(&path.first).map(str::to_owned) else {
+        let Some(mut json) = self.members.get(&path.first).map(str::to_owned) else {
             return Ok(None);
         };
         for name in &path.rest {
             if !json.starts_with('{') {
                 return Ok(None);
             }
-            let object = Object::parse(json).ok_or(Refusal::Claims)?;
-            match object.get(name) {
+            let members = Members::parse(&json).ok_or(Refusal::Claims)?;
+            match members.get(name) {
                 Some(member) => json = member.to_owned(),
                 None => return Ok(None),
             }
@@ -182,6 +192,16 @@ impl ClaimPath {
         let mut names = names.into_iter();
         Some(Self { first: names.next()?, rest: names.collect() })
     }
+
+    fn is_subject(&self) -> bool {
+        self.first == "sub" && self.rest.is_empty()
+    }
+}
+
+/// Whether a text stays the same text in a header: it is not empty, and neither begins nor ends with white
+/// space, which programs on the way drop.
+pub(crate) fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text
 }
 
 /// A value that may go into a header as it is.
@@ -193,8 +213,12 @@ pub(crate) fn text_for_header(value: String) -> Result<String, Refusal> {
 }
 
 /// A claim of one type; another type refuses the token.
-fn typed<T>(object: &Object, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
-    match object.get(name) {
+fn typed<T>(
+    members: &Members,
+    name: &'static str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<Option<T>, Refusal> {
+    match members.get(name) {
         Some(json) => parse(json).map(Some).ok_or(Refusal::Claim(name)),
         None => Ok(None),
     }
@@ -203,22 +227,26 @@ fn typed<T>(object: &Object, name: &'static str, parse: fn(&str) -> Option<T>) -
 /// A string, a number or a boolean as text.
 fn scalar(json: &str) -> Result<Option<String>, Refusal> {
     match json.bytes().next() {
-        Some(b'"') => json::string(json).map(Some).ok_or(Refusal::Claims),
+        Some(b'"') => value(json).map(Some).ok_or(Refusal::Claims),
         Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(Some(json.to_owned())),
         Some(_) | None => Ok(None),
     }
 }
 
-fn joined(array: &str) -> Result<Option<String>, Refusal> {
-    let elements = json::elements(array).ok_or(Refusal::Claims)?;
-    let mut values = Vec::with_capacity(elements.len());
-    for element in &elements {
-        match scalar(element)? {
-            Some(value) if !value.contains(',') => values.push(value),
+/// What a header joins by commas: one scalar, or those of an array.
+fn texts(json: &str) -> Result<Option<Vec<String>>, Refusal> {
+    if !json.starts_with('[') {
+        return Ok(scalar(json)?.map(|text| vec![text]));
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| Refusal::Claims)?;
+    let mut texts = Vec::with_capacity(elements.len());
+    for element in elements {
+        match scalar(element.get())? {
+            Some(text) if !text.contains(',') => texts.push(text),
             Some(_) | None => return Ok(None),
         }
     }
-    Ok((!values.is_empty()).then(|| values.join(",")))
+    Ok((!texts.is_empty()).then_some(texts))
 }
 
 /// A `NumericDate` (RFC 7519 section 2) in whole seconds, rounded towards 1970. Exponents are refused:
@@ -245,7 +273,16 @@ mod tests {
         for (json, expected) in [
             // Scalars
             (r#""Zoë""#, Ok(Some("Zoë"))),
-            (r#""""#, Ok(Some(""))),
+            (r#""a b""#, Ok(Some("a b"))),
+            // Programs on the way drop white space: what they would make another value of is none.
+            (r#""""#, Ok(None)),
+            (r#"" ""#, Ok(None)),
+            (r#"" a""#, Ok(None)),
+            (r#""a ""#, Ok(None)),
+            (r#""\u00a0a""#, Ok(None)),
+            (r#""a\u2003""#, Ok(None)),
+            (r#"["a","b "]"#, Ok(None)),
+            (r#"["a",""]"#, Ok(None)),
             (r#""a,b""#, Ok(Some("a,b"))),
             (r#""\u0041\/\"""#, Ok(Some("A/\""))),
             ("0", Ok(Some("0"))),
@@ -259,7 +296,7 @@ mod tests {
             ("null", Ok(None)),
             // Arrays
             (r#"["a"]"#, Ok(Some("a"))),
-            (r#"[ "a" , 1.0, true , "" ]"#, Ok(Some("a,1.0,true,"))),
+            (r#"[ "a" , 1.0, true , "b c" ]"#, Ok(Some("a,1.0,true,b c"))),
             ("[]", Ok(None)),
             (r#"["a","b,c"]"#, Ok(None)),
             (r#"["a",null]"#, Ok(None)),
@@ -283,6 +320,24 @@ mod tests {
         ] {
             let claims = claims(&format!(r#"{{"x":{json}}}"#));
             let value = claims.header_value(&ClaimPath::top("x"));
+            assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_subject_that_may_become_another_one_refuses_the_token() {
+        for (json, expected) in [
+            (r#"{"sub":"admin"}"#, Ok(Some("admin"))),
+            (r#"{"sub":"ad min"}"#, Ok(Some("ad min"))),
+            (r#"{"sub":"admin "}"#, Err(Refusal::WhiteSpace)),
+            (r#"{"sub":" admin"}"#, Err(Refusal::WhiteSpace)),
+            (r#"{"sub":"\u3000admin"}"#, Err(Refusal::WhiteSpace)),
+            (r#"{"sub":" "}"#, Err(Refusal::WhiteSpace)),
+            (r#"{"sub":""}"#, Err(Refusal::WhiteSpace)),
+            (r#"{"sub":"admin\t"}"#, Err(Refusal::ControlCharacter)),
+            ("{}", Ok(None)),
+        ] {
+            let value = claims(json).header_value(&ClaimPath::top("sub"));
             assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{json}");
         }
     }
@@ -334,6 +389,20 @@ mod tests {
             assert_eq!(claims.amr(), words, "{json}");
             assert_eq!(claims.scopes(), scopes, "{json}");
             assert_eq!(claims.auth_time(), time.map(UnixTime::from_secs), "{json}");
+        }
+    }
+
+    #[test]
+    fn roles_of_which_one_may_become_another_are_none() {
+        for (json, expected) in [
+            (r#"["admin","two words"]"#, &["admin", "two words"][..]),
+            (r#"["a","admin "]"#, &[]),
+            (r#""\tadmin""#, &[]),
+            (r#"["a",""]"#, &[]),
+            (r#""""#, &[]),
+        ] {
+            let claims = claims(&format!(r#"{{"x":{json}}}"#));
+            assert_eq!(claims.roles(&ClaimPath::top("x")).unwrap(), expected, "{json}");
         }
     }
 }

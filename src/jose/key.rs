@@ -5,10 +5,11 @@
 use std::fmt;
 
 use p256::elliptic_curve::point::AffineCoordinates;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::members::{Members, value};
 use crate::jose::{self, Algorithm, RsaKey};
-use crate::json::{self, Object};
 
 /// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
 /// (RFC 7518 section 3.3); above, a verification costs too much.
@@ -104,21 +105,17 @@ impl Key {
         self.signature_bytes
     }
 
-    pub(super) fn parse(jwk: &Object) -> Result<Self, Unusable> {
+    pub(super) fn parse(jwk: &Members) -> Result<Self, Unusable> {
         let kty = required(jwk, "kty")?;
         if kty == "oct" {
             return Err(Unusable::Symmetric);
         }
-        if PRIVATE_MEMBERS.iter().any(|name| jwk.get(name).is_some()) {
+        if PRIVATE_MEMBERS.iter().any(|name| member(jwk, name).is_some()) {
             return Err(Unusable::Private);
         }
-        let is_for_signatures = optional(jwk, "use")?.is_none_or(|usage| usage == "sig");
-        let may_verify = match jwk.get("key_ops").map(json::strings) {
-            Some(operations) => {
-                operations.ok_or(Unusable::Member("key_ops"))?.iter().any(|operation| operation == "verify")
-            }
-            None => true,
-        };
+        let is_for_signatures = optional::<String>(jwk, "use")?.is_none_or(|usage| usage == "sig");
+        let may_verify = optional::<Vec<String>>(jwk, "key_ops")?
+            .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
         if !is_for_signatures || !may_verify {
             return Err(Unusable::NotForSignatures);
         }
@@ -128,7 +125,7 @@ impl Key {
             "OKP" => okp(&required(jwk, "crv")?, &number(jwk, "x")?)?,
             _ => return Err(Unusable::UnknownType),
         };
-        let algorithm: Option<Algorithm> = match optional(jwk, "alg")? {
+        let algorithm: Option<Algorithm> = match optional::<String>(jwk, "alg")? {
             Some(name) => Some(name.parse().map_err(|_| Unusable::Algorithm)?),
             None => None,
         };
@@ -202,16 +199,22 @@ impl fmt::Display for Unusable {
     }
 }
 
-fn optional(jwk: &Object, name: &'static str) -> Result<Option<String>, Unusable> {
-    jwk.get(name).map(|json| json::string(json).ok_or(Unusable::Member(name))).transpose()
+/// A member of a key; some servers write those that they do not have as `null`.
+fn member<'k>(jwk: &'k Members, name: &str) -> Option<&'k str> {
+    jwk.get(name).filter(|json| *json != "null")
 }
 
-fn required(jwk: &Object, name: &'static str) -> Result<String, Unusable> {
+fn optional<T: DeserializeOwned>(jwk: &Members, name: &'static str) -> Result<Option<T>, Unusable> {
+    member(jwk, name).map(|json| value(json).ok_or(Unusable::Member(name))).transpose()
+}
+
+fn required(jwk: &Members, name: &'static str) -> Result<String, Unusable> {
     optional(jwk, name)?.ok_or(Unusable::Member(name))
 }
 
-fn number(jwk: &Object, name: &'static str) -> Result<Vec<u8>, Unusable> {
-    jose::base64url(required(jwk, name)?).ok_or(Unusable::Base64)
+/// A number or a point. Some servers pad base64url, against RFC 7515 section 2.
+fn number(jwk: &Members, name: &'static str) -> Result<Vec<u8>, Unusable> {
+    jose::base64url(required(jwk, name)?.trim_end_matches('=')).ok_or(Unusable::Base64)
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
@@ -237,29 +240,33 @@ fn ec(curve: &str, x: &[u8], y: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable>
     // From both coordinates, not from an encoded point: that would bring square roots, for compressed ones.
     match curve {
         "P-256" => {
-            let key = coordinates(x, y)
-                .and_then(|(x, y)| p256::AffinePoint::from_coordinates(x, y).into_option())
+            let (x, y) = (coordinate::<32>(x)?, coordinate::<32>(y)?);
+            let key = p256::AffinePoint::from_coordinates(&x.into(), &y.into())
+                .into_option()
                 .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
                 .ok_or(Unusable::Point)?;
-            Ok((PublicKey::P256(key), jose::p256_public_key(&[&[4], x, y].concat())))
+            Ok((PublicKey::P256(key), jose::p256_public_key(&[&[4], &x[..], &y].concat())))
         }
         "P-384" => {
-            let key = coordinates(x, y)
-                .and_then(|(x, y)| p384::AffinePoint::from_coordinates(x, y).into_option())
+            let (x, y) = (coordinate::<48>(x)?, coordinate::<48>(y)?);
+            let key = p384::AffinePoint::from_coordinates(&x.into(), &y.into())
+                .into_option()
                 .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
                 .ok_or(Unusable::Point)?;
-            Ok((PublicKey::P384(key), jose::p384_public_key(&[&[4], x, y].concat())))
+            Ok((PublicKey::P384(key), jose::p384_public_key(&[&[4], &x[..], &y].concat())))
         }
         _ => Err(Unusable::UnknownType),
     }
 }
 
-/// Coordinates of the right length, as `T` has it.
-fn coordinates<'a, T>(x: &'a [u8], y: &'a [u8]) -> Option<(&'a T, &'a T)>
-where
-    &'a T: TryFrom<&'a [u8]>,
-{
-    Some((x.try_into().ok()?, y.try_into().ok()?))
+/// A coordinate in the curve's own length, which some servers cut by its leading zeros (against RFC 7518
+/// section 6.2.1.2).
+fn coordinate<const LENGTH: usize>(number: &[u8]) -> Result<[u8; LENGTH], Unusable> {
+    let number = without_leading_zeros(number);
+    let mut coordinate = [0; LENGTH];
+    let start = LENGTH.checked_sub(number.len()).ok_or(Unusable::Point)?;
+    coordinate.get_mut(start..).ok_or(Unusable::Point)?.copy_from_slice(number);
+    Ok(coordinate)
 }
 
 fn okp(curve: &str, x: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {

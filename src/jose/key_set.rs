@@ -3,8 +3,10 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use super::key::{Key, KeyId, Unusable};
-use crate::json::{self, Object};
+use super::members::{Members, value};
 
 /// The largest key set that is parsed, in bytes.
 pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
@@ -52,20 +54,22 @@ impl KeySet {
             return Err(KeySetError::TooLarge);
         }
         let json = std::str::from_utf8(json).map_err(|_| KeySetError::NotAKeySet)?;
-        let set = Object::parse(json).ok_or(KeySetError::NotAKeySet)?;
+        // Some files begin with a byte order mark, which JSON does not have.
+        let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+        let set = Members::parse(json).ok_or(KeySetError::NotAKeySet)?;
         let keys = set.get("keys").ok_or(KeySetError::NotAKeySet)?;
-        let jwks = json::elements(keys).ok_or(KeySetError::NotAKeySet)?;
+        let jwks: Vec<&RawValue> = serde_json::from_str(keys).map_err(|_| KeySetError::NotAKeySet)?;
         if jwks.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
         }
         let mut keys = Vec::with_capacity(jwks.len());
         let mut skipped = Vec::new();
         for jwk in jwks {
-            let object = Object::parse(jwk);
-            match object.as_ref().ok_or(Unusable::NotAnObject).and_then(Key::parse) {
+            let members = Members::parse(jwk.get());
+            match members.as_ref().ok_or(Unusable::NotAnObject).and_then(Key::parse) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {
-                    let kid = object.as_ref().and_then(|jwk| jwk.get("kid")).and_then(json::string);
+                    let kid = members.as_ref().and_then(|jwk| jwk.get("kid")).and_then(value);
                     skipped.push(Skipped { kid, reason });
                 }
             }
@@ -134,6 +138,8 @@ mod tests {
 
     const N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
     const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
+    /// Its x begins with a zero byte, which is left out.
+    const SHORT_X: &str = r#""kty":"EC","crv":"P-256","x":"OnPPqRTxK7fuu-XgTjkg_MVixUaCtUg2AU1toMl39g","y":"yUU2QlFkrguwvIyh4rjVHeVovbF7HfvKZmQxbU0L1qA""#;
     const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
 
     fn parse_one(jwk: &str) -> Result<Key, Unusable> {
@@ -174,8 +180,16 @@ mod tests {
             (rsa(&modulus(256), "AQAA"), Some(Unusable::RsaNumbers)),
             (rsa(&modulus(256), ""), Some(Unusable::RsaNumbers)),
             (rsa(&modulus(256), &base64url(&[0xff; 9])), Some(Unusable::RsaNumbers)),
-            (rsa(&modulus(256), "AQAB="), Some(Unusable::Base64)),
-            (format!(r#"{{"kty":"RSA","n":"{N}="}}"#), Some(Unusable::Base64)),
+            // Padding that JWK does not have, and leading zeros that it has
+            (rsa(&modulus(256), "AQAB="), None),
+            (format!(r#"{{"kty":"RSA","n":"{N}==","e":"AQAB"}}"#), None),
+            (format!(r#"{{"kty":"RSA","n":"={N}","e":"AQAB"}}"#), Some(Unusable::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"{N}+","e":"AQAB"}}"#), Some(Unusable::Base64)),
+            (format!("{{{}}}", P256.replace("a0\"", "a0=\"")), None),
+            (format!("{{{}}}", ED25519.replace("o\"", "o=\"")), None),
+            (format!("{{{SHORT_X}}}"), None),
+            (format!("{{{}}}", SHORT_X.replace("x\":\"", "x\":\"AAAA")), None),
+            (format!("{{{}}}", SHORT_X.replace("x\":\"", "x\":\"____")), Some(Unusable::Point)),
             (format!(r#"{{"kty":"RSA","n":"{N}"}}"#), Some(Unusable::Member("e"))),
             (format!(r#"{{"kty":"RSA","n":"{N}","e":65537}}"#), Some(Unusable::Member("e"))),
             // Curves
@@ -203,7 +217,11 @@ mod tests {
             (with(P256, r#""kid":7"#), Some(Unusable::Member("kid"))),
             // Not a public key
             (with(P256, r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#), Some(Unusable::Private)),
-            (with(ED25519, r#""d":null"#), Some(Unusable::Private)),
+            // What is null is absent.
+            (with(ED25519, r#""d":null,"alg":null,"use":null,"kid":null,"key_ops":null"#), None),
+            (with(ED25519, r#""alg":"Ed25519""#), None),
+            (r#"{"kty":null}"#.into(), Some(Unusable::Member("kty"))),
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":null}}"#), Some(Unusable::Member("e"))),
             (r#"{"kty":"oct","k":"c2VjcmV0"}"#.into(), Some(Unusable::Symmetric)),
             (r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#.into(), Some(Unusable::UnknownType)),
             (r#"{"kty":"rsa"}"#.into(), Some(Unusable::UnknownType)),
@@ -253,6 +271,7 @@ mod tests {
             (r#"{"keys":{}}"#.into(), Some(KeySetError::NotAKeySet)),
             (r#"{"keys":[],"keys":[]}"#.into(), Some(KeySetError::NotAKeySet)),
             (format!("{{{P256}}}"), Some(KeySetError::NotAKeySet)),
+            (format!("\u{feff}{}", keys(1)), None),
             ("<html>".into(), Some(KeySetError::NotAKeySet)),
             ("".into(), Some(KeySetError::NotAKeySet)),
         ] {

@@ -10,6 +10,7 @@ pub mod crypto;
 mod key;
 mod key_set;
 mod key_source;
+mod members;
 mod peek;
 mod refusal;
 mod token;
@@ -28,9 +29,10 @@ pub use peek::{Peek, peek};
 pub use refusal::Refusal;
 pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
 
-pub(crate) use claims::text_for_header;
+pub(crate) use claims::{is_plain, text_for_header};
 pub(crate) use crypto::{RsaKey, ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
 pub(crate) use key::PublicKey;
+pub(crate) use members::value;
 
 /// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.
 pub(crate) fn base64url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {

@@ -1,15 +1,20 @@
-//! What a token says of itself, with nothing verified and its header not even looked at. Good for not believing an
-//! answer about it for too long and for knowing who must judge it, and for nothing else.
+//! What a token says of itself, whether or not this filter could verify it.
+//!
+//! Other servers accept tokens that this filter never would: HMAC, ES512, `crit`, padded base64url. What such a
+//! server answers must still be forgotten at the token's own `exp`, and a token that claims to be of a listed
+//! issuer is for that issuer's keys to judge. So this reading is as lenient as any server's could be.
+
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurposeConfig;
 use base64::engine::{DecodePaddingMode, GeneralPurpose};
-use serde_json::Value;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use super::MAX_TOKEN_BYTES;
+use super::value;
 use crate::http::UnixTime;
 
-/// As lenient as any server that could read the token otherwise than this filter does.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -17,46 +22,72 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Claims of a token that nobody has verified.
+/// Unverified claims: good for choosing who judges a token and for forgetting it in time, and for nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peek {
-    /// `iss`
+    /// `iss`, where it is a string; the last one, as most readers have it.
     pub issuer: Option<String>,
-    /// `exp`, rounded down; the epoch where it lies before.
+    /// `exp` in whatever form, rounded down; the epoch where it lies before, and the earliest of several.
     pub expires: Option<UnixTime>,
 }
 
 /// Looks at the claims of what has the shape of a signed token, whatever its header says.
 #[must_use]
 pub fn peek(token: &[u8]) -> Option<Peek> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return None;
-    }
     let mut segments = token.split(|&byte| byte == b'.');
     let (_header, claims, _signature) = (segments.next()?, segments.next()?, segments.next()?);
-    let claims: Value = serde_json::from_slice(&LENIENT.decode(claims).ok()?).ok()?;
-    let claims = claims.as_object()?;
-    Some(Peek {
-        issuer: claims.get("iss").and_then(Value::as_str).map(str::to_owned),
-        expires: claims.get("exp").and_then(seconds).map(UnixTime::from_secs),
-    })
+    let url_safe = |byte: &u8| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    };
+    let json = LENIENT.decode(claims.iter().map(url_safe).collect::<Vec<u8>>()).ok()?;
+    let json = String::from_utf8_lossy(&json);
+    let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
+    // Whatever follows the object is ignored.
+    serde_json::Deserializer::from_str(json).deserialize_map(Claims).ok()
+}
+
+struct Claims;
+
+impl<'de> Visitor<'de> for Claims {
+    type Value = Peek;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Peek, A::Error> {
+        let mut peek = Peek::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "iss" => peek.issuer = value(map.next_value::<&RawValue>()?.get()),
+                "exp" => {
+                    let expires = seconds(map.next_value::<&RawValue>()?.get()).map(UnixTime::from_secs);
+                    peek.expires = peek.expires.into_iter().chain(expires).min();
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(peek)
+    }
 }
 
 /// A time in seconds: a number, or one that stands in a string, which some servers read too.
-fn seconds(value: &Value) -> Option<u64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
-    let whole = |number: f64| number.max(0.0) as u64;
-    match value {
-        Value::String(digits) => {
-            digits.trim().parse().ok().filter(|number: &f64| !number.is_nan()).map(whole)
-        }
-        value => value.as_u64().or_else(|| value.as_f64().map(whole)),
-    }
+fn seconds(json: &str) -> Option<u64> {
+    let text: String = value(json).unwrap_or_else(|| json.to_owned());
+    let number: f64 = text.trim().parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast of a float saturates"
+    )]
+    (!number.is_nan()).then_some(number.max(0.0) as u64)
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::prelude::{BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 
     use super::*;
 
@@ -78,6 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_no_strict_reader_takes_are_read_too() {
+        let deep = format!("{}{}", "[".repeat(4000), "]".repeat(4000));
+        for claims in [
+            &format!(r#"{{"deep": {deep}, "iss": "a", "exp": 12}}"#),
+            &format!(r#"{{"large": "{}", "iss": "a", "exp": 12}}"#, "x".repeat(20_000)),
+            "\u{feff}{\"iss\": \"a\", \"exp\": 12}",
+            r#"{"iss": "a", "exp": 12} and more"#,
+            r#"{"number": 1e999, "iss": "b", "iss": "a", "exp": 12}"#,
+        ] {
+            for claims in [BASE64_URL_SAFE_NO_PAD.encode(claims), BASE64_STANDARD.encode(claims)] {
+                let expected = Peek { issuer: Some("a".to_owned()), expires: Some(UnixTime::from_secs(12)) };
+                assert_eq!(peek(format!("e30.{claims}.c2ln").as_bytes()), Some(expected), "{claims:.80}");
+            }
+        }
+    }
+
+    #[test]
     fn an_expiry_is_a_time_however_it_is_written() {
         let expires = |exp: &str| {
             let claims = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {exp}}}"#));
@@ -89,6 +137,11 @@ mod tests {
             ("\"1800000000\"", Some(1_800_000_000)),
             ("-5", Some(0)),
             ("1e300", Some(u64::MAX)),
+            ("1e999", Some(u64::MAX)),
+            ("-1e999", Some(0)),
+            ("1800000000, \"exp\": 1700000000", Some(1_700_000_000)),
+            ("1700000000, \"\\u0065xp\": 1800000000", Some(1_700_000_000)),
+            ("\"NaN\"", None),
             ("null", None),
             ("\"soon\"", None),
             ("[1]", None),

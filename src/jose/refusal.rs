@@ -50,10 +50,15 @@ pub enum Refusal {
     ClientId,
     /// No key of the set has the token's `kid`. The key may be new: fetching the keys may help.
     UnknownKey,
+    /// The token names no key, and more keys could have signed it than are tried.
+    TooManyKeys,
     /// The signature is wrong.
     Signature,
     /// A value that would become a header holds a control character.
     ControlCharacter,
+    /// `sub`, or the client id of a machine, would become a header and is empty or begins or ends with
+    /// white space: programs on the way could make another identity of it.
+    WhiteSpace,
     /// Authgear: the subject is neither clearly a user nor clearly a machine.
     Subject,
 }
@@ -83,8 +88,10 @@ impl fmt::Display for Refusal {
             Self::IssuedInFuture => "issued in the future",
             Self::ClientId => "client_id is not accepted",
             Self::UnknownKey => "unknown key",
+            Self::TooManyKeys => "the token names no key, and more than 8 keys could have signed it",
             Self::Signature => "wrong signature",
             Self::ControlCharacter => "control character in a claim that becomes a header",
+            Self::WhiteSpace => "sub is empty, or begins or ends with white space",
             Self::Subject => "neither a user nor a machine",
         };
         f.write_str(text)

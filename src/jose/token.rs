@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::members::{Members, value};
 use super::{Algorithm, Backend, Claims, Refusal, base64url};
 use crate::http::UnixTime;
 use crate::http::bytes::cut;
 use crate::jose::{Key, KeyId, KeySet};
-use crate::json::{self, Object};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -186,8 +186,8 @@ impl<'t> Token<'t> {
             Some(_) if !known => Refusal::UnknownKey,
             Some(_) | None => Refusal::AlgorithmNotOfKey,
         };
-        let serving = keys.keys().iter().filter(may_have_signed).filter(|key| key.serves(self.algorithm));
-        for key in serving.take(MAX_KEYS_TRIED) {
+        let mut serving = keys.keys().iter().filter(may_have_signed).filter(|key| key.serves(self.algorithm));
+        for key in serving.by_ref().take(MAX_KEYS_TRIED) {
             if backend.verify(key, self.algorithm, self.signed, &self.signature) {
                 return Ok(key);
             }
@@ -195,7 +195,10 @@ impl<'t> Token<'t> {
                 refusal = Refusal::Signature;
             }
         }
-        Err(refusal)
+        match kid {
+            None if serving.next().is_some() => Err(Refusal::TooManyKeys),
+            Some(_) | None => Err(refusal),
+        }
     }
 }
 
@@ -222,14 +225,14 @@ impl Header {
     fn parse(segment: &[u8]) -> Result<Self, Refusal> {
         let json = base64url(segment).ok_or(Refusal::Base64)?;
         let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
-        let object = Object::parse(json).ok_or(Refusal::Header)?;
-        if object.get("crit").is_some() {
+        let members = Members::parse(&json).ok_or(Refusal::Header)?;
+        if members.get("crit").is_some() {
             return Err(Refusal::Critical);
         }
-        if object.get("b64").is_some_and(|b64| b64 != "true") {
+        if members.get("b64").is_some_and(|b64| b64 != "true") {
             return Err(Refusal::UnencodedPayload);
         }
-        let text = |name| object.get(name).map(|json| json::string(json).ok_or(Refusal::Header));
+        let text = |name| members.get(name).map(|json| value::<String>(json).ok_or(Refusal::Header));
         Ok(Self {
             algorithm: algorithm(&text("alg").ok_or(Refusal::Unsigned)??)?,
             kid: text("kid").transpose()?,

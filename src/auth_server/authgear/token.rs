@@ -1,9 +1,7 @@
 //! What an access token of Authgear says: a user, or a machine; never both.
 
 use crate::http::UnixTime;
-use crate::jose::text_for_header;
-use crate::jose::{Claims, Refusal};
-use crate::json;
+use crate::jose::{Claims, Refusal, is_plain, text_for_header, value};
 
 /// Whom a verified access token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub struct User {
     pub verified: Option<bool>,
     /// `…/can_reauthenticate`.
     pub can_reauthenticate: Option<bool>,
-    /// `…/roles`; none of them holds a comma.
+    /// `…/roles`; none of them holds a comma, is empty, or begins or ends with white space.
     pub roles: Vec<String>,
     /// `amr`; none of them holds a space.
     pub amr: Vec<String>,
@@ -74,17 +72,17 @@ fn machine(claims: &Claims, id: &str) -> Result<Machine, Refusal> {
     if id.is_empty() || claims.client_id().is_some_and(|client_id| client_id != id) {
         return Err(Refusal::Subject);
     }
-    Ok(Machine { client_id: text_for_header(id.to_owned())?, scopes: words(claims.scopes(), "scope", ' ')? })
+    Ok(Machine { client_id: identity(id)?, scopes: words(claims.scopes(), "scope", ' ')? })
 }
 
 fn user(claims: &Claims, id: &str) -> Result<User, Refusal> {
-    let roles = typed(claims, ROLES, json::strings)?.unwrap_or_default();
-    let amr = typed(claims, "amr", json::strings)?.unwrap_or_default();
+    let roles: Vec<String> = typed(claims, ROLES, value)?.unwrap_or_default();
+    let amr: Vec<String> = typed(claims, "amr", value)?.unwrap_or_default();
     Ok(User {
-        id: text_for_header(id.to_owned())?,
-        anonymous: typed(claims, ANONYMOUS, json::boolean)?,
-        verified: typed(claims, VERIFIED, json::boolean)?,
-        can_reauthenticate: typed(claims, CAN_REAUTHENTICATE, json::boolean)?,
+        id: identity(id)?,
+        anonymous: typed(claims, ANONYMOUS, value)?,
+        verified: typed(claims, VERIFIED, value)?,
+        can_reauthenticate: typed(claims, CAN_REAUTHENTICATE, value)?,
         roles: words(roles, ROLES, ',')?,
         amr: words(amr, "amr", ' ')?,
         authenticated_at: claims.auth_time(),
@@ -96,12 +94,20 @@ fn typed<T>(claims: &Claims, name: &'static str, parse: fn(&str) -> Option<T>) -
     claims.get(name).map(|json| parse(json).ok_or(Refusal::Claim(name))).transpose()
 }
 
-/// Values that a header joins by `separator`: one that holds it would read as two.
+/// An identity that no program on the way makes another one of.
+fn identity(id: &str) -> Result<String, Refusal> {
+    let id = text_for_header(id.to_owned())?;
+    if is_plain(&id) { Ok(id) } else { Err(Refusal::WhiteSpace) }
+}
+
+/// Values that a header joins by `separator`: one that holds it would read as two. None where one of them is
+/// empty, or begins or ends with white space.
 fn words(values: Vec<String>, claim: &'static str, separator: char) -> Result<Vec<String>, Refusal> {
     if values.iter().any(|value| value.contains(separator)) {
         return Err(Refusal::Claim(claim));
     }
-    values.into_iter().map(text_for_header).collect()
+    let values: Vec<String> = values.into_iter().map(text_for_header).collect::<Result<_, _>>()?;
+    Ok(if values.iter().all(|value| is_plain(value)) { values } else { Vec::new() })
 }
 
 #[cfg(test)]
@@ -144,12 +150,33 @@ mod tests {
             (r#"{"sub":"client_id_"}"#, Err(Refusal::Subject)),
             (r#"{"sub":"client_id_m\n1"}"#, Err(Refusal::ControlCharacter)),
             (&format!(r#"{{"sub":"client_id_m1","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
+            (r#"{"sub":"client_id_m1 "}"#, Err(Refusal::WhiteSpace)),
+            (r#"{"sub":"client_id_ m1"}"#, Err(Refusal::WhiteSpace)),
             // Neither: an ID token's claims, or none.
             (r#"{"sub":"u","client_id":"app"}"#, Err(Refusal::Subject)),
             (&format!(r#"{{"sub":"","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
             (&format!(r#"{{"{VERIFIED}":true}}"#), Err(Refusal::Subject)),
         ] {
             assert_eq!(read(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_user_or_a_role_that_may_become_another_one_is_none() {
+        for id in ["admin ", " admin", "\u{a0}admin", " "] {
+            let json = format!(r#"{{"sub":"{id}","{VERIFIED}":true}}"#);
+            assert_eq!(read(&json), Err(Refusal::WhiteSpace), "{json}");
+        }
+        for (roles, expected) in [
+            (r#"["a","two words"]"#, &["a", "two words"][..]),
+            (r#"["a","admin "]"#, &[]),
+            (r#"[" admin"]"#, &[]),
+            (r#"["a",""]"#, &[]),
+        ] {
+            let Ok(Subject::User(user)) = read(&format!(r#"{{"sub":"u","{ROLES}":{roles}}}"#)) else {
+                panic!("{roles}");
+            };
+            assert_eq!(user.roles, expected, "{roles}");
         }
     }
 
