@@ -1,8 +1,8 @@
 //! The only folder that knows proxy-wasm. It connects the engine to the host, carries out the engine's steps, and decides
 //! nothing.
 //!
-//! The runtime is the `proxy-wasm` SDK: [`root`] is its root context and [`request`] its HTTP context. Both are thin
-//! around one [`calls::Plugin`], which holds a configuration and everything that is under way for it.
+//! The runtime is the `proxy-wasm` SDK: `root` holds its root context and `request` its HTTP context. Both are thin
+//! around one `calls::Plugin`, which holds a configuration and everything that is under way for it.
 //!
 //! Every call is sent as the root context, because the SDK drops an answer whose context is gone. A request that needs a
 //! call leaves it in the plugin's outbox and enters the root context, which empties it.
