@@ -38,7 +38,6 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod jose;
-mod json;
 pub mod protobuf;
 pub mod proxy;
 pub mod rules;

@@ -1,4 +1,5 @@
-//! Reads the wire format of protobuf, as far as it occurs here: fields of bytes, varints and 64-bit numbers.
+//! The wire format of protobuf, as far as it occurs here: reads fields of bytes, varints and 64-bit numbers, and
+//! writes fields of bytes.
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,5 +69,50 @@ impl<'a> Iterator for Fields<'a> {
             self.0 = &[];
         }
         Some(field)
+    }
+}
+
+/// Appends a field of bytes, of a number below 16.
+pub fn push_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    message.push(field << 3 | 2);
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        message.push(low_bits(length) | 0x80);
+        length >>= 7;
+    }
+    message.push(low_bits(length));
+    message.extend_from_slice(bytes);
+}
+
+/// The seven that a byte of a varint holds.
+fn low_bits(value: usize) -> u8 {
+    u8::try_from(value & 0x7f).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let fields = [(1, vec![]), (2, vec![1; 127]), (3, vec![2; 128]), (15, vec![3; 20_000])];
+        let mut message = Vec::new();
+        for (number, bytes) in &fields {
+            push_bytes(&mut message, *number, bytes);
+        }
+        let read: Vec<_> = Fields::new(&message).map(Option::unwrap).collect();
+        let expected: Vec<_> =
+            fields.iter().map(|(number, bytes)| (u64::from(*number), Wire::Bytes(bytes))).collect();
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_message_that_is_cut_short_is_none() {
+        let mut message = Vec::new();
+        push_bytes(&mut message, 1, &[1; 200]);
+        for length in 1..message.len() {
+            let cut = message.get(..length).unwrap();
+            assert_eq!(Fields::new(cut).collect::<Vec<_>>(), [None], "{length}");
+        }
     }
 }

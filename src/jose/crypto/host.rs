@@ -4,9 +4,8 @@
 //! a [`HostVerify`].
 
 use super::signature::by_host;
-use crate::jose::Algorithm;
-use crate::jose::KeySet;
-use crate::jose::base64url;
+use crate::jose::{Algorithm, KeySet, base64url};
+use crate::protobuf;
 
 /// Asks the host whether a signature is right: the name of the hash, the public key as DER
 /// `SubjectPublicKeyInfo`, the signature (ECDSA as DER), and what was signed. `None` where the host gave
@@ -20,25 +19,14 @@ pub const FUNCTION: &str = "verify_signature";
 /// 3 = signature, 4 = signed bytes.
 #[must_use]
 pub fn argument(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Vec<u8> {
-    let fields = [(0x0a, hash.as_bytes()), (0x12, spki_der), (0x1a, signature), (0x22, message)];
+    let fields = [hash.as_bytes(), spki_der, signature, message];
     // A tag and at most five bytes of length before each.
-    let size = fields.iter().map(|(_, bytes)| bytes.len().saturating_add(6));
-    let mut encoded = Vec::with_capacity(size.fold(0, usize::saturating_add));
-    for (tag, bytes) in fields {
-        encoded.push(tag);
-        push_varint(&mut encoded, bytes.len());
-        encoded.extend_from_slice(bytes);
+    let size = fields.iter().map(|bytes| bytes.len().saturating_add(6));
+    let mut argument = Vec::with_capacity(size.fold(0, usize::saturating_add));
+    for (field, bytes) in (1..).zip(fields) {
+        protobuf::push_bytes(&mut argument, field, bytes);
     }
-    encoded
-}
-
-/// A protobuf varint: seven bits a byte, the lowest first.
-fn push_varint(encoded: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        encoded.push(u8::try_from(value & 0x7f).unwrap_or(0) | 0x80);
-        value >>= 7;
-    }
-    encoded.push(u8::try_from(value).unwrap_or(0));
+    argument
 }
 
 /// Whether the function's answer says that the signature is right: field 1 = true, and nothing else.
