@@ -121,9 +121,9 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::cache::random::Random;
     use crate::http::credential::{Authorization, CookieNames, Credentials};
     use crate::http::{Field, Head};
+    use fastrand::Rng;
 
     type Parts<'a> = &'a [(Part<'a>, &'a [u8])];
 
@@ -174,18 +174,18 @@ mod tests {
     }
 
     /// A short string over few bytes, among them the encoding's own, so that near-collisions are common.
-    fn bytes(random: &mut Random) -> Vec<u8> {
+    fn bytes(random: &mut Rng) -> Vec<u8> {
         let alphabet = [b'a', b'b', b'=', b';', b'|', 0, 1, 2];
-        (0..random.below(4)).map(|_| alphabet[random.below(alphabet.len())]).collect()
+        (0..random.usize(..4)).map(|_| alphabet[random.usize(..alphabet.len())]).collect()
     }
 
     #[test]
     fn no_two_lists_of_inputs_share_a_key() {
-        let mut random = Random::seeded(1);
+        let mut random = Rng::with_seed(1);
         let mut seen: HashMap<Vec<u8>, Vec<(usize, Vec<u8>, Vec<u8>)>> = HashMap::new();
         for _ in 0..50_000 {
-            let list: Vec<_> = (0..random.below(4))
-                .map(|_| match random.below(6) {
+            let list: Vec<_> = (0..random.usize(..4))
+                .map(|_| match random.usize(..6) {
                     kind @ (1 | 2) => (kind, bytes(&mut random), bytes(&mut random)),
                     kind => (kind, Vec::new(), bytes(&mut random)),
                 })
@@ -223,23 +223,23 @@ mod tests {
 
     #[test]
     fn two_requests_share_a_key_only_if_their_credentials_are_the_same() {
-        let mut random = Random::seeded(2);
+        let mut random = Rng::with_seed(2);
         let cookies = ["session", "app_session", "app_access_token"];
         let mut seen: HashMap<Vec<u8>, (Option<String>, Vec<(String, String)>)> = HashMap::new();
         let mut shared = 0;
         for _ in 0..50_000 {
-            let prefix = ["", "app_", "p"][random.below(3)];
+            let prefix = ["", "app_", "p"][random.usize(..3)];
             let value =
-                |random: &mut Random| ["a", "b", "ab", "", "session=a", "a|b"][random.below(6)].to_owned();
+                |random: &mut Rng| ["a", "b", "ab", "", "session=a", "a|b"][random.usize(..6)].to_owned();
             // The order of the cookies is the client's affair; other cookies lie between them.
             let mut sent: Vec<_> =
                 cookies.iter().map(|name| (format!("{prefix}{name}"), value(&mut random))).collect();
-            sent.retain(|_| random.below(3) > 0);
+            sent.retain(|_| random.usize(..3) > 0);
             sent.push(("theme".to_owned(), value(&mut random)));
             for i in 0..sent.len() {
-                sent.swap(i, random.below(i + 1));
+                sent.swap(i, random.usize(..i + 1));
             }
-            let token = Some(value(&mut random)).filter(|token| !token.is_empty() && random.below(2) > 0);
+            let token = Some(value(&mut random)).filter(|token| !token.is_empty() && random.usize(..2) > 0);
 
             let cookie =
                 sent.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");

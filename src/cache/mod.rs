@@ -4,8 +4,6 @@
 //! One worker's, so nothing here is shared or locked. Reads no clock.
 
 mod key;
-#[cfg(test)]
-mod random;
 mod recent;
 
 use std::fmt;
@@ -188,8 +186,8 @@ impl<V> fmt::Debug for Cache<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::random::Random;
     use super::*;
+    use fastrand::Rng;
 
     /// Knows whose it is.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -436,29 +434,28 @@ mod tests {
             (2, 0, false, false),
         ];
         for (seed, (max_entries, max_bytes, kept, crowded)) in (0..).zip(bounds) {
-            let mut random = Random::seeded(seed);
+            let mut random = Rng::with_seed(seed);
             let mut cache = cache(max_entries, max_bytes);
             let mut model = Model { max_entries, max_bytes, entries: Vec::new(), latest: at(0), evicted: 0 };
             let (mut now, mut hits) = (at(1_000), 0);
             for step in 0..10_000 {
                 let context = format!("seed {seed}, step {step}");
-                now = match random.below(100) {
-                    0 => UnixTime::new(now.since(at(u64::try_from(random.below(10)).unwrap()))),
+                now = match random.usize(..100) {
+                    0 => UnixTime::new(now.since(at(u64::try_from(random.usize(..10)).unwrap()))),
                     1..60 => now,
-                    _ => now.after(Duration::from_millis(u64::try_from(random.below(1_000)).unwrap())),
+                    _ => now.after(Duration::from_millis(u64::try_from(random.usize(..1_000)).unwrap())),
                 };
-                let name = NAMES[random.below(NAMES.len())];
-                let key = match random.below(3) {
+                let name = NAMES[random.usize(..NAMES.len())];
+                let key = match random.usize(..3) {
                     0 => Key::of(&[(Part::Cookie(name.as_bytes()), b"")]),
                     1 => Key::of(&[(Part::Cookie(b""), name.as_bytes())]),
                     _ => self::key(name),
                 };
-                match random.below(10) {
+                match random.usize(..10) {
                     0..4 => {
-                        let answer = Answer { of: name, weight: random.below(2 * ENTRY) };
-                        let seconds = |random: &mut Random| {
-                            Duration::from_secs(u64::try_from(random.below(8)).unwrap())
-                        };
+                        let answer = Answer { of: name, weight: random.usize(..2 * ENTRY) };
+                        let seconds =
+                            |random: &mut Rng| Duration::from_secs(u64::try_from(random.usize(..8)).unwrap());
                         let life = Lifetime::new(now.after(seconds(&mut random)), seconds(&mut random))
                             .ending_by(now.after(seconds(&mut random)));
                         cache.insert(&key, answer.clone(), life, now);

@@ -179,7 +179,7 @@ impl<T> RecentMap<T> {
 mod tests {
     use super::*;
     use crate::cache::key::Part;
-    use crate::cache::random::Random;
+    use fastrand::Rng;
 
     fn key(bytes: &[u8]) -> Key {
         Key::of(&[(Part::Bearer, bytes)])
@@ -201,14 +201,14 @@ mod tests {
 
     #[test]
     fn the_order_of_use_is_that_of_a_plain_list() {
-        let mut random = Random::seeded(3);
+        let mut random = Rng::with_seed(3);
         let (mut map, mut model) = (RecentMap::new(), Vec::<(Key, usize)>::new());
         for step in 0..20_000 {
-            let key = key(random.below(60).to_string().as_bytes());
+            let key = key(random.usize(..60).to_string().as_bytes());
             let known = model.iter().position(|entry| entry.0 == key);
             let found = map.find(&key);
             assert_eq!(found.and_then(|at| map.value(at)).copied(), known.map(|at| model[at].1));
-            match (random.below(4), found.zip(known)) {
+            match (random.usize(..4), found.zip(known)) {
                 (0, Some((at, known))) => assert_eq!(map.remove(at), Some(model.remove(known).1)),
                 (_, Some((at, known))) => {
                     map.touch(at);
@@ -222,7 +222,7 @@ mod tests {
             }
             let oldest = map.oldest().and_then(|at| map.value(at));
             assert_eq!(oldest, model.first().map(|entry| &entry.1));
-            if random.below(5_000) == 0 {
+            if random.usize(..5_000) == 0 {
                 map.clear();
                 model.clear();
             }

@@ -8,8 +8,6 @@
 mod condition;
 pub mod host;
 mod path;
-#[cfg(test)]
-mod properties;
 pub mod readings;
 pub mod redirect;
 mod requirement;

@@ -1,70 +1,62 @@
 //! What holds for any rules and any request, tried on many that a seed makes.
 
-use super::readings::{MAX_BYTES, MAX_READINGS, Readings};
-use super::*;
-use crate::http::Head;
+use authgear_filter::http::Head;
+use authgear_filter::rules::readings::{MAX_BYTES, MAX_READINGS, Readings};
+use authgear_filter::rules::redirect::Redirect;
+use authgear_filter::rules::{
+    Access, Condition, Demand, HostPattern, Method, PathPattern, Requirement, Rule, Rules, Terms,
+};
+use fastrand::Rng;
 
-/// SplitMix64: small, seeded, the same everywhere.
-struct Random(u64);
+/// A series of numbers that is the same everywhere.
+fn seeded(seed: u64) -> Rng {
+    Rng::with_seed(seed)
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+fn one_in(random: &mut Rng, n: usize) -> bool {
+    random.usize(..n) == 0
+}
 
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next().checked_rem(u64::try_from(bound).unwrap()).unwrap()).unwrap()
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
+fn pick<T: Copy>(random: &mut Rng, of: &[T]) -> T {
+    of[random.usize(..of.len())]
 }
 
 const SEGMENTS: [&str; 6] = ["a", "b", "admin", "a.b", "c-d~", "..c"];
 
-fn plain_path(random: &mut Random) -> String {
-    let segments: Vec<_> = (0..random.below(4)).map(|_| random.pick(&SEGMENTS[..5])).collect();
+fn plain_path(random: &mut Rng) -> String {
+    let segments: Vec<_> = (0..random.usize(..4)).map(|_| pick(random, &SEGMENTS[..5])).collect();
     let path = format!("/{}", segments.join("/"));
-    if path.len() > 1 && random.one_in(4) { path + "/" } else { path }
+    if path.len() > 1 && one_in(random, 4) { path + "/" } else { path }
 }
 
-fn terms(random: &mut Random) -> Terms {
-    match random.below(4) {
+fn terms(random: &mut Rng) -> Terms {
+    match random.usize(..4) {
         0 => Terms::new(Access::Public),
         1 => Terms::new(Access::Optional),
         2 => Terms::new(Access::Required),
         _ => {
-            let roles = vec![random.pick(&["r1", "r2", "r3", "r4"]).to_owned()];
+            let roles = vec![pick(random, &["r1", "r2", "r3", "r4"]).to_owned()];
             Terms::requiring(Requirement { roles, ..Requirement::default() })
         }
     }
 }
 
-fn rules(random: &mut Random) -> Rules {
-    let rules = (0..random.below(8)).map(|_| {
+fn rules(random: &mut Rng) -> Rules {
+    let rules = (0..random.usize(..8)).map(|_| {
         let path = plain_path(random);
-        let path = match random.below(4) {
+        let path = match random.usize(..4) {
             0 => None,
             1 => Some(PathPattern::exact(&path).unwrap()),
             _ => Some(PathPattern::prefix(&path).unwrap()),
         };
-        let methods = if random.one_in(3) {
-            vec![Method::parse(random.pick(&["GET", "POST"])).unwrap()]
+        let methods = if one_in(random, 3) {
+            vec![Method::parse(pick(random, &["GET", "POST"])).unwrap()]
         } else {
             vec![]
         };
         let hosts = ["h.example", "*.example", "other.example"];
         let hosts =
-            if random.one_in(3) { vec![HostPattern::parse(random.pick(&hosts)).unwrap()] } else { vec![] };
+            if one_in(random, 3) { vec![HostPattern::parse(pick(random, &hosts)).unwrap()] } else { vec![] };
         Rule { when: Condition { path, methods, hosts }, terms: terms(random) }
     });
     let rules = rules.collect();
@@ -72,30 +64,30 @@ fn rules(random: &mut Random) -> Rules {
 }
 
 /// Another spelling of a path that some program takes for the same.
-fn respelled(random: &mut Random, path: &str) -> String {
+fn respelled(random: &mut Rng, path: &str) -> String {
     let slashes: Vec<_> = path.match_indices('/').map(|(at, _)| at).collect();
     let insert = |at: usize, text: &str| {
         let (before, after) = path.split_at(at);
         [before, text, after].concat()
     };
-    let at = if slashes.is_empty() { 0 } else { random.pick(&slashes) };
-    match random.below(8) {
+    let at = if slashes.is_empty() { 0 } else { pick(random, &slashes) };
+    match random.usize(..8) {
         // Escapes of any characters but the first slash, which makes it a path; of old escapes too.
         0 | 1 => {
-            let often = random.pick(&[1, 2, 5]);
+            let often = pick(random, &[1, 2, 5]);
             let mut out = String::from("/");
             for c in path.chars().skip(1) {
                 let mut bytes = [0; 4];
-                match random.one_in(often) {
+                match one_in(random, often) {
                     true => c.encode_utf8(&mut bytes).bytes().for_each(|byte| out += &format!("%{byte:02x}")),
                     false => out.push(c),
                 }
             }
             out
         }
-        2 => insert(at, random.pick(&["/", "//"])),
-        3 => insert(at, random.pick(&["/.", "/x/..", "/./x/y/../.."])),
-        4 => path.to_owned() + random.pick(&["/.", "/x/..", "%2F", "%3Fx", "%23"]),
+        2 => insert(at, pick(random, &["/", "//"])),
+        3 => insert(at, pick(random, &["/.", "/x/..", "/./x/y/../.."])),
+        4 => path.to_owned() + pick(random, &["/.", "/x/..", "%2F", "%3Fx", "%23"]),
         5 => {
             let mut out = path.to_owned();
             if at > 0 {
@@ -104,13 +96,13 @@ fn respelled(random: &mut Random, path: &str) -> String {
             out
         }
         6 => {
-            if at > 0 && random.one_in(2) {
+            if at > 0 && one_in(random, 2) {
                 insert(at, ";p=1")
             } else {
                 path.to_owned() + ";q"
             }
         }
-        _ => path.replace('a', random.pick(&["a", "ａ"])),
+        _ => path.replace('a', pick(random, &["a", "ａ"])),
     }
 }
 
@@ -122,20 +114,20 @@ fn asks_no_less(one: &Demand, other: &Demand) -> bool {
 
 #[test]
 fn no_respelling_of_a_request_gives_more_access_than_its_plain_form() {
-    let mut random = Random(1);
+    let mut random = seeded(1);
     let (mut read, mut differing) = (0_u32, 0_u32);
     for round in 0..60_000 {
         let rules = rules(&mut random);
         let plain = plain_path(&mut random);
         let mut odd = plain.clone();
-        for _ in 0..=random.below(4) {
+        for _ in 0..=random.usize(..4) {
             odd = respelled(&mut random, &odd);
         }
-        let method = random.pick(&["GET", "POST"]);
+        let method = pick(&mut random, &["GET", "POST"]);
         let expected = rules.decide(method.as_bytes(), b"h.example", plain.as_bytes());
-        let method = if random.one_in(8) { method.to_lowercase() } else { method.to_owned() };
+        let method = if one_in(&mut random, 8) { method.to_lowercase() } else { method.to_owned() };
         let host: &[u8] =
-            random.pick(&[b"h.example", b"H.Example.:80", b"h.example:8080", b"x@h.example", b""]);
+            pick(&mut random, &[b"h.example", b"H.Example.:80", b"h.example:8080", b"x@h.example", b""]);
         let found = rules.decide(method.as_bytes(), host, odd.as_bytes());
         assert!(
             asks_no_less(&found, &expected),
@@ -151,23 +143,22 @@ fn no_respelling_of_a_request_gives_more_access_than_its_plain_form() {
 
 #[test]
 fn no_bytes_make_a_request_that_panics_or_costs_more_than_the_bound() {
-    let mut random = Random(2);
+    let mut random = seeded(2);
     let redirect = Redirect::parse("https://h.example/login/{path}?to={url}").unwrap();
     let odd = b"/\\.;%?#2ef5c0aA:@[] \x00\x09\x7f\xc0\xaf\xef\xbc\x8f";
     for round in 0..30_000 {
         let rules = rules(&mut random);
-        let length = if round % 100 == 0 { 8_000 } else { random.below(40) };
-        let mut bytes: Vec<u8> =
-            (0..length)
-                .map(|_| {
-                    if random.one_in(10) {
-                        u8::try_from(random.below(256)).unwrap()
-                    } else {
-                        random.pick(odd)
-                    }
-                })
-                .collect();
-        if random.one_in(2) {
+        let length = if round % 100 == 0 { 8_000 } else { random.usize(..40) };
+        let mut bytes: Vec<u8> = (0..length)
+            .map(|_| {
+                if one_in(&mut random, 10) {
+                    u8::try_from(random.usize(..256)).unwrap()
+                } else {
+                    pick(&mut random, odd)
+                }
+            })
+            .collect();
+        if one_in(&mut random, 2) {
             bytes.insert(0, b'/');
         }
         if let Readings::Several(all) = Readings::of(&bytes) {
