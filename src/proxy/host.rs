@@ -199,9 +199,19 @@ pub(super) fn reply(reply: &Reply, outcome: Outcome) {
     let status = reply::sendable_status(reply.status);
     let fields = reply.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
     let fields = fields.filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
-    let headers = pairs::encode(fields).unwrap_or_default();
     let details = Counter::from(outcome).name();
     let grpc = reply.grpc.map_or(-1, grpc::Status::code);
+    // wasm-nginx-module ignores the argument. A response without a body says the same in its headers.
+    let code = grpc.to_string();
+    let said: &[Field<'_>] = match reply.grpc {
+        Some(_) if !has_ticks() => &[
+            (b"content-type", b"application/grpc"),
+            (b"grpc-status", code.as_bytes()),
+            (b"grpc-message", &reply.body),
+        ],
+        Some(_) | None => &[],
+    };
+    let headers = pairs::encode(fields.chain(said.iter().copied())).unwrap_or_default();
     if raw::reply(status, &headers, &reply.body, details, grpc).is_ok() {
         return;
     }

@@ -3,7 +3,7 @@
 
 use wasmtime::{Caller, Extern, FuncType, Linker, Result, Val, ValType, bail};
 
-use super::exchange::{Callout, Exchange, Field, Phase, Reply};
+use super::exchange::{Callout, Exchange, Field, Head, Phase, Reply};
 use super::map;
 use super::violation::Violation;
 use super::vm::Host;
@@ -93,7 +93,10 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     // Functions that say that they did it, and do nothing.
     linker.func_wrap(ENV, "proxy_continue_response", || OK)?;
     linker.func_wrap(ENV, "proxy_close_stream", |_stream: i32| OK)?;
-    linker.func_wrap(ENV, "proxy_set_effective_context", |_context: i32| OK)?;
+    linker.func_wrap(ENV, "proxy_set_effective_context", |mut env: Env<'_>, context: i32| {
+        env.data_mut().effective = Some(context.cast_unsigned());
+        OK
+    })?;
     linker.func_wrap(ENV, "proxy_define_metric", |_: i32, _: i32, _: i32, _: i32| OK)?;
     linker.func_wrap(ENV, "proxy_increment_metric", |_: i32, _: i64| OK)?;
     linker.func_wrap(ENV, "proxy_record_metric", |_: i32, _: i64| OK)?;
@@ -157,6 +160,10 @@ fn property(mut env: Env<'_>, path: i32, path_size: i32, data: i32, size: i32) -
         return Ok(INVALID_MEMORY);
     };
     if path == b"plugin_root_id" {
+        if env.data().is_ending {
+            env.data_mut().violate(Violation::ReadsRootIdAtEnd);
+            bail!("the worker crashed");
+        }
         return hand_over(&mut env, b"authgear-filter", data, size);
     }
     let Some(Exchange { request, .. }) = &env.data().exchange else { return Ok(BAD_ARGUMENT) };
@@ -187,6 +194,10 @@ fn header_pairs(mut env: Env<'_>, map: i32, data: i32, size: i32) -> Result<i32>
             exchange.response.0.iter().cloned().chain([status]).collect()
         }
         CALL_RESPONSE => match call_fields(exchange) {
+            Some(_) if !exchange.in_answer => {
+                env.data_mut().violate(Violation::ReadsCallOutsideCallback);
+                return Ok(NOT_FOUND);
+            }
             Some(fields) => fields,
             None => {
                 env.data_mut().violate(Violation::ReadsFailedCall);
@@ -239,6 +250,7 @@ enum Edit {
 fn edit(env: &mut Env<'_>, map: i32, name: (i32, i32), value: Option<(i32, i32)>, edit: Edit) -> i32 {
     let bytes = |(at, size)| read(env, at, size).map(<[u8]>::to_vec);
     let (name, value) = (bytes(name), value.map_or(Some(Vec::new()), bytes));
+    env.data_mut().acts();
     let Some(exchange) = &mut env.data_mut().exchange else { return BAD_ARGUMENT };
     let (Some(name), Some(value)) = (name, value) else { return INVALID_MEMORY };
     if name.starts_with(b":") {
@@ -256,6 +268,7 @@ fn edit(env: &mut Env<'_>, map: i32, name: (i32, i32), value: Option<(i32, i32)>
 }
 
 fn resume(env: &mut Env<'_>) -> i32 {
+    env.data_mut().acts();
     if let Some(exchange) = &mut env.data_mut().exchange {
         exchange.resumed = true;
     }
@@ -277,6 +290,7 @@ fn reply(
     let body = read(&env, body, body_size).map(<[u8]>::to_vec);
     let headers = read(&env, headers, headers_size).map(<[u8]>::to_vec);
     let host = env.data_mut();
+    host.acts();
     let Some(exchange) = &mut host.exchange else { return BAD_ARGUMENT };
     if exchange.phase == Phase::Response {
         host.violate(Violation::TooLate("reply"));
@@ -284,12 +298,25 @@ fn reply(
     }
     let (Some(body), Some(headers)) = (body, headers) else { return INVALID_MEMORY };
     let Some(fields) = map::read(&headers) else { return INVALID_MEMORY };
+    // Below 100, or with the sign of an `i32`, it is no reply to the worker.
+    if status < 100 {
+        host.violate(Violation::StatusOfNoReply(status));
+        return OK;
+    }
+    let Ok(status) = u16::try_from(status) else { return BAD_ARGUMENT };
+    let is_refused = fields.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case(b"content-length") && !value.iter().all(u8::is_ascii_digit)
+    });
     for (name, value) in fields {
         exchange.response.add(&name, &value);
     }
-    let Ok(status) = u16::try_from(status) else { return BAD_ARGUMENT };
-    // Below 100 it is no reply to the worker.
-    exchange.reply = (status >= 100).then_some(Reply { status, body });
+    exchange.refused = is_refused;
+    if is_refused {
+        exchange.response.remove(b"content-length");
+        exchange.reply = Some(Reply { status, body: b"memory of somebody else".to_vec() });
+        return BAD_ARGUMENT;
+    }
+    exchange.reply = Some(Reply { status, body });
     OK
 }
 
@@ -328,6 +355,7 @@ fn http_call(
     };
     let Some(mut fields) = map::read(&headers) else { return INVALID_MEMORY };
     fields.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+    let is_foreign = !has_credentials_of(&exchange.request, &fields);
     let token = host.next_token;
     let missing = [":method", ":path", ":scheme", ":authority"]
         .into_iter()
@@ -337,7 +365,27 @@ fn http_call(
     if let Some(missing) = missing {
         host.violate(Violation::MissingPseudoHeader(missing));
     }
+    if is_foreign {
+        host.violate(Violation::ForeignCall);
+    }
     write(&mut env, token_at, &token.to_le_bytes()).map_or(INVALID_MEMORY, |()| OK)
+}
+
+/// Whether the cookies and the bearer token of a call are those of a request.
+fn has_credentials_of(request: &Head, call: &[Field]) -> bool {
+    let has = |wanted: &[u8]| {
+        wanted.is_empty()
+            || request
+                .fields
+                .0
+                .iter()
+                .any(|(_, value)| value.windows(wanted.len()).any(|part| part == wanted))
+    };
+    call.iter().all(|(name, value)| match name.as_slice() {
+        b"cookie" => value.split(|&byte| byte == b';').all(|pair| has(pair.trim_ascii())),
+        b"authorization" => value.strip_prefix(b"Bearer ").is_none_or(has),
+        _ => true,
+    })
 }
 
 fn is_host_and_port(upstream: &str) -> bool {

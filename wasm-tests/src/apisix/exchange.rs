@@ -134,6 +134,12 @@ pub(super) struct Exchange {
     pub(super) answer: Option<Answer>,
     /// Whether this callback asked for the request to go on.
     pub(super) resumed: bool,
+    /// Whether this is the callback of an answer.
+    pub(super) in_answer: bool,
+    /// Whether the reply of this callback was refused, and none has taken its place.
+    pub(super) refused: bool,
+    /// The request's context.
+    pub(super) context: u32,
 }
 
 impl Exchange {
@@ -147,6 +153,9 @@ impl Exchange {
             callout: None,
             answer: None,
             resumed: false,
+            in_answer: false,
+            refused: false,
+            context: 0,
         }
     }
 }

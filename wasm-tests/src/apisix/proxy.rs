@@ -196,8 +196,14 @@ fn finish(
 ) -> Option<Answered> {
     let Answered { status, fields, body } = answered;
     (exchange.response, exchange.status) = (fields, status);
-    let exchange = process.worker.borrow_mut().response(context, exchange)?;
-    process.worker.borrow_mut().end(context);
+    let content_type = exchange.request.fields.first(b"content-type").unwrap_or_default();
+    let is_redirected = content_type.starts_with(b"application/grpc");
+    let mut worker = process.worker.borrow_mut();
+    let exchange = match is_redirected {
+        true => worker.redirected(context, exchange)?,
+        false => worker.response(context, exchange)?,
+    };
+    worker.end(context);
     Some(Answered { status, fields: exchange.response, body })
 }
 

@@ -44,6 +44,21 @@ pub enum Violation {
         /// The body's.
         length: usize,
     },
+    /// Another context than the root's or the request's was made the effective one, and then something was done. The
+    /// real one says that it changed it and does not, so that what is done concerns the request of the callback.
+    ForeignContext(u32),
+    /// A call with a cookie or a token that the request of the callback does not have: its answer decides about the
+    /// wrong user.
+    ForeignCall,
+    /// The headers of a call's answer, outside its callback: memory that is somebody else's by then.
+    ReadsCallOutsideCallback,
+    /// `plugin_root_id` while a context ends: the worker reads what is not there.
+    ReadsRootIdAtEnd,
+    /// A reply that was refused for one of its headers, and not repeated: it goes out with memory of somebody else as
+    /// its body.
+    RefusedReply,
+    /// A reply with a status that is none: the host says that it took it, and the request goes on.
+    StatusOfNoReply(i32),
     /// A line of the log with a line break in it: whoever caused it can write lines of their own.
     RawLineBreak(String),
 }
@@ -51,7 +66,10 @@ pub enum Violation {
 impl Violation {
     /// Whether it is the end of the worker, and of all that it was doing.
     pub(super) const fn is_crash(&self) -> bool {
-        matches!(self, Self::PausedForNothing | Self::UnknownAction(_) | Self::ReadsAbsentHost)
+        matches!(
+            self,
+            Self::PausedForNothing | Self::UnknownAction(_) | Self::ReadsAbsentHost | Self::ReadsRootIdAtEnd
+        )
     }
 }
 
@@ -90,6 +108,22 @@ impl fmt::Display for Violation {
             Self::TooLate(what) => write!(f, "it sent a {what} while the response was on its way to the client"),
             Self::WrongLength { said, length } => {
                 write!(f, "a reply says content-length {said}, and its body has {length} bytes")
+            }
+            Self::ForeignContext(context) => {
+                write!(f, "it acted for the context {context}, and it is another request that was changed")
+            }
+            Self::ForeignCall => f.write_str("it sent a call with a credential of another request"),
+            Self::ReadsCallOutsideCallback => {
+                f.write_str("it read the headers of a call outside the callback of its answer")
+            }
+            Self::ReadsRootIdAtEnd => {
+                f.write_str("it read plugin_root_id while a context ends: the worker crashes (segmentation fault)")
+            }
+            Self::RefusedReply => {
+                f.write_str("a reply was refused and not repeated: its body is memory of somebody else")
+            }
+            Self::StatusOfNoReply(status) => {
+                write!(f, "it replied with the status {status}: the request goes upstream")
             }
             Self::RawLineBreak(line) => write!(f, "it logged a line break as it is: {line:?}"),
         }

@@ -23,12 +23,29 @@ pub(super) struct Host {
     pub(super) crashed: bool,
     /// The number of the next call.
     pub(super) next_token: u32,
+    /// The root context of the callback.
+    pub(super) root: u32,
+    /// The context that the filter wants to act for, if it said so in this callback.
+    pub(super) effective: Option<u32>,
+    /// Whether a context ends.
+    pub(super) is_ending: bool,
 }
 
 impl Host {
     pub(super) fn violate(&mut self, violation: Violation) {
         self.crashed |= violation.is_crash();
         self.record.violation(violation);
+    }
+
+    /// Something is done for a context: the request's, whatever the filter believes.
+    pub(super) fn acts(&mut self) {
+        let context = self.exchange.as_ref().map(|exchange| exchange.context);
+        if let Some(effective) = self.effective
+            && effective != self.root
+            && Some(effective) != context
+        {
+            self.violate(Violation::ForeignContext(effective));
+        }
     }
 }
 
@@ -68,8 +85,17 @@ impl Vm {
     pub(super) fn load(module: &Module, record: Arc<Record>, worker: usize) -> Result<Self, String> {
         let mut linker = Linker::new(&ENGINE);
         env::define(&mut linker).and_then(|()| wasi::define(&mut linker)).expect("each name once");
-        let host =
-            Host { record, memory: None, configuration: None, exchange: None, crashed: false, next_token: 0 };
+        let host = Host {
+            record,
+            memory: None,
+            configuration: None,
+            exchange: None,
+            crashed: false,
+            next_token: 0,
+            root: 0,
+            effective: None,
+            is_ending: false,
+        };
         let mut store = Store::new(&ENGINE, host);
         let instance = linker
             .instantiate(&mut store, module)
@@ -92,7 +118,13 @@ impl Vm {
 
     /// Calls an export. What it returns, or 0 for one that is missing or returns nothing.
     pub(super) fn call(&mut self, name: &'static str, arguments: &[i32]) -> Result<i32, Trapped> {
-        let Some(function) = self.instance.get_func(&mut self.store, name) else { return Ok(0) };
+        let Some(function) = self.instance.get_func(&mut self.store, name) else {
+            if name == "proxy_on_done" {
+                self.store.data().record.log("error", b"failed to find proxy_on_done");
+            }
+            return Ok(0);
+        };
+        self.store.data_mut().effective = None;
         self.store.data().record.callback(name, arguments);
         let arguments: Vec<_> = arguments.iter().copied().map(Val::I32).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];

@@ -1,6 +1,8 @@
 //! HTTP/1 towards the upstream and the auth servers, read as lua-resty-http reads it: a timeout of each socket
 //! operation and not of the whole, lines and headers of any length, and half an answer is none.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
 
@@ -58,7 +60,24 @@ pub(super) async fn call(callout: &Callout) -> Result<Answer> {
         0 => DEFAULT_TIMEOUT,
         given => Duration::from_millis(given.into()),
     };
-    send(&address, &request(method, path, &fields, &callout.body), method, patience).await
+    let request = request(method, path, &fields, &callout.body);
+    let pooled = EARLY.with_borrow_mut(|early| early.remove(&address));
+    let stream = match pooled {
+        Some(stream) => stream,
+        None => connect(&address, patience).await?,
+    };
+    let (answer, stream) = send(stream, &request, method, patience).await?;
+    // An answer below 200 is taken for the final one, and its connection kept for the next call.
+    if answer.status < 200 {
+        EARLY.with_borrow_mut(|early| early.insert(address, stream));
+    }
+    Ok(answer)
+}
+
+thread_local! {
+    /// The connections of this worker on which the real answer is still to come, by address. The others are not kept,
+    /// so that no test depends on it.
+    static EARLY: RefCell<HashMap<String, BufReader<TcpStream>>> = RefCell::default();
 }
 
 /// Sends a request to the upstream.
@@ -69,7 +88,9 @@ pub(super) async fn forward(
     fields: &[Field],
     body: &[u8],
 ) -> Result<Answer> {
-    send(address, &request(method, target, fields, body), method, DEFAULT_TIMEOUT).await
+    let stream = connect(address, DEFAULT_TIMEOUT).await?;
+    let request = request(method, target, fields, body);
+    Ok(send(stream, &request, method, DEFAULT_TIMEOUT).await?.0)
 }
 
 fn request(method: &[u8], target: &[u8], fields: &[Field], body: &[u8]) -> Vec<u8> {
@@ -82,11 +103,20 @@ fn request(method: &[u8], target: &[u8], fields: &[Field], body: &[u8]) -> Vec<u
     bytes
 }
 
-async fn send(address: &str, request: &[u8], method: &[u8], patience: Duration) -> Result<Answer> {
-    let mut stream = timed(patience, TcpStream::connect(address)).await?;
+async fn connect(address: &str, patience: Duration) -> Result<BufReader<TcpStream>> {
+    let stream = timed(patience, TcpStream::connect(address)).await?;
     stream.set_nodelay(true)?;
+    Ok(BufReader::new(stream))
+}
+
+async fn send(
+    mut stream: BufReader<TcpStream>,
+    request: &[u8],
+    method: &[u8],
+    patience: Duration,
+) -> Result<(Answer, BufReader<TcpStream>)> {
     timed(patience, stream.write_all(request)).await?;
-    let mut reader = Reader { stream: BufReader::new(stream), patience };
+    let mut reader = Reader { stream, patience };
     let (status, fields) = loop {
         let (status, fields) = (reader.status().await?, reader.fields().await?);
         if status != 100 {
@@ -95,7 +125,7 @@ async fn send(address: &str, request: &[u8], method: &[u8], patience: Duration) 
     };
     let has_body = method != b"HEAD" && !matches!(status, 100..200 | 204 | 304);
     let body = if has_body { reader.body(&fields).await? } else { Vec::new() };
-    Ok(Answer { status, fields, body })
+    Ok((Answer { status, fields, body }, reader.stream))
 }
 
 async fn timed<T>(patience: Duration, operation: impl Future<Output = Result<T>>) -> Result<T> {

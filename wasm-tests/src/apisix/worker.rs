@@ -81,10 +81,15 @@ impl Worker {
     }
 
     /// Gives a new request to the filter.
-    pub(super) fn request(&mut self, route: usize, exchange: Exchange) -> (Exchange, Option<Context>, Next) {
+    pub(super) fn request(
+        &mut self,
+        route: usize,
+        mut exchange: Exchange,
+    ) -> (Exchange, Option<Context>, Next) {
         let Some(plugin) = self.plugin(route) else { return (exchange, None, Next::Unavailable) };
         let plugin_id = plugin.id;
         let id = plugin.free.pop_front().unwrap_or_else(|| next(&mut self.last_id));
+        exchange.context = id;
         let (exchange, created) =
             self.run(route, exchange, "proxy_on_context_create", &[signed(id), signed(plugin_id)]);
         if created.is_err() {
@@ -113,11 +118,14 @@ impl Worker {
         }
         let body = answer.as_ref().map_or(0, |answer| answer.body.len());
         exchange.answer = answer;
+        exchange.in_answer = true;
         exchange.resumed = false;
         let headers = call_fields(&exchange).map_or(0, |fields| fields.len());
         // The context is the plugin's: the token alone tells whose call it was.
         let arguments = [signed(plugin), signed(token), size(headers), size(body), 0];
-        let (exchange, called) = self.run(context.route, exchange, "proxy_on_http_call_response", &arguments);
+        let (mut exchange, called) =
+            self.run(context.route, exchange, "proxy_on_http_call_response", &arguments);
+        exchange.in_answer = false;
         let called = called.map(|_nothing| 0);
         let went_on = called.is_ok() && exchange.callout.is_none() && exchange.reply.is_none();
         if went_on && !exchange.resumed {
@@ -134,6 +142,20 @@ impl Worker {
         let (exchange, _action) =
             self.run(context.route, exchange, "proxy_on_response_headers", &[signed(id), 0, 1]);
         (!self.restart_after_crash()).then_some(exchange)
+    }
+
+    /// Shows the filter the response to a request that nginx has redirected within itself, as it does for gRPC: on a
+    /// context of its own, which saw no request and is deleted before the first one.
+    pub(super) fn redirected(&mut self, context: Context, mut exchange: Exchange) -> Option<Exchange> {
+        let plugin = self.alive(context)?;
+        let id = next(&mut self.last_id);
+        exchange.context = id;
+        let (exchange, _created) =
+            self.run(context.route, exchange, "proxy_on_context_create", &[signed(id), signed(plugin)]);
+        let second = Context { id, ..context };
+        let exchange = self.response(second, exchange)?;
+        self.end(second);
+        Some(exchange)
     }
 
     /// The request is over, or its client gone.
@@ -178,14 +200,17 @@ impl Worker {
     }
 
     fn delete(&mut self, id: u32) {
+        self.vm.host().is_ending = true;
         // A trap is recorded; the real worker logs it and goes on.
         let _ = self.vm.call("proxy_on_done", &[signed(id)]);
         let _ = self.vm.call("proxy_on_delete", &[signed(id)]);
+        self.vm.host().is_ending = false;
     }
 
     fn release(&mut self, route: usize, id: u32) {
         if let Some(Some(plugin)) = self.plugins.get_mut(route) {
-            plugin.free.push_back(id);
+            // The next request gets it at once.
+            plugin.free.push_front(id);
         }
     }
 
@@ -198,7 +223,9 @@ impl Worker {
         arguments: &[i32],
     ) -> (Exchange, Result<i32, Trapped>) {
         let configuration = self.routes.get(route).map(|route| route.configuration.clone());
+        let root = self.plugins.get(route).and_then(Option::as_ref).map_or(0, |plugin| plugin.id);
         let host = self.vm.host();
+        host.root = root;
         host.exchange = Some(exchange);
         host.configuration = configuration;
         let result = self.vm.call(name, arguments);
@@ -210,6 +237,9 @@ impl Worker {
     /// What wasm-nginx-module makes of a callback's doings: a call first, then a trap, then a reply.
     fn next(&mut self, mut exchange: Exchange, action: Result<i32, Trapped>) -> (Exchange, Next) {
         let reply = exchange.reply.take();
+        if std::mem::take(&mut exchange.refused) {
+            self.vm.host().violate(Violation::RefusedReply);
+        }
         let next = match (exchange.callout.take(), action, reply) {
             _ if self.restart_after_crash() => Next::Dead,
             (Some(callout), _, reply) => {

@@ -9,6 +9,8 @@ use wasm_tests::echo::Echo;
 use wasm_tests::faulty::{Answer, Failure, Faulty, INTRUDER};
 use wasm_tests::scene::{self, Host as _, Layout, seen};
 
+use crate::early::EarlyHints;
+
 type Scene = Layout<Apisix>;
 
 /// The configuration for a resolver of any kind.
@@ -419,4 +421,71 @@ fn kind(number: usize) -> (Request, u16) {
         2 => (request.header("authorization", "Bearer a,b"), 200),
         _ => ((0..120).fold(request, |request, n| request.header(&format!("x-{n}"), "1")), 431),
     }
+}
+
+#[tokio::test]
+async fn after_an_answer_below_200_nobody_gets_the_answer_of_somebody_else() {
+    for (action, status) in [("deny", 503), ("allow", 200)] {
+        let (app, auth) = (Echo::start().await.unwrap(), EarlyHints::start().await);
+        let mut configuration = scene::configuration_on::<Apisix>(auth.address(), auth.address());
+        configuration["on_error"] = json!({"action": action});
+        let host = Apisix::builder().upstream(app.address()).workers(1).plugin(configuration).start();
+        let ask = |user: &str| {
+            let request = Request::get("/").header("cookie", format!("session={user}"));
+            client::send(host.address(), request)
+        };
+        for user in ["alice", "bob", "bob"] {
+            let answer = ask(user).await;
+            assert_eq!(answer.status, status, "{user} {action}");
+            if status == 200 {
+                assert_eq!(seen(&answer).identity(), [], "{user}");
+            }
+        }
+        assert_eq!(auth.connections(), 1);
+        auth.wait_for_answers(1).await;
+        host.wait_for_log("after which this proxy may mix up answers").await;
+        let log = host.log();
+        assert_eq!(log.matches("http call").count(), 0, "{log}");
+        assert_eq!(log.matches("does not call it for 65 s").count(), 1, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_any_answer_is_sent_once_more_and_no_other() {
+    for (failure, calls) in [
+        (Failure::CloseAtOnce, 2),
+        (Failure::Reset, 2),
+        (Failure::Answer(Answer::status(503)), 1),
+        (Failure::Answer(Answer::status(502)), 1),
+    ] {
+        let (app, resolver) = (Echo::start().await.unwrap(), Faulty::start(failure.clone()).await.unwrap());
+        let host =
+            Apisix::builder().upstream(app.address()).workers(1).plugin(configuration(&resolver)).start();
+        assert_eq!(client::send(host.address(), with_token()).await.status, 503, "{failure:?}");
+        assert_eq!(resolver.connections(), calls, "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_denial_to_a_grpc_client_is_one_that_it_understands() {
+    let required = |configuration: &mut Value| configuration["access"] = "required".into();
+    let scene = Scene::start_with(Options::default(), required, one_worker).await;
+    let request = Request::post("/", "").header("content-type", "application/grpc");
+    let answer = scene.send(request).await;
+    assert_eq!(answer.header("content-type"), Some("application/grpc"));
+    assert_eq!(answer.header("grpc-status"), Some("16"));
+    assert!(answer.header("grpc-message").is_some());
+    // The response is shown to a context of its own, which is deleted first.
+    let callbacks = scene.host.callbacks();
+    let last: Vec<_> = callbacks.iter().rev().take(7).rev().map(String::as_str).collect();
+    let expected = [
+        "proxy_on_request_headers(2, 0, 1)",
+        "proxy_on_context_create(3, 1)",
+        "proxy_on_response_headers(3, 0, 1)",
+        "proxy_on_done(3)",
+        "proxy_on_delete(3)",
+        "proxy_on_done(2)",
+        "proxy_on_delete(2)",
+    ];
+    assert_eq!(last, expected);
 }

@@ -54,7 +54,7 @@ async fn functions_that_are_not_implemented_say_so() {
 #[tokio::test]
 async fn functions_that_do_nothing_say_that_they_did() {
     let functions = [
-        ("proxy_set_effective_context", "(param i32)", "(i32.const 99)"),
+        ("proxy_set_effective_context", "(param i32)", "(i32.const 1)"),
         ("proxy_continue_response", "", ""),
         ("proxy_close_stream", "(param i32)", "(i32.const 0)"),
         ("proxy_increment_metric", "(param i32 i64)", "(i32.const 9) (i64.const 1)"),

@@ -2,6 +2,7 @@
 //! real one would not survive (`host`, `violations`: with small modules that misbehave), and that the filter
 //! does nothing of the kind (`filter`).
 
+mod early;
 mod filter;
 mod host;
 mod module;

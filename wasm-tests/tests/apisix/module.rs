@@ -14,6 +14,8 @@ pub struct Module {
     pub response: String,
     /// In `proxy_on_configure`; leaves its result. Accepts unless told.
     pub configure: String,
+    /// In `proxy_on_delete`.
+    pub delete: String,
     /// In `proxy_on_memory_allocate`, before it takes the next bytes.
     pub allocate: String,
     /// More imports, functions and data (from 8192 on).
@@ -95,7 +97,7 @@ impl Module {
               (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
                 {response} (i32.const 0))
               (func (export "proxy_on_done") (param i32) (result i32) (i32.const 1))
-              (func (export "proxy_on_delete") (param i32)))"#,
+              (func (export "proxy_on_delete") (param i32) {delete}))"#,
             more = self.more,
             upstream = self.upstream,
             upstream_size = self.upstream.len(),
@@ -107,6 +109,7 @@ impl Module {
             request = or(&self.request, "(i32.const 0)"),
             answer = self.answer,
             response = self.response,
+            delete = self.delete,
         );
         text.into_bytes()
     }

@@ -5,6 +5,7 @@ use wasm_tests::client::{self, Protocol, Request};
 use wasm_tests::echo::Echo;
 use wasm_tests::faulty::{Answer, Failure, Faulty};
 
+use crate::early::EarlyHints;
 use crate::module::{CALL, Module, RESUME, escape, get, list, pseudo_headers, tell};
 
 async fn is_cut_off(host: &Apisix) -> bool {
@@ -306,4 +307,129 @@ async fn a_module_that_frees_nothing_grows() {
     let before = host.memory();
     get(&host).await;
     assert_eq!(host.memory(), [before[0] + 64 * 1024]);
+}
+
+const ACT_FOR: &str =
+    r#"(import "env" "proxy_set_effective_context" (func $act_for (param i32) (result i32)))"#;
+
+#[tokio::test]
+async fn acting_for_another_context_changes_the_request_of_the_callback_and_is_found() {
+    for (what, expected) in [
+        (tell("(i32.const 0)"), 400),
+        ("(drop (call $add (i32.const 0) (i32.const 4096) (i32.const 2) (i32.const 4096) (i32.const 2))) (i32.const 0)".into(), 200),
+    ] {
+        let act_for = |context: &str| Module {
+            request: format!("(drop (call $act_for (i32.const {context}))) {what}"),
+            more: ACT_FOR.into(),
+            ..Module::default()
+        };
+        let host = act_for("99").start();
+        assert_eq!(get(&host).await.status, expected);
+        assert_eq!(host.take_violations(), [Violation::ForeignContext(99)]);
+        for own in ["1", "2"] {
+            assert_eq!(get(&act_for(own).start()).await.status, expected, "its root, and its own");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_with_a_credential_that_the_request_does_not_have_is_found() {
+    let auth = auth().await;
+    for (name, value) in [("cookie", "session=bob"), ("authorization", "Bearer bob")] {
+        let mut headers = pseudo_headers();
+        headers.push((name.into(), value.into()));
+        let module = Module {
+            request: CALL.into(),
+            answer: RESUME.into(),
+            upstream: upstream(&auth),
+            headers: Some(headers),
+            ..Module::default()
+        };
+        let host = module.start();
+        get(&host).await;
+        assert_eq!(host.take_violations(), [Violation::ForeignCall], "{name}");
+        client::send(host.address(), Request::get("/").header(name, value)).await;
+        assert_eq!(host.take_violations(), [], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn reading_the_headers_of_a_call_outside_its_callback_is_found() {
+    let auth = auth().await;
+    let module = Module {
+        request: CALL.into(),
+        answer: RESUME.into(),
+        response: "(drop (call $pairs (i32.const 6) (i32.const 16) (i32.const 20)))".into(),
+        upstream: upstream(&auth),
+        ..Module::default()
+    };
+    let host = module.start();
+    assert_eq!(get(&host).await.status, 200);
+    assert_eq!(host.take_violations(), [Violation::ReadsCallOutsideCallback]);
+}
+
+#[tokio::test]
+async fn reading_the_root_id_while_a_context_ends_crashes_the_worker() {
+    let read = "(drop (call $property (i32.const 8192) (i32.const 14) (i32.const 16) (i32.const 20)))";
+    let more = r#"(data (i32.const 8192) "plugin_root_id")"#;
+    let module = Module { delete: read.into(), more: more.into(), ..Module::default() };
+    let host = module.start();
+    get(&host).await;
+    assert_eq!(host.take_violations(), [Violation::ReadsRootIdAtEnd]);
+    let module = Module { request: format!("{read} (i32.const 0)"), more: more.into(), ..Module::default() };
+    assert_eq!(module.status().await, 200, "before its end it can be read");
+}
+
+#[tokio::test]
+async fn a_refused_reply_goes_out_with_memory_of_somebody_else_unless_it_is_repeated() {
+    let headers = list(&[("content-length".into(), "x".into())]);
+    let refused = format!(
+        "(drop (call $send_reply (i32.const 401) (i32.const 0) (i32.const 0) (i32.const 4096) (i32.const 2) \
+         (i32.const 8192) (i32.const {}) (i32.const -1)))",
+        headers.len()
+    );
+    let more = format!("(data (i32.const 8192) \"{}\")", escape(&headers));
+    let module = |request: String| Module { request, more: more.clone(), ..Module::default() };
+    let host = module(format!("{refused} (i32.const 1)")).start();
+    let answer = get(&host).await;
+    assert_eq!((answer.status, answer.text()), (401, "memory of somebody else"));
+    assert_eq!(host.take_violations(), [Violation::RefusedReply]);
+    let answer = get(&module(format!("{refused} {}", tell("(i32.const 1)"))).start()).await;
+    assert_eq!((answer.status, answer.text()), (401, "no"));
+}
+
+#[tokio::test]
+async fn a_reply_with_a_status_that_is_none_lets_the_request_in() {
+    for status in [0, 99, -1] {
+        let request = format!("(drop (call $reply (i32.const {status}))) (i32.const 0)");
+        let host = Module::on_request(request).start();
+        assert_eq!(get(&host).await.status, 200, "{status}");
+        assert_eq!(host.take_violations(), [Violation::StatusOfNoReply(status)]);
+    }
+}
+
+#[tokio::test]
+async fn a_negative_action_is_a_503_and_harms_nothing() {
+    assert_eq!(Module::on_request("(i32.const -1)").status().await, 503);
+}
+
+#[tokio::test]
+async fn an_answer_below_200_gives_the_next_call_the_answer_of_this_one() {
+    let auth = EarlyHints::start().await;
+    // Told is the last digit of the answer's status.
+    let status = "(drop (call $value (i32.const 6) (i32.const 8192) (i32.const 7) (i32.const 16) (i32.const 20))) \
+                  (drop (call $reply (i32.add (i32.const 400) \
+                    (i32.sub (i32.load8_u (i32.add (i32.load (i32.const 16)) (i32.const 2))) (i32.const 48)))))";
+    let module = Module {
+        request: CALL.into(),
+        answer: status.into(),
+        more: r#"(data (i32.const 8192) ":status")"#.into(),
+        upstream: auth.address().to_string(),
+        ..Module::default()
+    };
+    let host = module.start();
+    assert_eq!(get(&host).await.status, 403, "103 is taken for the answer");
+    auth.wait_for_answers(1).await;
+    assert_eq!(get(&host).await.status, 400, "200 is the answer to the call before");
+    assert_eq!(auth.connections(), 1);
 }
