@@ -18,6 +18,7 @@ use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
 use wasm_tests::client::{self, Request};
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::{self, Envoy};
+use wasm_tests::faulty::{Answer, Failure, Faulty};
 use wasm_tests::scene::{self, Host as _, Layout, ORIGIN, Scene, seen};
 
 const ACTIVE: &str = "http.ingress.downstream_rq_active";
@@ -205,4 +206,91 @@ async fn a_module_that_was_not_finished_denies_everything_and_says_so() {
     }
     scene.host.wait_for_log(said).await;
     assert_eq!(scene.app.received().count(), 0);
+}
+
+/// The part of Envoy's configuration that names the endpoints of a cluster.
+fn endpoint(address: SocketAddr) -> Value {
+    json!({"endpoint": {"address": {"socket_address":
+        {"address": address.ip().to_string(), "port_value": address.port()}}}})
+}
+
+#[tokio::test]
+async fn a_call_that_reaches_nobody_is_sent_once_more_and_one_refusing_endpoint_of_two_is_not_noticed() {
+    let refusing = Faulty::start(Failure::Refuse).await.unwrap();
+    let address = refusing.address();
+    let two = move |bootstrap: &mut Value| {
+        for cluster in bootstrap["static_resources"]["clusters"].as_array_mut().expect("clusters") {
+            if cluster["name"] == "resolver" {
+                let endpoints = cluster.pointer_mut("/load_assignment/endpoints/0/lb_endpoints");
+                endpoints.and_then(Value::as_array_mut).expect("endpoints").push(endpoint(address));
+            }
+        }
+    };
+    let ask_always = |configuration: &mut Value| configuration["cache"] = json!({"ttl": "1ms"});
+    let setup = |envoy: envoy::Builder| envoy.concurrency(1).edit(two);
+    let scene = Scene::start_with(Options::default(), ask_always, setup).await;
+    for _ in 0..20 {
+        let session = format!("session={}", scene.authgear.log_in("alice"));
+        let seen = scene.seen(Request::get("/").header("cookie", session)).await;
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    }
+    assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 20, "none was asked twice");
+    assert!(scene.host.stat("cluster.resolver.upstream_cx_connect_fail").await > 0);
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_asked_for_once() {
+    for (status, calls) in [(503, 1), (502, 1), (500, 1)] {
+        let answer = Answer::status(status).header("date", "Fri, 15 Jan 2027 08:00:00 GMT");
+        let resolver = Faulty::start(Failure::Answer(answer)).await.unwrap();
+        let app = Echo::start().await.unwrap();
+        let envoy = scene::builder(&app, resolver.address(), resolver.address())
+            .plugin(scene::configuration())
+            .concurrency(1)
+            .start()
+            .await;
+        let request = Request::get("/").header("cookie", "session=any");
+        assert_eq!(client::send(envoy.address(), request).await.status, 503);
+        assert_eq!(resolver.requests(), calls, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_to_a_cluster_that_envoy_has_yet_to_learn_of_is_tried_again() {
+    let authgear =
+        Authgear::start(Options { public_origin: Some(ORIGIN.into()), ..Options::default() }).await.unwrap();
+    let app = Echo::start().await.unwrap();
+    let directory = std::env::temp_dir().join(format!("authgear-filter-clusters-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, new) = (directory.join("clusters.json"), directory.join("new.json"));
+    std::fs::write(&file, json!({"resources": []}).to_string()).unwrap();
+    let mut configuration = scene::configuration();
+    configuration["timeout"] = "30s".into();
+    let watched = file.clone();
+    let envoy = Envoy::builder()
+        .cluster("app", app.address())
+        .plugin(configuration)
+        .concurrency(1)
+        .edit(move |bootstrap| {
+            bootstrap["node"] = json!({"id": "test", "cluster": "test"});
+            bootstrap["dynamic_resources"]["cds_config"] =
+                json!({"resource_api_version": "V3", "path_config_source": {"path": watched}});
+        })
+        .start()
+        .await;
+    let session = format!("session={}", authgear.log_in("alice"));
+    let answer = tokio::spawn(client::send(envoy.address(), Request::get("/").header("cookie", session)));
+    envoy.wait_for_stat(ACTIVE, 1).await;
+    let cluster = json!({
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        "name": "resolver", "type": "STATIC", "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "resolver", "endpoints": [
+            {"lb_endpoints": [endpoint(authgear.resolver_address())]},
+        ]},
+    });
+    std::fs::write(&new, json!({"resources": [cluster]}).to_string()).unwrap();
+    std::fs::rename(&new, &file).unwrap();
+    let seen = seen(&answer.await.unwrap());
+    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    std::fs::remove_dir_all(&directory).unwrap();
 }
