@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::field::{Field, Given, List, Map, NonEmpty};
 use super::raw::{missing, repeated};
-use super::typed::{self, NonEmptyText, Span, Upstream, Url};
+use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::http::header::{self, Pattern};
 use crate::http::url;
@@ -18,11 +18,11 @@ use crate::jose::{Algorithm, ClaimPath, MediaType, Policy};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["issuer", "audiences"])))]
 pub(super) struct RawIssuer {
     /// The exact `iss` of its tokens. Required.
-    issuer: Given<NonEmptyText>,
+    issuer: Given<typed::Issuer>,
     /// The accepted `aud`. Required, and not empty.
     audiences: Given<NonEmpty<NonEmptyText>>,
-    /// The URL of its key set. Either this and `upstream`, or `jwks`.
-    jwks_uri: Given<Url>,
+    /// The URL of its key set, which may have a query. Either this and `upstream`, or `jwks`.
+    jwks_uri: Given<UrlWithQuery>,
     /// Where `jwks_uri` is reached: an Envoy cluster, or `host:port` on APISIX.
     upstream: Given<Upstream>,
     /// Its keys, as a JSON Web Key Set. At least one of them must be usable.

@@ -1,6 +1,8 @@
 //! The configuration: JSON → [`Config`], with defaults, and errors that name the field. What comes out cannot
 //! be wrong; nothing else checks it again.
 
+mod authgear;
+mod cache;
 mod document;
 mod field;
 pub mod forward_auth;
@@ -45,6 +47,9 @@ pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(1);
 /// How many answers and tokens are remembered, where the configuration does not say.
 pub const DEFAULT_MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
+/// The least important log lines that are written by default.
+pub const DEFAULT_LOG_LEVEL: log::LevelFilter = log::LevelFilter::Info;
+
 /// Where Authgear publishes its keys, on its public origin.
 pub const AUTHGEAR_KEYS_PATH: &str = "/oauth2/jwks";
 
@@ -70,6 +75,10 @@ pub struct Config {
     pub allow_cors_preflight: bool,
     /// Whether what authenticates is removed from the requests that go on.
     pub strip_credentials: bool,
+    /// Whether headers that override the path or the method for some frameworks are removed.
+    pub strip_overrides: bool,
+    /// The least important log lines that are written.
+    pub log_level: log::LevelFilter,
     /// How long what is known is used again.
     pub cache: Cache,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.

@@ -1,25 +1,25 @@
-//! What was typed at the top and under `authgear`, and what becomes of it.
+//! What is typed at the top of a configuration, and what becomes of it.
 
 use std::time::Duration;
 
+use log::LevelFilter;
 use serde::Deserialize;
 
+use super::authgear::RawAuthgear;
+use super::cache::RawCache;
 use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf};
-use super::forward_auth::{KeyPartText, RawForwardAuth};
+use super::forward_auth::RawForwardAuth;
 use super::jwt::RawIssuer;
 use super::rules::{
     DEFAULT_ALLOW_CORS_PREFLIGHT, RawAnswer, RawOnUnauthenticated, RawRequire, RawRule, RawRules, RawTerms,
     Sessions,
 };
-use super::typed::{CookiePrefix, Count, NonEmptyText, Span, Status, Upstream, Url};
+use super::typed::{Span, Status};
 use super::{
-    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, Cache, Config, ConfigError, DEFAULT_ERROR_STATUS,
-    DEFAULT_LEEWAY, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL, DEFAULT_REVALIDATE, DEFAULT_TIMEOUT,
-    DEFAULT_TTL, Identity, Issuer, Keys, OnError, OnErrorAction, RESOLVER_PATH, Resolver, Server,
+    AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, Issuer,
+    OnError, OnErrorAction,
 };
 use crate::auth_server::authgear::identity::Managed;
-use crate::http::credential::CookieNames;
-use crate::jose::{Algorithm, MediaType, Policy};
 use crate::rules::Access;
 
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
@@ -57,49 +57,19 @@ pub(super) struct RawConfig {
     allow_cors_preflight: Given<Bool>,
     /// Whether what authenticates is removed from requests before they are forwarded. Default: `false`.
     strip_credentials: Given<Bool>,
+    /// Whether headers by which some frameworks take another path or method than that of the request are removed:
+    /// `x-original-url`, `x-rewrite-url`, `x-http-method`, `x-http-method-override` and `x-method-override`.
+    /// Default: `true` where a rule names a path, a prefix or methods, else `false`.
+    strip_overrides: Given<Bool>,
+    /// The least important log lines that are written: `error`, `warn`, `info` or `debug`. The proxy's own level
+    /// filters after that. Default: `info`.
+    log_level: Given<OneOf<LevelFilter>>,
 }
 
-/// An Authgear project.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["endpoint", "upstream"])))]
-struct RawAuthgear {
-    /// The project's public origin, as browsers see it: scheme, host and perhaps port. It is the `iss` of tokens,
-    /// and `Host` and `X-Forwarded-Host` of every call. Required.
-    endpoint: Given<Url>,
-    /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
-    upstream: Given<Upstream>,
-    /// Who decides. `auto`: a JWT access token of this endpoint is verified locally, all else goes to the
-    /// resolver. `resolver`: always ask. `local`: never ask; cookies are ignored. Default: `auto`.
-    mode: Given<OneOf<Mode>>,
-    /// Where the resolver answers, when it is self-hosted on a port of its own. Default:
-    /// `<endpoint>/_resolver/resolve`.
-    resolver_url: Given<Url>,
-    /// Where the resolver is reached. Default: `upstream`.
-    resolver_upstream: Given<Upstream>,
-    /// The project's `http.cookie_prefix`. Default: empty.
-    cookie_prefix: Given<CookiePrefix>,
-    /// The accepted `aud` of tokens; not empty. Default: the endpoint.
-    audiences: Given<NonEmpty<NonEmptyText>>,
-    /// The accepted `client_id` of tokens; an empty list accepts any. Default: empty.
-    client_ids: Given<List<NonEmptyText>>,
-    /// In `auto`, how long after it was first seen or last confirmed a token in use is confirmed with the resolver
-    /// again: at most `24h`; `0s` is never. Default: `60s`.
-    revalidate: Given<Span>,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    #[default]
-    Auto,
-    Resolver,
-    Local,
-}
-
-impl Choice for Mode {
+impl Choice for LevelFilter {
     const CHOICES: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("resolver", Self::Resolver), ("local", Self::Local)];
-    const EXPECTED: &'static str = "one of `auto`, `resolver`, `local`";
+        &[("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)];
+    const EXPECTED: &'static str = "one of `error`, `warn`, `info`, `debug`";
 }
 
 impl Choice for OnErrorAction {
@@ -116,38 +86,18 @@ struct RawOnError {
     /// `deny` answers with `status`. `allow` forwards without identity headers, except where a rule has a
     /// `require`. Default: `deny`.
     action: Given<OneOf<OnErrorAction>>,
-    /// The status of a denial: 400 to 599. Default: 503.
+    /// The status of a denial: 400 to 599, but not 444 and 499. Default: 503.
     status: Given<Status>,
 }
 
-/// What is remembered, and for how long.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-struct RawCache {
-    /// How long an accepting answer of the auth server is reused, never past the token's own expiry: at most
-    /// `24h`; `0s` is not at all. Default: `10s` with `authgear`, else `0s`.
-    ttl: Given<Span>,
-    /// How long "no session" or a denial is reused: at most `24h`. Default: `1s`.
-    negative_ttl: Given<Span>,
-    /// How long past its `ttl` an accepting answer may still serve while the auth server cannot answer: at most
-    /// `24h`. Default: `0s`.
-    stale_if_error: Given<Span>,
-    /// How many entries of each kind a worker remembers: 1 to 10,000,000. Default: 10,000.
-    max_entries: Given<Count>,
-    /// What requests must have in common to share an answer of `forward_auth`: `header:<name>`, `cookie:<name>`
-    /// or `cookie:<prefix>*`, `method`, `host`, `path`, `client_ip`. Default: everything that is sent to the auth server.
-    key: Given<NonEmpty<KeyPartText>>,
-}
-
-/// What `authgear` or `jwt` come to.
-struct Believed {
-    issuers: Vec<Issuer>,
-    server: Option<AuthServer>,
-    /// How long its accepting answers are used again where the configuration does not say.
-    ttl: Duration,
-    managed: Managed,
-    sessions: Sessions,
+/// Who decides, as `authgear`, or `forward_auth` and `jwt`, settle it.
+pub(super) struct Deciders {
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) server: Option<AuthServer>,
+    /// How long the server's accepting answers are reused by default.
+    pub(super) ttl: Duration,
+    pub(super) managed: Managed,
+    pub(super) sessions: Sessions,
 }
 
 impl RawConfig {
@@ -166,9 +116,10 @@ impl RawConfig {
 
     pub(super) fn check(mut self) -> Result<Config, ConfigError> {
         let rules = self.rules();
+        let strip_overrides = self.strip_overrides.0.unwrap_or_else(|| rules.name_path_or_method());
         let mut cache = self.cache.0.take().unwrap_or_default();
         let key = cache.key.0.take();
-        let Believed { issuers, server, ttl, managed, sessions } =
+        let Deciders { issuers, server, ttl, managed, sessions } =
             match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
                 (Some(_), Some(_), _) => {
                     return Err(ConfigError::new(
@@ -206,7 +157,7 @@ impl RawConfig {
                         false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
                     };
                     let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
-                    Believed {
+                    Deciders {
                         issuers,
                         server,
                         ttl: Duration::ZERO,
@@ -227,6 +178,8 @@ impl RawConfig {
             rules: rules.check(sessions)?,
             allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
             strip_credentials: self.strip_credentials.0.unwrap_or(false),
+            strip_overrides,
+            log_level: self.log_level.0.unwrap_or(DEFAULT_LOG_LEVEL),
             cache,
             timeout,
             on_error: self.on_error.0.unwrap_or_default().check(),
@@ -239,138 +192,6 @@ impl RawOnError {
         OnError {
             action: self.action.0.unwrap_or(OnErrorAction::Deny),
             status: self.status.0.unwrap_or(DEFAULT_ERROR_STATUS),
-        }
-    }
-}
-
-impl RawCache {
-    /// Nothing that cannot do anything is taken: what the auth server says is remembered only where it is asked
-    /// (`default` is its `ttl` then), and nothing of it at all with a `ttl` of zero.
-    fn check(self, default: Option<Duration>, verifies: bool) -> Result<Cache, ConfigError> {
-        let (ttl, negative, stale) = (self.ttl.0, self.negative_ttl.0, self.stale_if_error.0);
-        let idle = |field: &str, why: &str| {
-            Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}")))
-        };
-        let Some(default) = default else {
-            if ttl.is_some() {
-                return idle(
-                    "ttl",
-                    "where nobody is asked; verified tokens are remembered until they expire",
-                );
-            }
-            if stale.is_some() {
-                return idle("stale_if_error", "where nobody is asked; remove it");
-            }
-            return Ok(self.cache(Duration::ZERO, negative.unwrap_or(DEFAULT_NEGATIVE_TTL), Duration::ZERO));
-        };
-        let ttl = ttl.unwrap_or(default);
-        if ttl.is_zero() && stale.is_some() {
-            return idle(
-                "stale_if_error",
-                "with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it",
-            );
-        }
-        if ttl.is_zero() && negative.is_some() && !verifies {
-            return idle(
-                "negative_ttl",
-                "with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it",
-            );
-        }
-        let default_negative = if ttl.is_zero() { Duration::ZERO } else { DEFAULT_NEGATIVE_TTL };
-        Ok(self.cache(ttl, negative.unwrap_or(default_negative), stale.unwrap_or_default()))
-    }
-
-    fn cache(self, ttl: Duration, negative_ttl: Duration, stale_if_error: Duration) -> Cache {
-        let max_entries = self.max_entries.0.unwrap_or(DEFAULT_MAX_ENTRIES);
-        Cache { ttl, negative_ttl, stale_if_error, max_entries }
-    }
-}
-
-impl RawAuthgear {
-    fn check(self) -> Result<Believed, ConfigError> {
-        let endpoint = self.endpoint.0.clone().ok_or_else(|| {
-            missing("authgear.endpoint", "give the project's public origin, as https://myapp.authgear.cloud")
-        })?;
-        if endpoint.path() != "/" {
-            return Err(ConfigError::new(
-                "authgear.endpoint",
-                format!("an origin has no path: `{}` would be right", endpoint.origin()),
-            ));
-        }
-        let upstream = self.upstream.0.clone().ok_or_else(|| {
-            missing(
-                "authgear.upstream",
-                "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
-            )
-        })?;
-        self.refuse_idle_fields()?;
-        let mode = self.mode.0.unwrap_or_default();
-        let issuer = Issuer {
-            policy: Policy {
-                issuer: endpoint.origin(),
-                audiences: self.audiences.0.unwrap_or_else(|| vec![endpoint.origin()]),
-                algorithms: vec![Algorithm::Rs256],
-                types: vec![MediaType::new(ACCESS_TOKEN_TYPE)],
-                client_ids: self.client_ids.0.unwrap_or_default(),
-                leeway: DEFAULT_LEEWAY,
-            },
-            keys: Keys::Fetched {
-                server: Server { url: endpoint.with_path(AUTHGEAR_KEYS_PATH), upstream: upstream.clone() },
-                public: endpoint.clone(),
-            },
-            identity: Identity::Authgear,
-        };
-        let revalidate = self.revalidate.0.unwrap_or(DEFAULT_REVALIDATE);
-        let resolver = Resolver {
-            server: Server {
-                url: self.resolver_url.0.unwrap_or_else(|| endpoint.with_path(RESOLVER_PATH)),
-                upstream: self.resolver_upstream.0.unwrap_or(upstream),
-            },
-            cookies: CookieNames::new(&self.cookie_prefix.0.unwrap_or_default()),
-            revalidate: (mode == Mode::Auto && !revalidate.is_zero()).then_some(revalidate),
-            endpoint,
-        };
-        let sessions = match mode {
-            Mode::Resolver => Sessions::Resolver,
-            Mode::Auto | Mode::Local => Sessions::Authgear,
-        };
-        let server = AuthServer::Resolver(Box::new(resolver));
-        let (issuers, server) = match mode {
-            Mode::Auto => (vec![issuer], Some(server)),
-            Mode::Resolver => (vec![], Some(server)),
-            Mode::Local => (vec![issuer], None),
-        };
-        Ok(Believed { issuers, server, ttl: DEFAULT_TTL, managed: Managed::Authgear, sessions })
-    }
-
-    /// A field that cannot do anything would be believed to do something.
-    fn refuse_idle_fields(&self) -> Result<(), ConfigError> {
-        let (mode, idle): (_, &[(&str, bool)]) = match self.mode.0.unwrap_or_default() {
-            Mode::Auto => return Ok(()),
-            Mode::Resolver => (
-                "`resolver`, which asks about every token",
-                &[
-                    ("audiences", self.audiences.0.is_some()),
-                    ("client_ids", self.client_ids.0.is_some()),
-                    ("revalidate", self.revalidate.0.is_some()),
-                ],
-            ),
-            Mode::Local => (
-                "`local`, which never asks the resolver",
-                &[
-                    ("resolver_url", self.resolver_url.0.is_some()),
-                    ("resolver_upstream", self.resolver_upstream.0.is_some()),
-                    ("cookie_prefix", self.cookie_prefix.0.is_some()),
-                    ("revalidate", self.revalidate.0.is_some()),
-                ],
-            ),
-        };
-        match idle.iter().find(|(_, is_there)| *is_there) {
-            Some((name, _)) => Err(ConfigError::new(
-                format!("authgear.{name}"),
-                format!("does nothing with `mode` {mode}; remove it, or choose another mode"),
-            )),
-            None => Ok(()),
         }
     }
 }

@@ -91,6 +91,99 @@ fn every_field_of_authgear_is_read() {
 }
 
 #[test]
+fn a_final_slash_of_endpoint_or_resolver_url_does_not_matter() {
+    let urls = |endpoint: &str, resolver: &str| {
+        let config = json!({"authgear": {"endpoint": endpoint, "upstream": "a", "resolver_url": resolver}});
+        let config = parse(&config).unwrap();
+        let resolver = config.resolver().unwrap();
+        (resolver.endpoint.clone(), resolver.server.url.clone(), config.issuers[0].policy.issuer.clone())
+    };
+    let without = urls("https://a.example", "http://a:3001/_resolver/resolve");
+    assert_eq!(urls("https://a.example/", "http://a:3001/_resolver/resolve/"), without);
+    assert_eq!(urls("https://a.example", "http://a:3001/").1.to_string(), "http://a:3001/");
+}
+
+#[test]
+fn keys_of_authgear_may_be_fetched_elsewhere_in_the_name_of_its_endpoint() {
+    let config = parse(&with("authgear.jwks_url", json!("http://authgear-main:3000/oauth2/jwks"))).unwrap();
+    let Keys::Fetched { server, public } = &config.issuers[0].keys else { panic!("{config:?}") };
+    assert_eq!(server.to_string(), "http://authgear-main:3000/oauth2/jwks (upstream `a`)");
+    assert_eq!(public.origin(), "https://a.example");
+}
+
+#[test]
+fn headers_that_override_are_removed_where_a_rule_names_what_they_override() {
+    for (rules, expected) in [
+        (json!([]), false),
+        (json!([{"access": "required"}, {"hosts": ["a.example"]}]), false),
+        (json!([{"access": "required"}, {"path": "/a"}]), true),
+        (json!([{"prefix": "/a"}]), true),
+        (json!([{"methods": ["POST"]}]), true),
+    ] {
+        let mut config = with("rules", rules.clone());
+        assert_eq!(parse(&config).unwrap().strip_overrides, expected, "{rules}");
+        config["strip_overrides"] = json!(!expected);
+        assert_eq!(parse(&config).unwrap().strip_overrides, !expected, "{rules}");
+    }
+}
+
+#[test]
+fn the_log_level_is_read() {
+    for (typed, expected) in [("error", "ERROR"), ("warn", "WARN"), ("info", "INFO"), ("debug", "DEBUG")] {
+        let config = parse(&with("log_level", json!(typed))).unwrap();
+        assert_eq!(config.log_level.to_string(), expected);
+    }
+    assert_eq!(parse(&with("timeout", json!("1s"))).unwrap().log_level, DEFAULT_LOG_LEVEL);
+}
+
+#[test]
+fn remembering_nothing_may_be_said_of_each_kind() {
+    for mode in ["auto", "resolver"] {
+        let mut config = with("authgear.mode", json!(mode));
+        config["cache"] = json!({"ttl": "0s", "negative_ttl": "0s", "stale_if_error": "0s"});
+        let cache = parse(&config).unwrap().cache;
+        assert_eq!((cache.ttl, cache.negative_ttl, cache.stale_if_error), Default::default(), "{mode}");
+    }
+}
+
+#[test]
+fn a_whole_number_may_be_written_as_any_number_of_that_value() {
+    for text in ["503", "503.0", "5.03e2", "50300E-2"] {
+        let text = format!(
+            r#"{{"authgear": {{"endpoint": "https://a", "upstream": "a"}}, "on_error": {{"status": {text}}}}}"#
+        );
+        assert_eq!(Config::parse(text.as_bytes()).unwrap().on_error.status, 503, "{text}");
+    }
+    let thousand =
+        r#"{"authgear": {"endpoint": "https://a", "upstream": "a"}, "cache": {"max_entries": 1e3}}"#;
+    assert_eq!(Config::parse(thousand.as_bytes()).unwrap().cache.max_entries.get(), 1_000);
+}
+
+#[test]
+fn the_query_of_a_url_is_used_and_never_shown() {
+    let config = json!({
+        "forward_auth": {"url": "https://a.example/auth?key=s3cr3t", "upstream": "a", "identity_headers": ["x-user"]},
+        "jwt": [{"issuer": "one", "audiences": ["api"], "jwks_uri": "https://a.example/keys?p=s3cr3t", "upstream": "a"}],
+    });
+    let parsed = parse(&config).unwrap();
+    assert!(!parsed.to_string().contains("s3cr3t"), "{parsed}");
+    assert_eq!(parsed.forward_auth().unwrap().server.url.path_and_query(), "/auth?key=s3cr3t");
+    let Keys::Fetched { server, .. } = &parsed.issuers[0].keys else { panic!("{parsed:?}") };
+    assert_eq!(server.url.path_and_query(), "/keys?p=s3cr3t");
+    for url in [
+        "a.example/?s3cr3t",
+        "https://a.example/?s3cr3t#x",
+        "https://a.example/?s3cr3t ",
+        "https://a b/?s3cr3t",
+    ] {
+        for field in ["forward_auth.url", "jwt.0.jwks_uri"] {
+            let error = parse(&changed(config.clone(), field, json!(url))).unwrap_err();
+            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_mode_settles_who_is_believed_and_who_is_asked() {
     for (mode, issuers, asked) in [("auto", 1, true), ("resolver", 0, true), ("local", 1, false)] {
         let config = parse(&with("authgear.mode", json!(mode))).unwrap();
@@ -224,6 +317,12 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("on_error.status", json!(503.5), "floating point `503.5`, expected a whole number"),
         ("on_error.status", json!(-503), "integer `-503`, expected a whole number"),
         ("on_error.status", json!("503"), "number"),
+        ("on_error.status", json!(444), "closes the connection"),
+        ("on_error.status", json!(499.0), "closes the connection"),
+        ("authgear.jwks_url", json!("/keys"), "http"),
+        ("strip_overrides", json!("yes"), "boolean"),
+        ("log_level", json!("trace"), "`debug`"),
+        ("log_level", Value::Null, "`debug`"),
         ("jwt", json!([{"issuer": "a"}]), "beside `authgear`"),
     ];
     for (path, value, expected) in cases {
@@ -250,6 +349,8 @@ fn each_error_of_an_issuer_names_which_one_and_the_field() {
         ("jwt.1", json!("two"), "jwt[1]", "expected an object"),
         ("jwt.1.issuer", json!(""), "jwt[1].issuer", "empty"),
         ("jwt.1.issuer", json!("one"), "jwt[1].issuer", "twice"),
+        ("jwt.1.issuer", json!("https://login.example/{tid}/v2.0"), "jwt[1].issuer", "placeholders"),
+        ("jwt.1.issuer", json!("https://*.example"), "jwt[1].issuer", "placeholders"),
         ("jwt.1.audiences", json!([]), "jwt[1].audiences", "empty"),
         ("jwt.1.algorithms", json!([]), "jwt[1].algorithms", "empty"),
         ("jwt.1.algorithms", json!(["HS256"]), "jwt[1].algorithms[0]", "RS256"),
@@ -309,6 +410,7 @@ fn a_field_that_can_do_nothing_in_the_mode_is_refused() {
         ("resolver", "audiences", json!(["a"])),
         ("resolver", "client_ids", json!([])),
         ("resolver", "revalidate", json!("60s")),
+        ("resolver", "jwks_url", url.clone()),
         ("local", "resolver_url", url),
         ("local", "resolver_upstream", json!("a")),
         ("local", "cookie_prefix", json!("p_")),

@@ -58,6 +58,9 @@ texts! {
     /// A string with something in it.
     NonEmptyText: String, "a string", |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
 
+    /// The exact `iss` of an issuer.
+    Issuer: String, "a string", issuer;
+
     /// An algorithm by its name.
     Algorithm: jose::Algorithm, "a string", str::parse::<jose::Algorithm>;
 
@@ -75,6 +78,18 @@ fn upstream(name: &str) -> Result<String, &'static str> {
         return Err("has a control character");
     }
     Ok(name.to_owned())
+}
+
+fn issuer(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.contains(['{', '}', '*']) {
+        return Err(
+            "has a `{`, `}` or `*`, but there are no placeholders: give the exact `iss`; list each issuer",
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// A cookie's name has the characters of a token (RFC 6265 section 4.1.1).
@@ -143,6 +158,10 @@ impl Field for Status {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
         match whole(deserializer)?.try_into() {
+            // nginx, and so APISIX, closes the connection instead of sending them.
+            Ok(status @ (444 | 499)) => Err(D::Error::custom(format_args!(
+                "{status} closes the connection on APISIX; choose another status"
+            ))),
             Ok(status @ 400..=599) => Ok(status),
             _ => Err(D::Error::custom("a status of a denial is 400 to 599")),
         }
@@ -150,7 +169,7 @@ impl Field for Status {
 
     #[cfg(feature = "schema")]
     fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "integer", "minimum": 400, "maximum": 599 })
+        schemars::json_schema!({ "type": "integer", "minimum": 400, "maximum": 599, "not": { "enum": [444, 499] } })
     }
 }
 

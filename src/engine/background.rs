@@ -114,7 +114,7 @@ impl Engine {
             (":method", "GET"),
             (":scheme", url.scheme().as_str()),
             (":authority", public.authority()),
-            (":path", url.path()),
+            (":path", &url.path_and_query()),
             ("x-forwarded-host", public.authority()),
             ("x-forwarded-proto", public.scheme().as_str()),
             ("accept", "application/json"),

@@ -33,7 +33,7 @@ impl Scheme {
 }
 
 /// An absolute URL without user or fragment (RFC 3986), its host in lower case, its scheme's own port
-/// left out. Displays as it would be written.
+/// left out. Displays without the text of its query, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
@@ -52,7 +52,7 @@ impl Url {
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse_with_query(text)?;
         if !url.query.is_empty() {
-            return Err(UrlError::Query(text.to_owned()));
+            return Err(UrlError::Query(shown(text)));
         }
         Ok(url)
     }
@@ -66,13 +66,13 @@ impl Url {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
-            _ => return Err(UrlError::Scheme(text.to_owned())),
+            _ => return Err(UrlError::Scheme(shown(text))),
         };
         if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
-            return Err(UrlError::Character(text.to_owned(), odd));
+            return Err(UrlError::Character(shown(text), odd));
         }
         if rest.contains('#') {
-            return Err(UrlError::Fragment(text.to_owned()));
+            return Err(UrlError::Fragment(shown(text)));
         }
         let (rest, query) = rest.find('?').and_then(|mark| rest.split_at_checked(mark)).unwrap_or((rest, ""));
         let (authority, path) = match rest.find('/').and_then(|slash| rest.split_at_checked(slash)) {
@@ -83,10 +83,10 @@ impl Url {
             return Err(UrlError::User);
         }
         let mut read = Authority::parse(authority.as_bytes())
-            .map_err(|error| UrlError::Authority(text.to_owned(), error))?;
+            .map_err(|error| UrlError::Authority(shown(text), error))?;
         // A colon without a port, or port 0, is a slip of the pen.
         if authority.ends_with(':') || read.port == Some(0) {
-            return Err(UrlError::Authority(text.to_owned(), AuthorityError::Port));
+            return Err(UrlError::Authority(shown(text), AuthorityError::Port));
         }
         read.port = read.port.filter(|port| *port != scheme.default_port());
         let authority = read.to_string();
@@ -130,7 +130,18 @@ impl Url {
     }
 }
 
-/// Why a text is no [`Url`].
+/// What is shown in place of a query.
+const HIDDEN_QUERY: &str = "?…";
+
+/// A text as it may be shown: without its query.
+fn shown(text: &str) -> String {
+    match text.split_once('?') {
+        Some((shown, _)) => format!("{shown}{HIDDEN_QUERY}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Why a text is no [`Url`]. No variant holds the text of a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Neither `http://` nor `https://`.
@@ -155,7 +166,8 @@ pub enum UrlError {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}{}", self.scheme.as_str(), self.authority, self.path, self.query)
+        let query = if self.query.is_empty() { "" } else { HIDDEN_QUERY };
+        write!(f, "{}://{}{}{query}", self.scheme.as_str(), self.authority, self.path)
     }
 }
 

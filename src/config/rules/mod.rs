@@ -130,7 +130,7 @@ pub(super) struct RawRequire {
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct RawOnUnauthenticated {
-    /// The status: 400 to 599. Default: 401.
+    /// The status: 400 to 599, but not 444 and 499. Default: 401.
     status: Given<Status>,
     /// The body; not empty. Default: the filter's own JSON.
     body: Given<BodyText>,
@@ -146,7 +146,7 @@ pub(super) struct RawOnUnauthenticated {
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct RawAnswer {
-    /// The status: 400 to 599. Default: 403.
+    /// The status: 400 to 599, but not 444 and 499. Default: 403.
     status: Given<Status>,
     /// The body; not empty. Default: the filter's own JSON.
     body: Given<BodyText>,
@@ -155,6 +155,12 @@ pub(super) struct RawAnswer {
 }
 
 impl RawRules {
+    /// Whether a rule names a path, a prefix or methods, so that headers that override them would evade it.
+    pub(super) fn name_path_or_method(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.path.0.is_some() || rule.prefix.0.is_some() || rule.methods.0.is_some())
+    }
+
     /// Makes rules of it, for requests whose sessions come from `sessions`.
     ///
     /// # Errors
@@ -345,245 +351,4 @@ impl RawAnswer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::document;
-    use crate::config::raw::RawConfig;
-    use crate::rules::redirect::Redirect;
-    use serde_json::{Value, json};
-
-    const EVERYTHING: Sessions = Sessions::Authgear;
-
-    fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
-        document::read::<Object<RawConfig>>(value.to_string().as_bytes())?.rules().check(sessions)
-    }
-
-    fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {
-        rules.decide(method.as_bytes(), host.as_bytes(), path.as_bytes()).access()
-    }
-
-    #[test]
-    fn without_a_word_authgears_requests_may_be_anyones_and_others_not() {
-        for (sessions, expected) in [
-            (Sessions::Resolver, Access::Optional),
-            (Sessions::Authgear, Access::Optional),
-            (Sessions::ForwardAuth, Access::Required),
-            (Sessions::Jwt { roles: false, forward_auth: false }, Access::Required),
-        ] {
-            let rules = parse(json!({"rules": [{"prefix": "/a"}]}), sessions).unwrap();
-            for path in ["/a", "/b"] {
-                assert_eq!(access(&rules, "GET", "h", path), expected, "{sessions:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_field_is_read() {
-        let rules = parse(
-            json!({
-                "rules": [
-                    {"path": "/health", "methods": ["GET"], "access": "public"},
-                    {"prefix": "/admin/", "hosts": ["*.example.com", "[::1]"], "require": {
-                        "roles": ["admin"], "scopes": ["openid"], "verified": true, "anonymous": false,
-                        "amr": ["otp"], "max_auth_age": "10m",
-                    }, "on_forbidden": {"status": 404.0, "body": "<p>", "content_type": "text/html"}},
-                    {"prefix": "/page", "access": "required", "on_unauthenticated": {"redirect": "/login?to={url}"}},
-                ],
-                "access": "required",
-                "on_unauthenticated": {"status": 403, "body": "no"},
-            }),
-            EVERYTHING,
-        )
-        .unwrap();
-        assert_eq!(access(&rules, "HEAD", "a.example.com", "/health"), Access::Public);
-        let demand = rules.decide(b"GET", b"a.example.com", b"/admin");
-        let requirement = Requirement {
-            roles: vec!["admin".to_owned()],
-            scopes: vec!["openid".to_owned()],
-            verified: true,
-            not_anonymous: true,
-            amr: vec!["otp".to_owned()],
-            max_auth_age: Some(Duration::from_secs(600)),
-        };
-        assert_eq!(demand.access(), Access::Required);
-        assert_eq!(demand.requirements().collect::<Vec<_>>(), [&requirement]);
-        let body =
-            |text: &str, kind: &str| Some(Body { text: text.to_owned(), content_type: kind.to_owned() });
-        assert_eq!(demand.on_forbidden(), Some(&Answer { status: 404, body: body("<p>", "text/html") }));
-        let otherwise = Answer { status: 403, body: body("no", DEFAULT_CONTENT_TYPE) };
-        assert_eq!(demand.on_unauthenticated(), Some(&OnUnauthenticated::Answer(otherwise)));
-        let redirect = Redirect::parse("/login?to={url}").unwrap();
-        let page = rules.decide(b"GET", b"a", b"/page");
-        assert_eq!(page.on_unauthenticated(), Some(&OnUnauthenticated::Redirect(redirect)));
-        assert_eq!(page.on_forbidden(), None);
-    }
-
-    #[test]
-    fn a_rule_that_does_not_say_takes_what_stands_beside_the_rules() {
-        let rules = parse(
-            json!({
-                "rules": [
-                    {"prefix": "/public", "access": "public"},
-                    {"prefix": "/silent"},
-                    {"prefix": "/required", "access": "required"},
-                    {"prefix": "/other", "require": {"roles": ["other"]}},
-                    {"prefix": "/session", "require": {}},
-                ],
-                "require": {"roles": ["staff"]},
-            }),
-            EVERYTHING,
-        )
-        .unwrap();
-        let roles = |path: &str| -> Vec<String> {
-            let demand = rules.decide(b"GET", b"h", path.as_bytes());
-            demand.requirements().flat_map(|require| require.roles.clone()).collect()
-        };
-        assert_eq!(access(&rules, "GET", "h", "/public"), Access::Public);
-        for path in ["/silent", "/required", "/other", "/session", "/"] {
-            assert_eq!(access(&rules, "GET", "h", path), Access::Required, "{path}");
-        }
-        assert_eq!(roles("/public"), [""; 0]);
-        assert_eq!(
-            (roles("/silent"), roles("/required"), roles("/")),
-            (vec!["staff".to_owned()], vec!["staff".to_owned()], vec!["staff".to_owned()])
-        );
-        assert_eq!(roles("/other"), ["other"]);
-        assert_eq!(roles("/session"), [""; 0]);
-    }
-
-    /// `value` at `path`, in a configuration that is right but for it.
-    fn with(path: &str, value: Value) -> Value {
-        let mut config = json!({"rules": [{"prefix": "/a", "access": "required"}, {"hosts": ["a.example"]}]});
-        let mut at = &mut config;
-        for name in path.split(['.', '[']) {
-            at = match name.strip_suffix(']').map(|index| index.parse::<usize>().unwrap()) {
-                Some(index) => {
-                    if at.is_null() {
-                        *at = json!([null]);
-                    }
-                    &mut at[index]
-                }
-                None => &mut at[name],
-            };
-        }
-        *at = value;
-        config
-    }
-
-    #[test]
-    fn each_error_names_the_field_and_says_what_would_be_right() {
-        #[rustfmt::skip]
-        let cases = [
-            ("rules", Value::Null, "a list"),
-            ("rules", json!({}), "a list"),
-            ("rules[0]", Value::Null, "an object"),
-            ("rules[0]", json!(["/a"]), "an object"),
-            ("rules[0].acess", json!("public"), "unknown field"),
-            ("rules[0].access", json!("open"), "`optional`"),
-            ("rules[0].access", json!({"public": null}), "`optional`"),
-            ("rules[0].access", Value::Null, "`optional`"),
-            ("access", json!(true), "`optional`"),
-            ("rules[1].path", json!("a"), "slash"),
-            ("rules[1].path", json!("/a?b"), "query"),
-            ("rules[1].path", json!("/a#b"), "fragment"),
-            ("rules[1].path", Value::Null, "a path"),
-            ("rules[1].path", json!(["/a"]), "a path"),
-            ("rules[0].prefix", json!("/a/*"), "wildcards"),
-            ("rules[0].prefix", json!("/a//b"), "slashes"),
-            ("rules[0].methods", json!([]), "empty list"),
-            ("rules[0].methods", json!("GET"), "a list"),
-            ("rules[0].methods[0]", json!("get"), "GET"),
-            ("rules[0].methods[0]", json!(1), "\"GET\""),
-            ("rules[1].hosts", json!([]), "empty list"),
-            ("rules[1].hosts[0]", json!("a.example:80"), "port"),
-            ("rules[1].hosts[0]", json!("*"), "every host"),
-            ("rules[0].require", json!([]), "an object"),
-            ("rules[0].require", Value::Null, "an object"),
-            ("rules[0].require.role", json!("a"), "unknown field"),
-            ("rules[0].require.roles", json!("a"), "a list"),
-            ("rules[0].require.roles", json!([]), "empty list"),
-            ("rules[0].require.roles[0]", json!(""), "not empty"),
-            ("rules[0].require.roles[0]", json!("a,b"), "comma"),
-            ("rules[0].require.scopes[0]", json!("a b"), "one scope"),
-            ("rules[0].require.amr[0]", json!("pwd otp"), "otp"),
-            ("rules[0].require.verified", json!(false), "`true`"),
-            ("rules[0].require.anonymous", json!(true), "`false`"),
-            ("rules[0].require.verified", json!("true"), "boolean"),
-            ("rules[0].require.max_auth_age", json!(600), "\"10m\""),
-            ("rules[0].require.max_auth_age", json!("600"), "\"10m\""),
-            ("rules[0].require.max_auth_age", json!("0s"), "1s"),
-            ("rules[0].require.max_auth_age", json!("9000h"), "8760h"),
-            ("rules[0].on_unauthenticated", json!("x"), "an object"),
-            ("rules[0].on_unauthenticated.status", json!(302), "400 to 599"),
-            ("rules[0].on_unauthenticated.body", json!(""), "never empty"),
-            ("rules[0].on_unauthenticated.content_type", json!("text/html"), "`body`"),
-            ("rules[0].on_unauthenticated.content_type", json!("html"), "media type"),
-            ("rules[0].on_unauthenticated.content_type", json!("text/html\r\nx: y"), "media type"),
-            ("rules[0].on_unauthenticated.redirect", json!("login"), "neither"),
-            ("rules[0].on_unauthenticated.redirect", json!("/login?to={uri}"), "{url}"),
-            ("rules[0].on_unauthenticated.redirect", json!("//a/{url}"), "https://"),
-            ("rules[0].on_unauthenticated.location", json!("/"), "unknown field"),
-            ("rules[0].on_forbidden.status", json!(600), "400 to 599"),
-            ("rules[0].on_forbidden.redirect", json!("/"), "unknown field"),
-            ("on_forbidden", json!({}), "`require`"),
-            ("rules[0].on_forbidden", json!({}), "`require`"),
-            ("rules[1].on_unauthenticated", json!({}), "`access: required`"),
-        ];
-        for (path, value, expected) in cases {
-            let error = parse(with(path, value.clone()), EVERYTHING)
-                .err()
-                .unwrap_or_else(|| panic!("{path} {value}"));
-            assert_eq!(error.path, path, "{value}: {error}");
-            assert!(error.problem.contains(expected), "{value}: {error}");
-        }
-    }
-
-    #[test]
-    fn what_contradicts_something_else_is_refused() {
-        #[rustfmt::skip]
-        let cases = [
-            (json!({"rules": [{"path": "/a", "prefix": "/b"}]}), "rules[0].prefix"),
-            (json!({"rules": [{"access": "public", "require": {}}]}), "rules[0].access"),
-            (json!({"rules": [{"access": "optional", "require": {"verified": true}}]}), "rules[0].access"),
-            (json!({"access": "optional", "require": {}}), "access"),
-            (json!({"on_unauthenticated": {"redirect": "/login"}}), "on_unauthenticated"),
-            (json!({"access": "required", "on_unauthenticated": {"redirect": "/login", "status": 401}}), "on_unauthenticated.redirect"),
-        ];
-        for (value, path) in cases {
-            assert_eq!(parse(value.clone(), EVERYTHING).unwrap_err().path, path, "{value}");
-        }
-    }
-
-    #[test]
-    fn what_the_configured_sessions_cannot_state_is_refused() {
-        let jwt = |roles, forward_auth| Sessions::Jwt { roles, forward_auth };
-        #[rustfmt::skip]
-        let cases = [
-            (Sessions::ForwardAuth, json!({}), Some("require")),
-            (Sessions::ForwardAuth, json!({"roles": ["a"]}), Some("require")),
-            (Sessions::Resolver, json!({"scopes": ["a"]}), Some("require.scopes")),
-            (Sessions::Resolver, json!({"roles": ["a"], "verified": true, "amr": ["otp"], "max_auth_age": "1h"}), None),
-            (Sessions::Authgear, json!({"scopes": ["a"], "anonymous": false}), None),
-            (jwt(true, true), json!({"verified": true}), Some("require.verified")),
-            (jwt(true, true), json!({"anonymous": false}), Some("require.anonymous")),
-            (jwt(false, true), json!({"roles": ["a"]}), Some("require.roles")),
-            (jwt(true, true), json!({"roles": ["cn=a,ou=b"], "scopes": ["a"]}), None),
-        ];
-        for (sessions, require, expected) in cases {
-            for in_rule in [true, false] {
-                let value = if in_rule {
-                    json!({"rules": [{"require": require}]})
-                } else {
-                    json!({"require": require})
-                };
-                let found = parse(value, sessions).err().map(|error| error.path);
-                let at = if in_rule { "rules[0]." } else { "" };
-                assert_eq!(found, expected.map(|field| format!("{at}{field}")), "{sessions:?} {require}");
-            }
-        }
-        let answer = json!({"rules": [{"prefix": "/a", "access": "optional", "on_forbidden": {}}], "on_forbidden": {}});
-        assert!(parse(answer.clone(), Sessions::ForwardAuth).is_ok(), "its server may answer 403");
-        assert!(parse(answer.clone(), jwt(false, true)).is_ok());
-        assert_eq!(parse(answer, jwt(false, false)).unwrap_err().path, "rules[0].on_forbidden");
-    }
-}
+mod tests;

@@ -15,7 +15,8 @@ use crate::http::header::{self, Pattern};
 pub const DEFAULT_REQUEST_HEADERS: [&str; 2] = ["authorization", "cookie"];
 
 /// The headers of a denial that the client gets where the configuration does not say.
-pub const DEFAULT_CLIENT_HEADERS: [&str; 4] = ["www-authenticate", "location", "set-cookie", "content-type"];
+pub const DEFAULT_CLIENT_HEADERS: [&str; 5] =
+    ["www-authenticate", "location", "set-cookie", "content-type", "retry-after"];
 
 /// Any server that answers whether a request may pass.
 #[derive(Default, Deserialize)]
@@ -47,7 +48,7 @@ pub(super) struct RawForwardAuth {
     /// They are always removed from the client's request first. Required, and not empty.
     identity_headers: Given<NonEmpty<IdentityHeader>>,
     /// The headers of a denial that the client gets. Default:
-    /// `[www-authenticate, location, set-cookie, content-type]`.
+    /// `[www-authenticate, location, set-cookie, content-type, retry-after]`.
     client_headers: Given<List<ClientHeader>>,
     /// Whether the client gets a denial's body too. Default: `true`.
     relay_body: Given<Bool>,
@@ -260,6 +261,13 @@ fn checked_key(forward_auth: &ForwardAuth, parts: Option<Vec<KeyPart>>) -> Resul
     let path = |number: usize| format!("cache.key[{number}]");
     if let Some((number, _)) = repeated(&parts, KeyPart::eq) {
         return Err(ConfigError::new(path(number), "is listed twice"));
+    }
+    let is_cookie = |part: &KeyPart| matches!(part, KeyPart::Cookie(_));
+    if let Some(number) = parts.iter().position(is_cookie).filter(|_| forward_auth.cookies.is_none()) {
+        return Err(ConfigError::new(
+            path(number),
+            "needs `forward_auth.cookies`: the server may read other cookies as this one; list there what is sent",
+        ));
     }
     match parts.iter().position(|part| !forward_auth::is_sent(forward_auth, part)) {
         Some(number) => Err(ConfigError::new(

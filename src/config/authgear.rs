@@ -1,0 +1,166 @@
+//! What is typed under `authgear`, and what becomes of it: one issuer, and the resolver of the same project.
+
+use serde::Deserialize;
+
+use super::field::{Choice, Given, List, NonEmpty, OneOf};
+use super::raw::{Deciders, missing};
+use super::rules::Sessions;
+use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, Url};
+use super::{
+    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE,
+    DEFAULT_TTL, Identity, Issuer, Keys, RESOLVER_PATH, Resolver, Server,
+};
+use crate::auth_server::authgear::identity::Managed;
+use crate::http;
+use crate::http::credential::CookieNames;
+use crate::jose::{Algorithm, MediaType, Policy};
+
+/// An Authgear project.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["endpoint", "upstream"])))]
+pub(super) struct RawAuthgear {
+    /// The project's public origin, as browsers see it: scheme, host and perhaps port. It is the `iss` of tokens,
+    /// and `Host` and `X-Forwarded-Host` of every call. Required.
+    endpoint: Given<Url>,
+    /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
+    upstream: Given<Upstream>,
+    /// Who decides. `auto`: a JWT access token of this endpoint is verified locally, all else goes to the
+    /// resolver. `resolver`: always ask. `local`: never ask; cookies are ignored. Default: `auto`.
+    mode: Given<OneOf<Mode>>,
+    /// Where the resolver answers, when it is self-hosted on a port of its own. Default:
+    /// `<endpoint>/_resolver/resolve`.
+    resolver_url: Given<Url>,
+    /// Where the resolver is reached. Default: `upstream`.
+    resolver_upstream: Given<Upstream>,
+    /// The project's `http.cookie_prefix`. Default: empty.
+    cookie_prefix: Given<CookiePrefix>,
+    /// The accepted `aud` of tokens; not empty. Default: the endpoint.
+    audiences: Given<NonEmpty<NonEmptyText>>,
+    /// The accepted `client_id` of tokens; an empty list accepts any. Default: empty.
+    client_ids: Given<List<NonEmptyText>>,
+    /// Where keys are fetched, by `upstream`, such as a main server inside the cluster. `Host` and
+    /// `X-Forwarded-Proto` of the call stay those of `endpoint`. Default: `<endpoint>/oauth2/jwks`.
+    jwks_url: Given<Url>,
+    /// In `auto`, how long after it was first seen or last confirmed a token in use is confirmed with the resolver
+    /// again: at most `24h`; `0s` is never. Default: `60s`.
+    revalidate: Given<Span>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Auto,
+    Resolver,
+    Local,
+}
+
+impl Choice for Mode {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("resolver", Self::Resolver), ("local", Self::Local)];
+    const EXPECTED: &'static str = "one of `auto`, `resolver`, `local`";
+}
+
+impl RawAuthgear {
+    pub(super) fn check(self) -> Result<Deciders, ConfigError> {
+        let endpoint = self.endpoint.0.clone().ok_or_else(|| {
+            missing("authgear.endpoint", "give the project's public origin, as https://myapp.authgear.cloud")
+        })?;
+        if endpoint.path() != "/" {
+            return Err(ConfigError::new(
+                "authgear.endpoint",
+                format!("an origin has no path: `{}` would be right", endpoint.origin()),
+            ));
+        }
+        let upstream = self.upstream.0.clone().ok_or_else(|| {
+            missing(
+                "authgear.upstream",
+                "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
+            )
+        })?;
+        self.refuse_idle_fields()?;
+        let mode = self.mode.0.unwrap_or_default();
+        let issuer = Issuer {
+            policy: Policy {
+                issuer: endpoint.origin(),
+                audiences: self.audiences.0.unwrap_or_else(|| vec![endpoint.origin()]),
+                algorithms: vec![Algorithm::Rs256],
+                types: vec![MediaType::new(ACCESS_TOKEN_TYPE)],
+                client_ids: self.client_ids.0.unwrap_or_default(),
+                leeway: DEFAULT_LEEWAY,
+            },
+            keys: Keys::Fetched {
+                server: Server {
+                    url: self.jwks_url.0.unwrap_or_else(|| endpoint.with_path(AUTHGEAR_KEYS_PATH)),
+                    upstream: upstream.clone(),
+                },
+                public: endpoint.clone(),
+            },
+            identity: Identity::Authgear,
+        };
+        let revalidate = self.revalidate.0.unwrap_or(DEFAULT_REVALIDATE);
+        let resolver = Resolver {
+            server: Server {
+                url: match self.resolver_url.0 {
+                    Some(url) => without_final_slash(&url),
+                    None => endpoint.with_path(RESOLVER_PATH),
+                },
+                upstream: self.resolver_upstream.0.unwrap_or(upstream),
+            },
+            cookies: CookieNames::new(&self.cookie_prefix.0.unwrap_or_default()),
+            revalidate: (mode == Mode::Auto && !revalidate.is_zero()).then_some(revalidate),
+            endpoint,
+        };
+        let sessions = match mode {
+            Mode::Resolver => Sessions::Resolver,
+            Mode::Auto | Mode::Local => Sessions::Authgear,
+        };
+        let server = AuthServer::Resolver(Box::new(resolver));
+        let (issuers, server) = match mode {
+            Mode::Auto => (vec![issuer], Some(server)),
+            Mode::Resolver => (vec![], Some(server)),
+            Mode::Local => (vec![issuer], None),
+        };
+        Ok(Deciders { issuers, server, ttl: DEFAULT_TTL, managed: Managed::Authgear, sessions })
+    }
+
+    /// Refuses the fields that have no effect in the configured mode.
+    fn refuse_idle_fields(&self) -> Result<(), ConfigError> {
+        let (mode, idle): (_, &[(&str, bool)]) = match self.mode.0.unwrap_or_default() {
+            Mode::Auto => return Ok(()),
+            Mode::Resolver => (
+                "`resolver`, which asks about every token",
+                &[
+                    ("audiences", self.audiences.0.is_some()),
+                    ("client_ids", self.client_ids.0.is_some()),
+                    ("jwks_url", self.jwks_url.0.is_some()),
+                    ("revalidate", self.revalidate.0.is_some()),
+                ],
+            ),
+            Mode::Local => (
+                "`local`, which never asks the resolver",
+                &[
+                    ("resolver_url", self.resolver_url.0.is_some()),
+                    ("resolver_upstream", self.resolver_upstream.0.is_some()),
+                    ("cookie_prefix", self.cookie_prefix.0.is_some()),
+                    ("revalidate", self.revalidate.0.is_some()),
+                ],
+            ),
+        };
+        match idle.iter().find(|(_, is_there)| *is_there) {
+            Some((name, _)) => Err(ConfigError::new(
+                format!("authgear.{name}"),
+                format!("does nothing with `mode` {mode}; remove it, or choose another mode"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Authgear answers a path with a final slash by a redirect to the one without.
+fn without_final_slash(url: &http::url::Url) -> http::url::Url {
+    match url.path().strip_suffix('/') {
+        Some(path) if !path.is_empty() => url.with_path(path),
+        Some(_) | None => url.clone(),
+    }
+}
