@@ -1,18 +1,46 @@
-//! Why an auth server was of no help, as the log tells it.
+//! Why an auth server failed, as the log tells it.
 
 use std::fmt;
 
 use crate::http::CallError;
 
-/// Why there is no answer that could be used. Everything here is the auth server's doing or the network's.
+/// Why there is no answer that could be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// See [`CallError`].
+    /// There is no answer at all.
     Call(CallError),
-    /// A status that is no answer to the question.
+    /// The status is no answer to the question.
     Status(u16),
     /// The answer contradicts itself, or cannot be handed on.
-    Answer(&'static str),
+    Answer(Unusable),
+}
+
+/// Why an answer cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// A header that would be handed on holds a control character.
+    ControlCharacter,
+    /// An identity header of Authgear's stands there twice, perhaps in two spellings.
+    IdentityTwice,
+    /// An identity header stands there in two spellings.
+    TwoSpellings,
+    /// It has two `authorization` headers for the app.
+    AuthorizationTwice,
+    /// `x-authgear-session-valid: true` without a user.
+    NoUser,
+    /// A user without `x-authgear-session-valid: true`.
+    NoSession,
+    /// `x-authgear-session-valid` is neither true nor false.
+    SessionValid,
+}
+
+impl Fault {
+    /// Whether the client may have provoked it: such a fault never lets a request pass, and no stale answer stands in
+    /// for it.
+    #[must_use]
+    pub const fn may_be_provoked(self) -> bool {
+        matches!(self, Self::Status(400..=499))
+    }
 }
 
 impl fmt::Display for Fault {
@@ -35,3 +63,21 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ControlCharacter => "a header of it has a control character",
+            Self::IdentityTwice => "it has an identity header twice",
+            Self::TwoSpellings => "it has an identity header twice, in two spellings",
+            Self::AuthorizationTwice => "it has `authorization` twice",
+            Self::NoUser => "it has a valid session of no user",
+            Self::NoSession => "it has a user without a valid session",
+            Self::SessionValid => "x-authgear-session-valid is neither true nor false",
+        })
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl std::error::Error for Unusable {}

@@ -1,5 +1,5 @@
-//! The servers that know who a request is from: what each is asked, and what its answer means. One folder a
-//! server; everything that is known of Authgear is in `authgear`.
+//! The servers that know who a request is from: what each is asked, and what its answer means. One folder per
+//! server; everything that is known of Authgear is in `authgear`. Decides nothing about a request.
 
 pub mod authgear;
 pub mod fault;
@@ -7,18 +7,152 @@ pub mod forward_auth;
 pub mod forwarded;
 
 use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
 
-use self::authgear::Resolver;
-use self::forward_auth::ForwardAuth;
+use self::authgear::{Resolver, resolver};
+use self::fault::Fault;
+use self::forward_auth::{Denied, ForwardAuth};
+use crate::cache::Key;
+use crate::http::credential::Credentials;
 use crate::http::url::Url;
+use crate::http::{BadHead, Call, CallError, Fields, Head, OwnedField, Response};
+use crate::rules::SessionFacts;
 
-/// Who is asked about what is not judged here.
+/// The server that decides what is not decided locally.
 #[derive(Debug, Clone)]
 pub enum AuthServer {
     /// Authgear's resolver.
     Resolver(Box<Resolver>),
     /// Any forward-auth server.
     ForwardAuth(Box<ForwardAuth>),
+}
+
+impl AuthServer {
+    /// Adds to a key what an answer about the request is given for.
+    pub fn key(&self, head: &Head<'_>, credentials: Credentials<'_>, key: &mut Key) -> Inputs {
+        match self {
+            Self::Resolver(_) => resolver::key(credentials, key),
+            Self::ForwardAuth(server) => forward_auth::key(server, head, key),
+        }
+    }
+
+    /// The call that asks about the request.
+    ///
+    /// # Errors
+    ///
+    /// The request holds what cannot be sent.
+    pub fn call(
+        &self,
+        timeout: Duration,
+        head: &Head<'_>,
+        credentials: Credentials<'_>,
+    ) -> Result<Call, BadHead> {
+        match self {
+            Self::Resolver(resolver) => Ok(resolver::call(resolver, timeout, head, credentials)),
+            Self::ForwardAuth(server) => forward_auth::call(server, timeout, head),
+        }
+    }
+
+    /// What the answer to a call says.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, or none that could be used.
+    pub fn read(&self, inputs: Inputs, result: Result<Response, CallError>) -> Result<Answer, Fault> {
+        match self {
+            Self::Resolver(_) => resolver::read(result),
+            Self::ForwardAuth(server) => forward_auth::read(server, inputs, result),
+        }
+    }
+}
+
+/// For the log.
+impl fmt::Display for AuthServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolver(resolver) => resolver.server.fmt(f),
+            Self::ForwardAuth(server) => server.server.fmt(f),
+        }
+    }
+}
+
+/// What a key tells of the request beyond itself: who may share the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inputs {
+    /// Whether an accepting answer says anything about other requests with this key. A narrowed key of which no
+    /// `header:` or `cookie:` part was sent is that of everybody without a credential, whatever they ask for.
+    pub identify: bool,
+    /// Whether the request carried a credential that the key holds.
+    pub hold_credential: bool,
+}
+
+/// What an auth server said about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Who it is, or that it may not pass.
+    pub said: Said,
+    /// The `Set-Cookie` headers for the client. Those of a denial stand in its reply.
+    pub cookies: Rc<[OwnedField]>,
+    /// Whom it may serve beside the request that was asked about.
+    pub scope: Scope,
+}
+
+/// Who a request is from, or that it may not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// It is from a valid session.
+    Session(Session),
+    /// There is no session. The headers tell the app so.
+    NoSession(Rc<Fields>),
+    /// It may not pass.
+    Denied(Rc<Denied>),
+}
+
+/// Whom an answer may serve beside the request that was asked about: other requests with the same key, and as long as
+/// it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everyone, as it is.
+    Everyone,
+    /// Everyone, but its cookies belong to the client that was asked about.
+    WithoutCookies,
+    /// Nobody.
+    AskerAlone,
+}
+
+/// A valid session, or what is as good as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The headers that tell the app who it is.
+    pub identity: Rc<Fields>,
+    /// What rules may demand of it.
+    pub facts: Rc<SessionFacts>,
+    /// Whose it is.
+    pub holder: Holder,
+}
+
+/// Whose a session is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// This user's of Authgear; never empty.
+    User(Rc<[u8]>),
+    /// A machine's with a token of its own.
+    Machine,
+    /// Somebody's whom the identity headers name.
+    Named,
+}
+
+impl Session {
+    /// The memory that it owns, in bytes: its headers, and as much again for what rules demand.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let user = match &self.holder {
+            Holder::User(user) => user.len(),
+            Holder::Machine | Holder::Named => 0,
+        };
+        self.identity.weight().saturating_mul(2).saturating_add(user)
+    }
 }
 
 /// A URL, and the host's name for the server that it is asked from.
@@ -34,4 +168,9 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (upstream `{}`)", self.url, self.upstream)
     }
+}
+
+/// `Set-Cookie` headers by their values.
+fn set_cookies(values: Vec<Vec<u8>>) -> Rc<[OwnedField]> {
+    values.into_iter().map(|value| (b"set-cookie".to_vec(), value)).collect()
 }

@@ -36,6 +36,12 @@ impl Lifetime {
         Self { fresh_until, stale_until: fresh_until.after(stale_for) }
     }
 
+    /// The same, but fresh only before `end`; stale for as long as it was.
+    #[must_use]
+    pub fn fresh_until(self, end: UnixTime) -> Self {
+        Self { fresh_until: self.fresh_until.min(end), ..self }
+    }
+
     /// The same, but over at `end` at the latest, stale or not: a token's own expiry.
     #[must_use]
     pub fn ending_by(self, end: UnixTime) -> Self {
@@ -46,22 +52,22 @@ impl Lifetime {
 /// A map from [`Key`] to answers that forgets: an entry whose life is over, and, where there are too many or
 /// they are too heavy, the one that was least recently looked up.
 ///
-/// Every operation but [`Cache::clear`] takes constant time, amortised. Nothing sweeps: an entry whose life is
+/// Every operation but [`BoundedMap::clear`] takes constant time, amortised. Nothing sweeps: an entry whose life is
 /// over is removed when it is looked up or when its turn comes.
 ///
 /// If the clock is set back, nobody can tell how old the entries are, and a life would grow by as much as the
 /// clock went back. So none that is older than a set-back serves again.
-pub struct Cache<V> {
+pub struct BoundedMap<V> {
     max_entries: NonZeroUsize,
     max_bytes: usize,
-    map: RecentMap<Kept<V>>,
+    map: RecentMap<Held<V>>,
     bytes: usize,
     latest: UnixTime,
     // How often the clock was set back.
     era: u64,
 }
 
-struct Kept<V> {
+struct Held<V> {
     value: V,
     life: Lifetime,
     era: u64,
@@ -69,8 +75,8 @@ struct Kept<V> {
     bytes: usize,
 }
 
-impl<V: Weigh> Cache<V> {
-    /// An empty cache of at most `max_entries` entries and `max_bytes` bytes. The bytes of an entry are its
+impl<V: Weigh> BoundedMap<V> {
+    /// An empty map of at most `max_entries` entries and `max_bytes` bytes. The bytes of an entry are its
     /// key's, what its value weighs, and a fixed part for itself. Takes memory as it fills.
     #[must_use]
     pub fn new(max_entries: NonZeroUsize, max_bytes: usize) -> Self {
@@ -100,7 +106,7 @@ impl<V: Weigh> Cache<V> {
     pub fn insert(&mut self, key: &Key, value: V, life: Lifetime, now: UnixTime) {
         self.look_at(now);
         self.remove(key);
-        let bytes = RecentMap::<Kept<V>>::ENTRY_BYTES
+        let bytes = RecentMap::<Held<V>>::ENTRY_BYTES
             .saturating_add(key.reveal().len())
             .saturating_add(value.weight());
         if now >= life.stale_until || bytes > self.max_bytes {
@@ -110,7 +116,7 @@ impl<V: Weigh> Cache<V> {
             let Some(oldest) = self.map.oldest() else { break };
             self.remove_at(oldest);
         }
-        self.map.push(key, Kept { value, life, era: self.era, bytes });
+        self.map.push(key, Held { value, life, era: self.era, bytes });
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
@@ -173,9 +179,9 @@ impl<V: Weigh> Cache<V> {
 }
 
 /// Prints how full it is, never what it holds.
-impl<V> fmt::Debug for Cache<V> {
+impl<V> fmt::Debug for BoundedMap<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
+        f.debug_struct("BoundedMap")
             .field("entries", &self.map.len())
             .field("max_entries", &self.max_entries)
             .field("bytes", &self.bytes)
@@ -202,10 +208,10 @@ mod tests {
         }
     }
 
-    const ENTRY: usize = RecentMap::<Kept<Answer>>::ENTRY_BYTES;
+    const ENTRY: usize = RecentMap::<Held<Answer>>::ENTRY_BYTES;
 
-    fn cache(max_entries: usize, max_bytes: usize) -> Cache<Answer> {
-        Cache::new(NonZeroUsize::new(max_entries).unwrap(), max_bytes)
+    fn cache(max_entries: usize, max_bytes: usize) -> BoundedMap<Answer> {
+        BoundedMap::new(NonZeroUsize::new(max_entries).unwrap(), max_bytes)
     }
 
     fn key(name: &str) -> Key {
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_entry_whose_life_is_over_is_removed_by_the_look_up_that_finds_it() {
-        for look_up in [Cache::get, Cache::get_stale] {
+        for look_up in [BoundedMap::get, BoundedMap::get_stale] {
             let mut cache = cache(10, usize::MAX);
             cache.insert(&key("a"), answer("a"), life(110, 5), at(100));
             assert_eq!(look_up(&mut cache, &key("a"), at(115)), None);

@@ -10,7 +10,7 @@ use super::{
     ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE,
     DEFAULT_TTL, Identity, Issuer, Keys, RESOLVER_PATH, Resolver, Server,
 };
-use crate::auth_server::authgear::identity::Managed;
+use crate::auth_server::authgear::identity;
 use crate::http;
 use crate::http::credential::CookieNames;
 use crate::jose::{Algorithm, MediaType, Policy};
@@ -121,7 +121,7 @@ impl RawAuthgear {
             Mode::Resolver => (vec![], Some(server)),
             Mode::Local => (vec![issuer], None),
         };
-        Ok(Deciders { issuers, server, ttl: DEFAULT_TTL, managed: Managed::Authgear, sessions })
+        Ok(Deciders { issuers, server, ttl: DEFAULT_TTL, managed: identity::managed(), sessions })
     }
 
     /// Refuses the fields that have no effect in the configured mode.

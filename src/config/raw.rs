@@ -19,7 +19,7 @@ use super::{
     AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, Issuer,
     OnError, OnErrorAction,
 };
-use crate::auth_server::authgear::identity::Managed;
+use crate::http::managed::Managed;
 use crate::rules::Access;
 
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
@@ -161,7 +161,7 @@ impl RawConfig {
                         issuers,
                         server,
                         ttl: Duration::ZERO,
-                        managed: Managed::Named(managed),
+                        managed: Managed::new(managed),
                         sessions,
                     }
                 }

@@ -43,7 +43,10 @@ fn the_smallest_configuration_has_every_default() {
     );
     assert_eq!(resolver.cookies, CookieNames::new(""));
     assert_eq!(resolver.revalidate, Some(Duration::from_secs(60)));
-    assert_eq!((&config.managed, access(&config)), (&Managed::Authgear, Access::Optional));
+    assert_eq!(
+        (&config.managed, access(&config)),
+        (&crate::auth_server::authgear::identity::managed(), Access::Optional)
+    );
     assert_eq!((config.allow_cors_preflight, config.strip_credentials), (true, false));
     let expected = Cache {
         ttl: Duration::from_secs(10),
@@ -239,7 +242,7 @@ fn every_field_of_an_issuer_is_read() {
     assert!(matches!(two.keys, Keys::Inline(_)));
     assert_eq!(
         config.managed,
-        Managed::Named(vec![Pattern::Name("x-user".into()), Pattern::Name("x-city".into())])
+        Managed::new(vec![Pattern::Name("x-user".into()), Pattern::Name("x-city".into())])
     );
     assert_eq!(access(&config), Access::Required);
     assert!(config.resolver().is_none());

@@ -4,9 +4,10 @@
 use std::rc::Rc;
 
 use super::{Decision, Engine, Outcome, Verdict};
-use crate::auth_server::authgear::identity::{self, Managed, SessionFacts};
-use crate::auth_server::forward_auth::{Denied, Reason};
-use crate::config::{AuthServer, OnError, OnErrorAction};
+use crate::auth_server::authgear::identity;
+use crate::auth_server::forward_auth::{DenialKind, Denied};
+use crate::auth_server::{AuthServer, Holder, Session};
+use crate::config::{OnError, OnErrorAction};
 use crate::engine::denial::Denial;
 use crate::http::credential::{self, Authorization, Credentials};
 use crate::http::grpc;
@@ -27,14 +28,8 @@ pub(super) struct Case {
     has_token: bool,
     is_authgears: bool,
     is_grpc: bool,
-}
-
-/// Who a valid session belongs to, and what it states.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) identity: Rc<Fields>,
-    pub(super) stated: Rc<SessionFacts>,
-    pub(super) outcome: Outcome,
+    /// Whether the host tells a gRPC client its status; else headers do.
+    tells_grpc: bool,
 }
 
 /// What a decision lacks.
@@ -58,9 +53,18 @@ impl Lacking {
 }
 
 impl Engine {
-    /// On a public route, or where a browser asks leave to send a request: nobody has to say who they are.
+    /// On a public route: nobody has to say who they are.
     pub(super) fn public(&self, head: &Head<'_>) -> Decision {
-        let mut remove = self.with_unlisted(self.config.managed.forged_where_public(head.fields));
+        self.unauthenticated(head, self.config.managed.forged_where_public(head.fields))
+    }
+
+    /// Where a browser asks leave to send a request: the same, but the route is not the app's to authenticate.
+    pub(super) fn preflight(&self, head: &Head<'_>) -> Decision {
+        self.unauthenticated(head, self.config.managed.forged(head.fields))
+    }
+
+    fn unauthenticated(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Decision {
+        let mut remove = self.with_unlisted(forged);
         let cookie = match self.config.strip_credentials {
             true => self.strip(head, &self.credentials(head), &mut remove),
             false => None,
@@ -90,15 +94,16 @@ impl Engine {
             demand,
             location,
             has_token: credentials.authorization != Authorization::NoToken,
-            is_authgears: config.managed == Managed::Authgear,
+            is_authgears: self.is_authgears,
             is_grpc: grpc::is_grpc(head),
+            tells_grpc: self.background,
         }
     }
 
     /// Adds the names that can be known unseen, where the host does not list all headers of a request.
     fn with_unlisted(&self, mut names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         if !self.background {
-            names.extend(self.config.managed.known());
+            names.extend_from_slice(self.config.managed.unseen());
         }
         names
     }
@@ -151,9 +156,13 @@ impl Engine {
 
 impl Case {
     /// With a valid session; `cookies` go to the client whatever becomes of the request.
-    pub(super) fn accept(self, known: &Known, cookies: &[OwnedField], now: UnixTime) -> Decision {
-        match self.demand.check(&known.stated, now) {
-            Ok(()) => self.forward(Rc::clone(&known.identity), cookies, known.outcome),
+    pub(super) fn accept(self, session: &Session, cookies: &[OwnedField], now: UnixTime) -> Decision {
+        let outcome = match session.holder {
+            Holder::User(_) | Holder::Named => Outcome::Session,
+            Holder::Machine => Outcome::Machine,
+        };
+        match self.demand.check(&session.facts, now) {
+            Ok(()) => self.forward(Rc::clone(&session.identity), cookies, outcome),
             Err(unmet) => {
                 let denial = Denial::Forbidden(unmet);
                 let reply = match self.demand.on_forbidden() {
@@ -180,7 +189,7 @@ impl Case {
 
     /// Without a credential.
     pub(super) fn anonymous(self) -> Decision {
-        self.nobody(identity::nothing(), &[], Outcome::Anonymous)
+        self.nobody(Rc::default(), &[], Outcome::Anonymous)
     }
 
     /// With a credential that is no good.
@@ -188,7 +197,7 @@ impl Case {
         if self.demand.access() == Access::Required {
             return self.replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
         }
-        let identity = if self.is_authgears { identity::refused() } else { identity::nothing() };
+        let identity = if self.is_authgears { identity::refused() } else { Rc::default() };
         self.forward(identity, &[], Outcome::Refused)
     }
 
@@ -202,35 +211,41 @@ impl Case {
             OnErrorAction::Deny => {
                 self.replied(Denial::Unavailable(on_error.status).reply(), &[], lacking.outcome(action))
             }
-            OnErrorAction::Allow => self.forward(identity::nothing(), &[], lacking.outcome(action)),
+            OnErrorAction::Allow => self.forward(Rc::default(), &[], lacking.outcome(action)),
         }
+    }
+
+    /// Where the auth server failed in a way that the request itself may have provoked: that opens no door.
+    pub(super) fn fail_provoked(self, on_error: OnError) -> Decision {
+        self.fail(OnError { action: OnErrorAction::Deny, ..on_error }, Lacking::Answer)
+    }
+
+    /// Whether a rule demands what only a verified token states.
+    pub(super) fn demands_token(&self) -> bool {
+        self.demand.requirements().any(|requirement| !requirement.scopes.is_empty())
     }
 
     /// Denied by a forward-auth server; what it said goes to the client, unless the operator says otherwise.
     pub(super) fn denied(self, denied: &Denied) -> Decision {
-        let (reply, outcome) = match denied.reason {
-            Reason::Unauthenticated | Reason::Redirected if self.demand.access() != Access::Required => {
-                return self.forward(identity::nothing(), &[], Outcome::NoSession);
+        let (reply, outcome) = match denied.kind {
+            DenialKind::Unauthenticated | DenialKind::Redirected
+                if self.demand.access() != Access::Required =>
+            {
+                return self.forward(Rc::default(), &[], Outcome::NoSession);
             }
-            Reason::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
+            DenialKind::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
                 (self.deny(Denial::Unauthenticated), Outcome::NoSession)
             }
-            Reason::Unauthenticated | Reason::Redirected => (denied.reply.clone(), Outcome::NoSession),
-            Reason::Forbidden => match self.demand.on_forbidden() {
+            DenialKind::Unauthenticated | DenialKind::Redirected => {
+                (denied.reply.clone(), Outcome::NoSession)
+            }
+            DenialKind::Forbidden => match self.demand.on_forbidden() {
                 Some(answer) => (Denial::ForbiddenByServer.reply_as(answer), Outcome::Forbidden),
                 None => (denied.reply.clone(), Outcome::Forbidden),
             },
+            DenialKind::Other => (denied.reply.clone(), Outcome::Refused),
         };
         self.replied(reply, &[], outcome)
-    }
-
-    /// The auth server refused the call about it as such, with this status: too large, or malformed. That is the
-    /// client's doing, so it is nobody's session to Authgear, and no other server's leave to pass.
-    pub(super) fn refused_by_server(self, status: u16) -> Decision {
-        if self.is_authgears && self.demand.access() != Access::Required {
-            return self.forward(identity::refused(), &[], Outcome::Refused);
-        }
-        self.replied(Denial::RefusedByServer(status).reply(), &[], Outcome::Refused)
     }
 
     /// Something about the request itself makes the auth server's answer impossible.
@@ -245,6 +260,12 @@ impl Case {
             // It becomes the header `grpc-message`; a gRPC client reads nothing else, and follows no redirect.
             reply.body = status.message().as_bytes().to_vec();
             reply.fields.retain(|(name, _)| !matches!(name.as_slice(), b"content-type" | b"location"));
+            if !self.tells_grpc {
+                let number = status.code().to_string();
+                for (name, value) in [("grpc-status", number.as_str()), ("grpc-message", status.message())] {
+                    reply.fields.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+                }
+            }
         }
         replied(reply, cookies, outcome)
     }

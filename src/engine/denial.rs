@@ -1,6 +1,7 @@
 //! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
 //! cache.
 
+use crate::http::problem::Problem;
 use crate::http::{BadHead, Reply};
 use crate::rules::{Answer, Unmet};
 
@@ -17,8 +18,6 @@ pub enum Denial<'a> {
     Forbidden(Unmet),
     /// The auth server forbids it.
     ForbiddenByServer,
-    /// The auth server refused the call about the request, with this status: too large, or malformed.
-    RefusedByServer(u16),
     /// The auth server cannot answer; with this status.
     Unavailable(u16),
     /// The filter has no configuration that could decide, or the host refused what the filter asked of it.
@@ -64,7 +63,7 @@ impl Denial<'_> {
             Self::BadRequest(bad) => bad.status(),
             Self::Unauthenticated | Self::InvalidToken(_) => 401,
             Self::Forbidden(_) | Self::ForbiddenByServer => 403,
-            Self::RefusedByServer(status) | Self::Unavailable(status) => status,
+            Self::Unavailable(status) => status,
             Self::Broken => 503,
         }
     }
@@ -79,45 +78,33 @@ impl Denial<'_> {
             Self::BadRequest(_)
             | Self::Forbidden(_)
             | Self::ForbiddenByServer
-            | Self::RefusedByServer(_)
             | Self::Unavailable(_)
             | Self::Broken => None,
         }
     }
 
     fn json(self) -> Vec<u8> {
-        let (error, message) = match self {
-            Self::BadRequest(bad) => (bad.error(), bad.message().to_owned()),
+        match self {
+            Self::BadRequest(bad) => Problem::of_status(bad.status()).body(bad.message()),
             Self::Unauthenticated => {
-                ("unauthorized", "a valid session or an access token is needed".to_owned())
+                Problem::Unauthorized.body("a valid session or an access token is needed")
             }
-            Self::InvalidToken(reason) => ("unauthorized", format!("the access token is refused: {reason}")),
-            Self::Forbidden(unmet) => ("forbidden", unmet.message().to_owned()),
-            Self::ForbiddenByServer => ("forbidden", "this is not allowed".to_owned()),
-            Self::RefusedByServer(400) => {
-                ("bad_request", "the authentication service cannot understand the request".to_owned())
+            Self::InvalidToken(reason) => {
+                Problem::Unauthorized.body(&format!("the access token is refused: {reason}"))
             }
-            Self::RefusedByServer(_) => {
-                ("too_large", "the request is too large for the authentication service".to_owned())
-            }
+            Self::Forbidden(unmet) => Problem::Forbidden.body(unmet.message()),
+            Self::ForbiddenByServer => Problem::Forbidden.body("this is not allowed"),
             Self::Unavailable(_) => {
-                ("unavailable", "the authentication service cannot be reached; try again later".to_owned())
+                Problem::Unavailable.body("the authentication service cannot be reached; try again later")
             }
             Self::Broken => {
-                ("unavailable", "the authentication filter cannot decide; see the proxy's log".to_owned())
+                Problem::Unavailable.body("the authentication filter cannot decide; see the proxy's log")
             }
-        };
-        body(error, &message)
+        }
     }
 }
 
 const JSON: &str = "application/json";
-
-/// The body of a denial: JSON, never empty.
-#[must_use]
-pub fn body(error: &str, message: &str) -> Vec<u8> {
-    serde_json::json!({"error": error, "message": message}).to_string().into_bytes()
-}
 
 #[cfg(test)]
 mod tests {

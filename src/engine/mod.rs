@@ -1,33 +1,49 @@
 //! Decides: what a request's head and an auth server's answer make of the request. Pure: whoever calls it
 //! carries out the steps that it returns.
 
-mod answer;
+mod answers;
 mod background;
+mod bearer;
 mod case;
 pub mod denial;
+mod keys;
 mod state;
-mod token;
+mod tokens;
 
 use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
 
-use self::answer::{Question, Subject};
+use self::answers::{About, Arrived, Question, Remembered};
+use self::bearer::{Bearer, Fresh, Glance, Paused};
 use self::case::{Case, Lacking, replied};
-use self::token::{Accepted, Judgement, Lack};
+use self::denial::Denial;
+use self::tokens::Standing;
 use crate::auth_server::authgear::resolver;
 use crate::auth_server::fault::Fault;
-use crate::config::{AuthServer, Config, OnErrorAction};
-use crate::engine::denial::Denial;
+use crate::auth_server::forward_auth::DenialKind;
+use crate::auth_server::{Answer, AuthServer, Said, Scope};
+use crate::config::{Config, Identity, OnError, OnErrorAction};
 use crate::http::browser;
-use crate::http::credential::{Authorization, Cookies, Credentials, Secret};
-use crate::http::{BadHead, Call, CallError, Field, Head, HeaderEdits, Reply, Response, UnixTime};
-use crate::jose::{self, Backend};
-use crate::jose::{FetchTicket, Need};
+use crate::http::credential::{Authorization, Credentials, Secret};
+use crate::http::{
+    BadHead, Call, CallError, Field, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime,
+};
+use crate::jose::{self, Backend, FetchTicket, Token};
 use crate::rules::Access;
+use crate::telemetry::Counter;
 
 pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
-pub use self::token::Reason;
 pub use crate::telemetry::Outcome;
+
+/// How long past its timeout an answer is waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// When a call that is sent now is taken for lost.
+const fn overdue(timeout: Duration, now: UnixTime) -> UnixTime {
+    now.after(timeout).after(GRACE)
+}
 
 /// What to do next. Whatever it is, [`State::effects`] may hold more to be done.
 #[must_use]
@@ -58,31 +74,15 @@ pub struct Waiting(Wait);
 
 #[derive(Debug)]
 enum Wait {
-    /// For the resolver to say whose request it is.
-    Resolver { case: Box<Case>, about: Subject },
-    /// For the answer to a question that others may have put.
-    Answer { case: Box<Case>, wait_key: u64 },
+    /// For the answer to its own question.
+    Own { case: Box<Case>, about: About },
+    /// For the answer to a question by its number. Who joined another request's question has one of its own, for
+    /// when that answer is not for others.
+    Shared { case: Box<Case>, number: u64, question: Option<Box<Question>> },
     /// For an issuer's keys.
-    Keys { issuer: usize, ticket: Option<FetchTicket>, kept: Box<Kept> },
-    /// For the resolver to confirm the token.
-    Confirmation { kept: Box<Kept> },
-}
-
-/// A request that is kept while its token cannot be judged.
-struct Kept {
-    case: Box<Case>,
-    token: Vec<u8>,
-    /// The call that has the token confirmed, where there is someone to ask.
-    confirm: Option<Call>,
-    /// The question about the cookies alone, where the request has some.
-    cookies: Option<Question>,
-}
-
-/// Prints without the token.
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kept")
-    }
+    Keys { issuer: usize, ticket: Option<FetchTicket>, paused: Box<Paused> },
+    /// For the resolver to confirm the token; `plain` is the call that is tried next.
+    Confirmation { paused: Box<Paused>, plain: Option<Call> },
 }
 
 /// What becomes of a request, and why.
@@ -135,21 +135,17 @@ pub struct Engine {
     config: Config,
     background: bool,
     signatures: Backend,
-}
-
-/// A request whose token is being judged.
-enum Claim<'a> {
-    /// In the callback of its head.
-    Fresh { head: &'a Head<'a>, case: Box<Case>, token: Secret<'a>, cookies: Cookies<'a> },
-    /// After it has waited; it does not wait for the same again.
-    Kept(Box<Kept>),
+    /// Whether the app expects Authgear's headers.
+    is_authgears: bool,
 }
 
 impl Engine {
     /// An engine for a configuration, on a host.
     #[must_use]
-    pub const fn new(config: Config, host: Capabilities) -> Self {
-        Self { config, background: host.background, signatures: host.signatures }
+    pub fn new(config: Config, host: Capabilities) -> Self {
+        let is_authgears = config.resolver().is_some()
+            || config.issuers.iter().any(|issuer| issuer.identity == Identity::Authgear);
+        Self { config, background: host.background, signatures: host.signatures, is_authgears }
     }
 
     /// The memory that it begins with. `seed` is any random number.
@@ -162,39 +158,43 @@ impl Engine {
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
         let demand = self.config.rules.decide(head.method, head.authority, head.path);
-        if demand.access() == Access::Public
-            || (self.config.allow_cors_preflight && browser::is_cors_preflight(head))
-        {
+        if demand.access() == Access::Public {
             return Step::Done(self.public(head));
+        }
+        if self.config.allow_cors_preflight && browser::is_cors_preflight(head) {
+            return Step::Done(self.preflight(head));
         }
         let credentials = self.credentials(head);
         let Credentials { authorization, cookies } = credentials;
         let case = self.case(head, demand, &credentials);
         match (authorization, &self.config.server) {
-            // Where tokens are nothing to the filter, what an `Authorization` means is the server's to say.
-            (Authorization::Invalid, _) if self.config.forward_auth().is_none() || self.judges() => {
+            (Authorization::Invalid, Some(AuthServer::ForwardAuth(server))) if !self.judges() => {
+                match server.sends(b"authorization").then(|| fault_of_authorization(head)).flatten() {
+                    Some(AuthorizationFault::Repeated) => Step::Done(case.bad_request(BadHead::Repeated)),
+                    Some(AuthorizationFault::NoText) => Step::Done(case.refuse("it is malformed")),
+                    None => self.ask(state, head, case, credentials, &Glance::default(), now),
+                }
+            }
+            (Authorization::Invalid, _) => {
                 Step::Done(case.refuse("there is more than one, or it is malformed"))
             }
-            // No auth server can be sent one that is not text.
-            (Authorization::Invalid, Some(AuthServer::ForwardAuth(server)))
-                if server.sends(b"authorization")
-                    && head.values(b"authorization").any(|value| std::str::from_utf8(value).is_err()) =>
-            {
-                Step::Done(case.refuse("it is malformed"))
+            (Authorization::Bearer(token), _) if self.judges() => {
+                let mut glance =
+                    Glance { recalled: state.tokens.recall(token.reveal(), &state.keys, now), parsed: None };
+                if self.is_judged_here(token, &mut glance) {
+                    let fresh = Fresh { head, case: Box::new(case), token, cookies, glance };
+                    return self.bearer(state, Bearer::Fresh(fresh), now);
+                }
+                self.ask(state, head, case, credentials, &glance, now)
             }
-            (Authorization::Bearer(token), server) if self.is_judged_here(token, server.as_ref()) => {
-                self.claim(state, Claim::Fresh { head, case: Box::new(case), token, cookies }, now)
+            (_, Some(AuthServer::ForwardAuth(_)))
+            | (Authorization::Bearer(_), Some(AuthServer::Resolver(_))) => {
+                self.ask(state, head, case, credentials, &Glance::default(), now)
             }
-            (_, Some(server @ AuthServer::ForwardAuth(_)))
-            | (Authorization::Bearer(_), Some(server @ AuthServer::Resolver(_))) => {
-                self.ask(state, server, head, case, credentials, now)
+            (Authorization::NoToken, Some(AuthServer::Resolver(_))) if !cookies.is_empty() => {
+                self.ask(state, head, case, credentials, &Glance::default(), now)
             }
-            (Authorization::NoToken, Some(server @ AuthServer::Resolver(_))) if !cookies.is_empty() => {
-                self.ask(state, server, head, case, credentials, now)
-            }
-            (Authorization::NoToken | Authorization::Bearer(_) | Authorization::Invalid, _) => {
-                Step::Done(case.anonymous())
-            }
+            (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(case.anonymous()),
         }
     }
 
@@ -207,20 +207,27 @@ impl Engine {
         now: UnixTime,
     ) -> Step {
         match waiting.0 {
-            Wait::Resolver { case, about } => {
+            Wait::Own { case, about } => {
                 let arrived = self.read(state, &about, result, now);
-                Step::Done(self.decide_arrived(state, Some(arrived), *case, now))
+                self.arrived(state, arrived, None, *case, now)
             }
             // Nobody calls for this; if somebody did, nothing is known of them.
-            Wait::Answer { .. } => Step::Done(Self::broken()),
-            Wait::Keys { issuer, ticket, kept } => {
-                self.keys_arrived(state, issuer, ticket, result, now);
-                self.claim(state, Claim::Kept(kept), now)
+            Wait::Shared { .. } => Step::Done(Self::broken()),
+            Wait::Keys { issuer, ticket, paused } => {
+                let State { keys, outbox, .. } = &mut *state;
+                keys.arrive(&self.config, issuer, ticket, result, outbox, now);
+                self.bearer(state, Bearer::Paused(paused), now)
             }
-            Wait::Confirmation { kept } => {
-                let word = self.word(state, result, now);
-                self.confirmation_answered(state, &kept.token, &word, now);
-                self.claim(state, Claim::Kept(kept), now)
+            Wait::Confirmation { paused, plain } => {
+                let standing = Standing::of(resolver::read(result));
+                if standing.may_be_provoked()
+                    && let Some(call) = plain
+                {
+                    return Step::Call(call, Waiting(Wait::Confirmation { paused, plain: None }));
+                }
+                let State { tokens, outbox, .. } = &mut *state;
+                tokens.confirmation_arrived(&self.config, paused.token(), &standing, outbox, now);
+                self.bearer(state, Bearer::Paused(paused), now)
             }
         }
     }
@@ -228,33 +235,31 @@ impl Engine {
     /// The next step, once what a parked request waits for has come, or will not come.
     pub fn wake(&self, state: &mut State, waiting: Waiting, now: UnixTime) -> Step {
         match waiting.0 {
-            Wait::Keys { kept, .. } | Wait::Confirmation { kept } => {
-                self.claim(state, Claim::Kept(kept), now)
+            Wait::Keys { paused, .. } | Wait::Confirmation { paused, .. } => {
+                self.bearer(state, Bearer::Paused(paused), now)
             }
-            Wait::Answer { case, wait_key } => {
-                let arrived = state.arrived.iter().find(|(number, _)| *number == wait_key);
-                let arrived = arrived.map(|(_, arrived)| arrived.clone());
-                Step::Done(self.decide_arrived(state, arrived, *case, now))
-            }
+            Wait::Shared { case, number, question } => match state.answers.arrived(number) {
+                Some(arrived) => self.arrived(state, arrived, question, *case, now),
+                // There was no room to wait.
+                None => Step::Done(case.fail(self.config.on_error, Lacking::Answer)),
+            },
             // Nobody parks for this; if somebody did, nothing is known of them.
-            Wait::Resolver { .. } => Step::Done(Self::broken()),
+            Wait::Own { .. } => Step::Done(Self::broken()),
         }
     }
 
-    /// All who waited for a wait_key were woken.
+    /// All who waited for something were woken.
     pub fn told(&self, state: &mut State, wait_key: WaitKey) {
         match wait_key {
-            WaitKey::Answer(number) => state.arrived.retain(|(known, _)| *known != number),
+            WaitKey::Answer(number) => state.answers.told(number),
             WaitKey::Keys(_) => {}
         }
     }
 
     /// Nothing will come of what a request waited for: it is gone. Another one may fetch what it was fetching.
     pub fn abandon(&self, state: &mut State, waiting: Waiting, now: UnixTime) {
-        if let Wait::Keys { issuer, ticket: Some(ticket), .. } = waiting.0
-            && let Some(source) = state.keys.get_mut(issuer)
-        {
-            source.abandon(ticket, now);
+        if let Wait::Keys { issuer, ticket: Some(ticket), .. } = waiting.0 {
+            state.keys.abandon(issuer, ticket, now);
         }
     }
 
@@ -280,186 +285,222 @@ impl Engine {
     }
 
     /// Whether tokens are judged here at all.
-    fn judges(&self) -> bool {
+    const fn judges(&self) -> bool {
         !self.config.issuers.is_empty()
     }
 
-    /// Whether a token is judged by an issuer's keys. Where Authgear's resolver can be asked, only what claims to
-    /// be a JWT is: opaque tokens mean something to the resolver alone. Where another server can be, only what
-    /// claims to be of a listed issuer.
-    fn is_judged_here(&self, token: Secret<'_>, server: Option<&AuthServer>) -> bool {
-        self.judges()
-            && match server {
-                None => true,
-                Some(AuthServer::Resolver(_)) => jose::looks_like_jwt(token.reveal()),
-                Some(AuthServer::ForwardAuth(_)) => jose::Token::parse(token.reveal()).is_ok_and(|token| {
-                    let issuer = token.unverified_issuer();
-                    self.config.issuers.iter().any(|known| issuer == Some(known.policy.issuer.as_str()))
-                }),
-            }
-    }
-
-    /// Judges a request's token.
-    fn claim(&self, state: &mut State, claim: Claim<'_>, now: UnixTime) -> Step {
-        // Where nothing refreshes them in the background, the first request to find keys old does.
-        if !self.background
-            && let Claim::Fresh { .. } = claim
-            && let Some(issuer) =
-                state.keys.iter().position(|source| source.keys().is_some() && source.is_due(now))
-        {
-            return self
-                .wait_for_keys(state, issuer, Need::Fresh, claim, now)
-                .unwrap_or_else(|claim| self.judged(state, claim, now));
+    /// Whether a token is judged by an issuer's keys. Where Authgear's resolver can be asked, only what claims to be a
+    /// JWT is: opaque tokens mean something to the resolver alone. Where another server can be, only what claims to be
+    /// of a listed issuer, whatever its header says.
+    fn is_judged_here<'t>(&self, token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
+        if glance.recalled.is_some() {
+            return true;
         }
-        self.judged(state, claim, now)
-    }
-
-    fn judged(&self, state: &mut State, claim: Claim<'_>, now: UnixTime) -> Step {
-        let judgement = self.judge(state, claim.token(), now);
-        match judgement {
-            Judgement::Accepted(Accepted { known, confirmation_due }) => {
-                if confirmation_due && let Some(call) = self.confirm_call(&claim) {
-                    if !self.background {
-                        self.confirmation_asked(state, claim.token(), now);
-                        return Step::Call(call, Waiting(Wait::Confirmation { kept: self.keep(claim) }));
-                    }
-                    self.send_for_confirmation(state, call, claim.token(), now);
-                }
-                Step::Done(claim.case().accept(&known, &[], now))
-            }
-            Judgement::Refused(reason) => self.refused(state, claim, reason, now),
-            Judgement::NeedsKeys(issuer, lack) => {
-                let need = match lack {
-                    Lack::AllKeys => Need::Fresh,
-                    Lack::ThisKey => Need::UnknownKey,
-                };
-                match (self.wait_for_keys(state, issuer, need, claim, now), lack) {
-                    (Ok(step), _) => step,
-                    (Err(claim), Lack::AllKeys) => {
-                        Step::Done(claim.case().fail(self.config.on_error, Lacking::Keys))
-                    }
-                    (Err(claim), Lack::ThisKey) => {
-                        self.refused(state, claim, Reason::Check(jose::Refusal::UnknownKey), now)
-                    }
+        match &self.config.server {
+            None => true,
+            Some(AuthServer::Resolver(_)) => jose::looks_like_jwt(token.reveal()),
+            Some(AuthServer::ForwardAuth(_)) => {
+                let is_listed =
+                    |issuer: &str| self.config.issuers.iter().any(|known| known.policy.issuer == issuer);
+                match glance.parsed.insert(Token::parse(token.reveal())) {
+                    Ok(token) => token.unverified_issuer().is_some_and(is_listed),
+                    Err(_) => jose::peek(token.reveal())
+                        .and_then(|peek| peek.issuer)
+                        .is_some_and(|issuer| is_listed(&issuer)),
                 }
             }
         }
     }
 
-    /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come; else gives it back.
-    #[allow(clippy::result_large_err, reason = "not an error, but the claim itself, which moves on")]
-    fn wait_for_keys<'a>(
+    /// Asks the auth server about a request, unless its answer is remembered.
+    fn ask(
         &self,
         state: &mut State,
-        issuer: usize,
-        need: Need,
-        claim: Claim<'a>,
+        head: &Head<'_>,
+        case: Case,
+        credentials: Credentials<'_>,
+        glance: &Glance<'_>,
         now: UnixTime,
-    ) -> Result<Step, Claim<'a>> {
-        if let Claim::Kept(_) = claim {
-            return Err(claim);
+    ) -> Step {
+        let Some(server) = &self.config.server else { return Step::Done(case.anonymous()) };
+        match state.answers.recall(server, head, credentials, now) {
+            Ok(remembered) => Step::Done(recalled(state, &remembered, case, now)),
+            Err(inputs) => match server.call(self.config.timeout, head, credentials) {
+                Ok(call) => {
+                    let about = state.answers.about(inputs, self.end_of(credentials, glance));
+                    self.join(state, Question { call, about }, case, now)
+                }
+                Err(bad) => Step::Done(case.bad_request(bad)),
+            },
         }
-        if self.background {
-            self.send_for_keys(state, issuer, need, now);
-            if !state.keys.get(issuer).is_some_and(|source| source.is_fetching(now)) {
-                return Err(claim);
+    }
+
+    /// The question about some of a request's credentials.
+    fn question(
+        &self,
+        server: &AuthServer,
+        head: &Head<'_>,
+        credentials: Credentials<'_>,
+    ) -> Option<Question> {
+        let call = server.call(self.config.timeout, head, credentials).ok()?;
+        let ends = self.end_of(credentials, &Glance::default());
+        Some(Question { call, about: About::of(server, head, credentials, ends) })
+    }
+
+    /// Puts a question, unless its answer is remembered or in flight.
+    fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
+        match state.answers.recall_about(&question.about, now) {
+            Some(remembered) => Step::Done(recalled(state, &remembered, case, now)),
+            None => self.join(state, question, case, now),
+        }
+    }
+
+    /// Puts a question whose answer is not remembered, unless it is in flight.
+    fn join(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
+        let case = Box::new(case);
+        if !self.background {
+            let Question { call, about } = question;
+            return Step::Call(call, Waiting(Wait::Own { case, about }));
+        }
+        match state.answers.join(&question.about, now) {
+            Some(number) => {
+                state.outbox.count(Counter::AnswersShared);
+                let question = Some(Box::new(question));
+                Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question }))
             }
-            let wait = Wait::Keys { issuer, ticket: None, kept: self.keep(claim) };
-            return Ok(Step::Park(WaitKey::Keys(issuer), Waiting(wait)));
+            None => {
+                let number = state.answers.begin(&question.about, now);
+                Self::send(state, number, question, case)
+            }
         }
-        let (Some(source), Some(call)) = (state.keys.get_mut(issuer), self.keys_call(issuer)) else {
-            return Err(claim);
+    }
+
+    fn send(state: &mut State, number: u64, question: Question, case: Box<Case>) -> Step {
+        let Question { call, about } = question;
+        state.outbox.send(call, BackgroundCall::ask(number, about));
+        Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question: None }))
+    }
+
+    /// The next step of one who asked. `own` is the question of one who joined another request's question.
+    fn arrived(
+        &self,
+        state: &mut State,
+        arrived: Arrived,
+        own: Option<Box<Question>>,
+        case: Case,
+        now: UnixTime,
+    ) -> Step {
+        Step::Done(match arrived {
+            Arrived::Answer(answer) => match (answer.scope, own) {
+                (Scope::AskerAlone, Some(question)) => {
+                    let number = state.answers.begin_alone();
+                    return Self::send(state, number, *question, Box::new(case));
+                }
+                (Scope::WithoutCookies, Some(_)) => said(&answer.said, &[], case, now),
+                (Scope::Everyone | Scope::WithoutCookies | Scope::AskerAlone, _) => {
+                    said(&answer.said, &answer.cookies, case, now)
+                }
+            },
+            Arrived::Stale(remembered) => {
+                state.outbox.count(Counter::AnswersStale);
+                said(&remembered.said, &[], case, now)
+            }
+            Arrived::Failed(fault) if fault.may_be_provoked() => case.fail_provoked(self.config.on_error),
+            Arrived::Failed(_) => case.fail(self.config.on_error, Lacking::Answer),
+        })
+    }
+
+    /// Reads an answer, remembers it if it may be used again, and warns of what an operator should know.
+    fn read(
+        &self,
+        state: &mut State,
+        about: &About,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Arrived {
+        let Some(server) = &self.config.server else {
+            return Arrived::Failed(Fault::Call(CallError::NotSent));
         };
-        // Nobody can wait for somebody else's fetch here, so without keys each fetches for itself.
-        let ticket = source.start(need, now);
-        if ticket.is_none() && !(source.keys().is_none() && source.is_fetching(now)) {
-            return Err(claim);
+        let result = server.read(about.inputs, result);
+        let fault = result.as_ref().err().copied();
+        if let Ok(Answer { said: Said::Denied(denied), .. }) = &result
+            && denied.kind == DenialKind::Other
+        {
+            let status = denied.status;
+            state.outbox.warn(
+                |limits| &mut limits.denials,
+                now,
+                || {
+                    format!(
+                        "auth server {server} denied a request with {status}, which the client got: is \
+                         forward_auth.url right?"
+                    )
+                },
+            );
         }
-        Ok(Step::Call(call, Waiting(Wait::Keys { issuer, ticket, kept: self.keep(claim) })))
-    }
-
-    /// A refused token says nothing about the cookies beside it: the resolver is asked about those alone, as it
-    /// falls through itself.
-    fn refused(&self, state: &mut State, claim: Claim<'_>, reason: Reason, now: UnixTime) -> Step {
-        let question = self.question_of_cookies(&claim);
-        let case = claim.case();
-        match question {
-            Some(question) => self.put(state, question, case, now),
-            None => Step::Done(case.refuse(&reason.to_string())),
+        let random = state.outbox.random();
+        let arrived = state.answers.learn(about, result, random, now);
+        if let Some(fault) = fault {
+            let OnError { action, status } = self.config.on_error;
+            let then = match (&arrived, action) {
+                (Arrived::Stale(_), _) => "decided by what it said before (cache.stale_if_error)".to_owned(),
+                _ if fault.may_be_provoked() => format!("denied with {status}"),
+                (_, OnErrorAction::Deny) => format!("denied with {status}"),
+                (_, OnErrorAction::Allow) => {
+                    "let through without identity headers (on_error.action is allow)".to_owned()
+                }
+            };
+            state.outbox.warn(
+                |limits| &mut limits.server,
+                now,
+                || format!("auth server {server} failed: {fault}. Requests are {then}"),
+            );
         }
+        arrived
     }
 
-    fn confirm_call(&self, claim: &Claim<'_>) -> Option<Call> {
-        match claim {
-            Claim::Fresh { head, token, .. } => {
-                let resolver = self.config.resolver()?;
-                let alone =
-                    Credentials { authorization: Authorization::Bearer(*token), cookies: Cookies::default() };
-                Some(resolver::call(resolver, self.config.timeout, head, alone))
-            }
-            Claim::Kept(kept) => kept.confirm.clone(),
-        }
-    }
-
-    fn question_of_cookies(&self, claim: &Claim<'_>) -> Option<Question> {
-        match claim {
-            Claim::Fresh { head, cookies, .. } => {
-                let resolver = self.config.resolver().filter(|_resolver| !cookies.is_empty())?;
-                let alone = Credentials { authorization: Authorization::NoToken, cookies: *cookies };
-                Some(self.question(resolver, head, alone))
-            }
-            Claim::Kept(kept) => kept.cookies.clone(),
-        }
-    }
-
-    fn keep(&self, claim: Claim<'_>) -> Box<Kept> {
-        let (confirm, cookies) = (self.confirm_call(&claim), self.question_of_cookies(&claim));
-        match claim {
-            Claim::Fresh { case, token, .. } => {
-                Box::new(Kept { case, token: token.reveal().to_vec(), confirm, cookies })
-            }
-            Claim::Kept(kept) => kept,
-        }
-    }
-
-    fn warn_of_server(&self, state: &mut State, fault: Fault, stale: bool, now: UnixTime) {
-        let from = self.server_name();
-        let then = match self.config.on_error.action {
-            _ if stale => "decided by what it said before (cache.stale_if_error)".to_owned(),
-            OnErrorAction::Deny => format!("denied with {}", self.config.on_error.status),
-            OnErrorAction::Allow => {
-                "let through without identity headers (on_error.action is allow)".to_owned()
-            }
-        };
-        state.warn(
-            |kinds| &mut kinds.resolver,
-            now,
-            || format!("no help from {from}: {fault}. Requests are {then}"),
-        );
-    }
-
-    fn server_name(&self) -> String {
-        match &self.config.server {
-            Some(AuthServer::Resolver(resolver)) => format!("the resolver {}", resolver.server),
-            Some(AuthServer::ForwardAuth(server)) => format!("the auth server {}", server.server),
-            None => "the auth server".to_owned(),
+    /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
+    fn end_of(&self, credentials: Credentials<'_>, glance: &Glance<'_>) -> Option<UnixTime> {
+        match (credentials.authorization, &glance.parsed) {
+            _ if self.config.cache.ttl.is_zero() => None,
+            (Authorization::Bearer(_), Some(Ok(token))) => token.unverified_expiry(),
+            (Authorization::Bearer(token), _) => jose::peek(token.reveal())?.expires,
+            (Authorization::NoToken | Authorization::Invalid, _) => None,
         }
     }
 }
 
-impl Claim<'_> {
-    fn token(&self) -> &[u8] {
-        match self {
-            Self::Fresh { token, .. } => token.reveal(),
-            Self::Kept(kept) => &kept.token,
-        }
-    }
+/// Why an `Authorization` cannot be sent to a forward-auth server.
+enum AuthorizationFault {
+    /// There are two, which programs resolve differently. Envoy joins them with a comma.
+    Repeated,
+    /// It is not text.
+    NoText,
+}
 
-    fn case(self) -> Case {
-        match self {
-            Self::Fresh { case, .. } => *case,
-            Self::Kept(kept) => *kept.case,
-        }
+/// What is wrong with an `Authorization` that is not read as one.
+fn fault_of_authorization(head: &Head<'_>) -> Option<AuthorizationFault> {
+    let mut values = head.values(b"authorization");
+    let value = values.next()?;
+    if std::str::from_utf8(value).is_err() {
+        return Some(AuthorizationFault::NoText);
+    }
+    let is_repeated = values.next().is_some() || value.is_ascii() && !value.iter().any(u8::is_ascii_control);
+    is_repeated.then_some(AuthorizationFault::Repeated)
+}
+
+/// The decision by a remembered answer.
+fn recalled(state: &mut State, remembered: &Remembered, case: Case, now: UnixTime) -> Decision {
+    state.outbox.count(Counter::AnswersReused);
+    said(&remembered.said, &remembered.cookies, case, now)
+}
+
+/// The decision by what the auth server said.
+fn said(said: &Said, cookies: &[OwnedField], case: Case, now: UnixTime) -> Decision {
+    match said {
+        Said::Session(session) => case.accept(session, cookies, now),
+        Said::NoSession(identity) => case.nobody(Rc::clone(identity), cookies, Outcome::NoSession),
+        Said::Denied(denied) => case.denied(denied),
     }
 }
 

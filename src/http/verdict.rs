@@ -9,7 +9,7 @@ use super::{Fields, OwnedField, grpc};
 pub struct HeaderEdits {
     /// Headers of the client to remove, by the very names that it sent.
     pub remove: Vec<Vec<u8>>,
-    /// Headers to set after that, one value a name; none that the client sent and that is not removed. Shared with
+    /// Headers to set after that, repeated ones apart; none that the client sent and that is not removed. Shared with
     /// whoever remembers them.
     pub set: Rc<Fields>,
     /// The `Cookie` header to set after that; `None` leaves it as it is by then.

@@ -11,6 +11,7 @@ mod path;
 pub mod readings;
 pub mod redirect;
 mod requirement;
+mod session;
 
 use std::rc::Rc;
 
@@ -18,10 +19,10 @@ pub use self::condition::{Condition, Method, MethodError};
 pub use self::host::{HostPattern, HostPatternError};
 pub use self::path::{PathPattern, PathPatternError};
 pub use self::requirement::{LEEWAY, Requirement, Unmet};
+pub use self::session::SessionFacts;
 
 use self::condition::{Match, Target};
 use self::readings::Readings;
-use crate::auth_server::authgear::identity::SessionFacts;
 use crate::http::UnixTime;
 use crate::http::authority::Authority;
 use crate::rules::redirect::Redirect;

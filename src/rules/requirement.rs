@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::auth_server::authgear::identity::SessionFacts;
 use crate::http::UnixTime;
+use crate::rules::SessionFacts;
 
 /// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
 /// further ahead it is no time at all.

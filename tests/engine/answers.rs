@@ -46,10 +46,11 @@ fn an_answer_is_used_again_for_its_time_and_not_a_moment_longer() {
         let mut world = World::new(background, &configuration(&json!({})));
         let alice = || resolved(Some("alice"));
         assert!(request(&mut world, alice()).1);
-        world.pass(Duration::from_millis(9_999));
+        // Up to a tenth earlier, at random.
+        world.pass(Duration::from_millis(8_999));
         let (decision, was_asked) = request(&mut world, resolved(Some("nobody")));
         assert_eq!((user(&decision).as_deref(), was_asked), (Some("alice"), false));
-        world.pass(Duration::from_millis(1));
+        world.pass(Duration::from_millis(1_001));
         let (decision, was_asked) = request(&mut world, resolved(Some("bob")));
         assert_eq!((user(&decision).as_deref(), was_asked), (Some("bob"), true));
     }
@@ -59,10 +60,10 @@ fn an_answer_is_used_again_for_its_time_and_not_a_moment_longer() {
 fn no_session_is_remembered_for_a_time_of_its_own() {
     let mut world = World::new(ENVOY, &configuration(&json!({"negative_ttl": "3s"})));
     assert_eq!(request(&mut world, resolved(None)).0.outcome, Outcome::NoSession);
-    world.pass(Duration::from_millis(2_999));
+    world.pass(Duration::from_millis(2_699));
     let (decision, was_asked) = request(&mut world, resolved(Some("alice")));
     assert_eq!((decision.outcome, was_asked), (Outcome::NoSession, false));
-    world.pass(Duration::from_millis(1));
+    world.pass(Duration::from_millis(301));
     assert_eq!(user(&request(&mut world, resolved(Some("alice"))).0).as_deref(), Some("alice"));
 }
 
@@ -93,15 +94,35 @@ fn what_went_wrong_is_never_remembered() {
 }
 
 #[test]
-fn an_answer_that_sets_a_cookie_is_for_those_who_waited_and_for_nobody_after() {
+fn the_clearing_cookie_goes_to_everyone_who_sent_that_session_from_memory_too() {
     let mut clearing = resolved(None);
     clearing.as_mut().unwrap().fields.push(b"set-cookie", b"session=; Max-Age=0");
     let mut world = World::new(ENVOY, &configuration(&json!({"negative_ttl": "1h"})));
-    for _ in 0..3 {
+    for is_first in [true, false, false] {
         let (decision, was_asked) = request(&mut world, clearing.clone());
         let authgear_filter::engine::Verdict::Forward(edits) = decision.verdict else { panic!() };
-        assert_eq!((edits.respond.len(), was_asked), (1, true));
+        assert_eq!((edits.respond.len(), was_asked), (1, is_first));
     }
+}
+
+#[test]
+fn answers_end_at_different_times_within_the_last_tenth_of_their_ttl() {
+    let mut world = World::new(ENVOY, &configuration(&json!({"ttl": "1000s"})));
+    let cookies: Vec<_> = (0..200).map(|number| format!("session={number}")).collect();
+    for cookie in &cookies {
+        let step = world.start(&[(b"cookie", cookie.as_bytes())]);
+        let (_, waiting) = world.question(step);
+        let _session = done(world.answer(waiting, resolved(Some("alice"))));
+    }
+    let mut left = Vec::new();
+    for _ in 0..10 {
+        world.pass(seconds(if left.is_empty() { 900 } else { 10 }));
+        let is_remembered =
+            |cookie: &&String| matches!(world.start(&[(b"cookie", cookie.as_bytes())]), Step::Done(_));
+        left.push(cookies.iter().filter(is_remembered).count());
+    }
+    assert_eq!(left.first(), Some(&200));
+    assert!(left.windows(2).all(|pair| pair[1] < pair[0]), "{left:?}");
 }
 
 #[test]
@@ -117,6 +138,45 @@ fn an_answer_does_not_outlive_the_token_that_it_is_about() {
     world.pass(seconds(1));
     let (_, waiting) = asked(&mut world, |world| world.bearer(&token));
     assert_eq!(done(world.answer(waiting, resolved(None))).outcome, Outcome::NoSession);
+}
+
+#[test]
+fn an_answer_ends_with_its_token_whatever_the_token_s_header_says() {
+    let headers = [
+        json!({"alg": "HS256", "typ": "JWT"}),
+        json!({"alg": "ES512", "typ": "at+jwt"}),
+        json!({"alg": "ES256K"}),
+        json!({"alg": "none"}),
+        json!({"alg": "RS256", "crit": ["x"]}),
+        json!({}),
+    ];
+    for header in headers {
+        let mut world = World::new(ENVOY, &configuration(&json!({"ttl": "1h"})));
+        let mut claims = issuer::claims();
+        claims["exp"] = json!(issuer::NOW + 60);
+        let token = world.issuer.signed(Algorithm::Rs256, &header.to_string(), &claims.to_string());
+        let (_, waiting) = asked(&mut world, |world| world.bearer(&token));
+        assert_eq!(done(world.answer(waiting, resolved(Some("alice")))).outcome, Outcome::Session);
+        world.pass(seconds(59));
+        assert_eq!(done(world.bearer(&token)).outcome, Outcome::Session, "{header}");
+        world.pass(seconds(1));
+        let (_, waiting) = asked(&mut world, |world| world.bearer(&token));
+        assert_eq!(done(world.answer(waiting, resolved(None))).outcome, Outcome::NoSession, "{header}");
+    }
+}
+
+#[test]
+fn what_a_client_may_have_provoked_is_never_answered_from_stale_answers() {
+    for status in [400, 403, 404, 429, 431] {
+        let mut configuration = configuration(&json!({"stale_if_error": "60s"}));
+        configuration["on_error"] = json!({"action": "allow"});
+        let mut world = World::new(ENVOY, &configuration);
+        assert!(request(&mut world, resolved(Some("alice"))).1);
+        world.pass(seconds(11));
+        let (decision, _) = request(&mut world, body(status, &json!({})));
+        assert_eq!(decision.outcome, Outcome::ErrorDenied, "{status}");
+        assert_eq!(crate::world::replied(&decision).status, 503, "{status}");
+    }
 }
 
 #[test]
@@ -144,7 +204,7 @@ fn all_who_have_a_credential_wait_for_one_answer() {
         (resolved(Some("alice")), Outcome::Session),
         (resolved(None), Outcome::NoSession),
         (Err(CallError::NoAnswer), Outcome::ErrorDenied),
-        (body(431, &json!({})), Outcome::Refused),
+        (body(431, &json!({})), Outcome::ErrorDenied),
     ] {
         let mut world = World::new(ENVOY, &configuration(&json!({"ttl": "0s"})));
         let waiting: Vec<_> = (0..100).map(|_| parked(world.start(&[COOKIE]))).collect();

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use authgear_filter::engine::{Outcome, WaitKey};
+use authgear_filter::engine::{Outcome, Step, WaitKey};
 use authgear_filter::http::CallError;
 use authgear_filter::jose::Algorithm;
 use serde_json::json;
 
 use crate::issuer;
 use crate::world::{
-    APISIX, ENVOY, World, assert_refused, assert_user, authgear, body, called, done, parked, replied, value,
+    APISIX, ENVOY, World, asked, assert_refused, assert_user, authgear, body, called, done, parked, replied,
+    resolved, value,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ fn a_request_before_the_keys_waits_for_the_one_fetch() {
 #[test]
 fn without_keys_it_is_the_operators_choice_and_never_a_401() {
     for (action, outcome) in [("deny", Outcome::NoKeysDenied), ("allow", Outcome::NoKeysAllowed)] {
-        let mut configuration = authgear("auto");
+        let mut configuration = authgear("local");
         configuration["on_error"] = json!({"action": action});
         let mut world = World::new(ENVOY, &configuration);
         let token = world.token();
@@ -80,6 +81,61 @@ fn without_keys_it_is_the_operators_choice_and_never_a_401() {
         assert_eq!(done(world.bearer(&token)).outcome, outcome);
         assert!(world.warnings.concat().contains("/oauth2/jwks"), "{:?}", world.warnings);
     }
+}
+
+/// The next step of a request whose wait for keys ended without any.
+fn after_no_keys(world: &mut World, request: impl FnOnce(&mut World) -> Step) -> Step {
+    let (_, waiting) = parked(request(world));
+    world.finish(body(403, &json!({})));
+    world.wake(waiting)
+}
+
+#[test]
+fn in_auto_without_keys_the_resolver_is_asked_about_a_token_that_would_pass() {
+    let mut world = World::new(ENVOY, &authgear("auto"));
+    let token = world.token();
+    let step = after_no_keys(&mut world, |world| world.bearer_and_cookie(&token));
+    let (call, waiting) = world.question(step);
+    assert_eq!(value(&call, "authorization"), Some(format!("Bearer {token}").as_str()));
+    assert_eq!(value(&call, "cookie"), Some("session=s"));
+    assert_eq!(done(world.answer(waiting, resolved(Some("alice")))).outcome, Outcome::Session);
+}
+
+#[test]
+fn in_auto_without_keys_a_token_that_could_not_pass_is_refused_and_its_cookies_alone_are_asked_about() {
+    let changes: [fn(&mut serde_json::Value); 4] = [
+        |claims| claims["iss"] = json!("https://other.example"),
+        |claims| claims["aud"] = json!(["https://api.example.com"]),
+        |claims| claims["exp"] = json!(1),
+        |claims| claims["exp"] = json!(null),
+    ];
+    for change in changes {
+        let mut world = World::new(ENVOY, &authgear("auto"));
+        let mut claims = issuer::claims();
+        change(&mut claims);
+        let token = world.issuer.token(Algorithm::Rs256, &claims);
+        match world.bearer(&token) {
+            // An unknown issuer needs no keys to be refused.
+            step @ (Step::Done(_) | Step::Call(..)) => assert_refused(step),
+            Step::Park(_, waiting) => {
+                world.finish(body(403, &json!({})));
+                assert_refused(world.wake(waiting));
+            }
+        }
+        let (call, _) = asked(&mut world, |world| world.bearer_and_cookie(&token));
+        assert_eq!((value(&call, "authorization"), value(&call, "cookie")), (None, Some("session=s")));
+    }
+}
+
+#[test]
+fn in_auto_without_keys_what_no_resolver_states_is_on_error() {
+    let mut configuration = authgear("auto");
+    configuration["rules"] = json!([{"prefix": "/", "require": {"scopes": ["openid"]}}]);
+    configuration["on_error"] = json!({"action": "allow"});
+    let mut world = World::new(ENVOY, &configuration);
+    let token = world.token();
+    let step = after_no_keys(&mut world, |world| world.bearer(&token));
+    assert_eq!(done(step).outcome, Outcome::NoKeysDenied);
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod answers;
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod corpus;
 #[cfg(test)]
+mod forward_auth;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 #[path = "../tokens/issuer.rs"]

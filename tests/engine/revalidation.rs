@@ -118,6 +118,70 @@ fn a_resolver_that_cannot_answer_changes_nothing_and_is_asked_again_soon() {
 }
 
 #[test]
+fn a_confirmation_that_is_refused_is_sent_once_more_without_the_user_agent() {
+    for background in [ENVOY, APISIX] {
+        for (second, is_user) in [(body(403, &json!({})), true), (resolved(None), false)] {
+            let mut world = World::with_keys(background, &configuration("60s"));
+            let token = world.token();
+            let authorization = format!("Bearer {token}");
+            let fields: [authgear_filter::http::Field<'_>; 3] = [
+                (b"authorization", authorization.as_bytes()),
+                (b"user-agent", b"<script>"),
+                (b"traceparent", b"00-1-2-01"),
+            ];
+            assert_user(world.start(&fields));
+            world.pass(minutes(1));
+            if background {
+                assert_user(world.start(&fields));
+                assert_eq!(value(&world.background_calls[0].0, "user-agent"), Some("<script>"));
+                assert_eq!(value(&world.background_calls[0].0, "traceparent"), None);
+                assert_eq!(world.finish(body(403, &json!({}))), None);
+                assert_eq!(world.background_calls.len(), 1);
+                assert_eq!(value(&world.background_calls[0].0, "user-agent"), None);
+                world.finish(second);
+                if is_user { assert_user(world.bearer(&token)) } else { assert_refused(world.bearer(&token)) }
+            } else {
+                let (call, waiting) = called(world.start(&fields));
+                assert_eq!(value(&call, "user-agent"), Some("<script>"));
+                let (call, waiting) = called(world.resume(waiting, body(403, &json!({}))));
+                assert_eq!(value(&call, "user-agent"), None);
+                let step = world.resume(waiting, second);
+                if is_user { assert_user(step) } else { assert_refused(step) }
+            }
+            assert_eq!(world.warnings.concat().contains("cannot be confirmed"), is_user);
+        }
+    }
+}
+
+#[test]
+fn a_resolver_that_confirms_no_token_at_all_is_worth_a_warning() {
+    for confirmed in [0, 1] {
+        let mut world = World::with_keys(ENVOY, &configuration("60s"));
+        let tokens: Vec<_> = (0..20)
+            .map(|number| {
+                let mut claims = issuer::claims();
+                claims["jti"] = json!(number);
+                world.issuer.token(Algorithm::Rs256, &claims)
+            })
+            .collect();
+        for token in &tokens {
+            assert_user(world.bearer(token));
+        }
+        world.pass(minutes(1));
+        for (number, token) in tokens.iter().enumerate() {
+            let _user = done(world.bearer(token));
+            world.finish(resolved((number < confirmed).then_some(USER)));
+        }
+        let warnings = world.warnings.concat();
+        assert_eq!(
+            warnings.contains("TRUST_PROXY") && warnings.contains("`alg`"),
+            confirmed == 0,
+            "{warnings}"
+        );
+    }
+}
+
+#[test]
 fn an_answer_that_never_comes_does_not_stop_the_asking() {
     let mut world = World::with_keys(ENVOY, &configuration("60s"));
     let token = world.token();

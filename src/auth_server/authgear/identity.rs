@@ -1,11 +1,13 @@
-//! The headers that tell an app who asks: which names are ours alone, and which values they may have.
+//! Authgear's identity headers: their names, and what each says of a user, a machine or nobody.
 
 use std::rc::Rc;
 
-use crate::auth_server::authgear::token::{Machine, User};
+use crate::auth_server::authgear::token::{Machine, Subject, User};
+use crate::auth_server::{Holder, Session};
 use crate::http::header::{self, Pattern};
-use crate::http::{Field, Fields, UnixTime};
-use crate::jose::Claims;
+use crate::http::managed::Managed;
+use crate::http::{Fields, UnixTime};
+use crate::rules::SessionFacts;
 
 /// What every identity header of Authgear begins with. The set grows with the server's versions, so it is
 /// known by its prefix, never by a list.
@@ -38,14 +40,18 @@ const ROLES: &[u8] = b"x-authgear-user-roles";
 const AMR: &[u8] = b"x-authgear-session-amr";
 const AUTHENTICATED_AT: &[u8] = b"x-authgear-session-authenticated-at";
 
-/// An identity to some, a credential to others.
-const AUTHORIZATION: &[u8] = b"authorization";
-
 /// Which client a machine's token is of. Not a user's id: what reads one must not find the other.
 const CLIENT_ID: &[u8] = b"x-authgear-client-id";
 
 /// What that client may do, separated by spaces.
 const CLIENT_SCOPE: &[u8] = b"x-authgear-client-scope";
+
+/// All of them: only the filter may set them.
+#[must_use]
+pub fn managed() -> Managed {
+    let prefix = Pattern::Prefix(String::from_utf8_lossy(PREFIX).into_owned());
+    Managed::with_unseen(vec![prefix], KNOWN.map(|name| name.as_bytes().to_vec()))
+}
 
 /// Whether a header is one of Authgear's, in whatever spelling.
 #[must_use]
@@ -53,68 +59,15 @@ pub fn is_authgears(name: &[u8]) -> bool {
     header::begins_with(name, PREFIX)
 }
 
-/// The headers that only the filter may set; what a client sends by such a name is removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Managed {
-    /// All of Authgear's.
-    Authgear,
-    /// These.
-    Named(Vec<Pattern>),
-}
-
-impl Managed {
-    /// Whether a header is one of them, in whatever spelling.
-    #[must_use]
-    pub fn contains(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Authgear => is_authgears(name),
-            Self::Named(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
-        }
-    }
-
-    /// Those that can be named without having seen the request's headers, with `-` and with `_`: for hosts that
-    /// do not list all of them.
-    #[must_use]
-    pub fn known(&self) -> Vec<Vec<u8>> {
-        let names: Vec<&[u8]> = match self {
-            Self::Authgear => KNOWN.iter().map(|name| name.as_bytes()).collect(),
-            Self::Named(patterns) => patterns
-                .iter()
-                .filter_map(|pattern| match pattern {
-                    Pattern::Name(name) if name.as_bytes() != AUTHORIZATION => Some(name.as_bytes()),
-                    // What was listed of it is removed by the list; on public routes it stays.
-                    Pattern::Name(_) | Pattern::Prefix(_) => None,
-                })
-                .collect(),
-        };
-        let underscored = names
-            .iter()
-            .map(|name| name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte }).collect());
-        names.iter().map(|name| name.to_vec()).chain(underscored).collect()
-    }
-
-    /// The names of those that a client sent, each once.
-    #[must_use]
-    pub fn forged(&self, fields: &[Field<'_>]) -> Vec<Vec<u8>> {
-        self.sent(fields, |_name| true)
-    }
-
-    /// The same on a route where nobody is authenticated: `Authorization` stays, because there it is the app's
-    /// to read, and no word of the filter's.
-    #[must_use]
-    pub fn forged_where_public(&self, fields: &[Field<'_>]) -> Vec<Vec<u8>> {
-        self.sent(fields, |name| !header::is_same(name, AUTHORIZATION))
-    }
-
-    fn sent(&self, fields: &[Field<'_>], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
-        let mut names: Vec<Vec<u8>> = Vec::new();
-        for (name, _) in fields.iter().filter(|(name, _)| self.contains(name) && is_wanted(name)) {
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_vec());
-            }
-        }
-        names
-    }
+/// The session that a verified token stands for.
+#[must_use]
+pub fn session(subject: &Subject) -> Session {
+    let (identity, scopes, holder) = match subject {
+        Subject::User(user) => (of_user(user), &user.scopes, Holder::User(user.id.as_bytes().into())),
+        Subject::Machine(machine) => (of_machine(machine), &machine.scopes, Holder::Machine),
+    };
+    let facts = facts(&identity, scopes);
+    Session { identity: Rc::new(identity), facts: Rc::new(facts), holder }
 }
 
 /// The headers of a user whose token was verified here: what the resolver would answer for it.
@@ -154,71 +107,28 @@ pub fn refused() -> Rc<Fields> {
     Rc::new([(SESSION_VALID, b"false")].into_iter().collect())
 }
 
-/// What the app is told of nobody.
+/// What Authgear's headers state of a session; `scopes` are in none of them.
 #[must_use]
-pub fn nothing() -> Rc<Fields> {
-    Rc::default()
-}
-
-/// What a valid session states about itself, for rules that require something of it. What it does not state
-/// stays empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SessionFacts {
-    /// Whether the user is verified.
-    pub verified: Option<bool>,
-    /// Whether the user is anonymous.
-    pub anonymous: Option<bool>,
-    /// The user's roles.
-    pub roles: Vec<Vec<u8>>,
-    /// The scopes of the token.
-    pub scopes: Vec<Vec<u8>>,
-    /// How the user authenticated.
-    pub amr: Vec<Vec<u8>>,
-    /// When the user authenticated.
-    pub authenticated_at: Option<UnixTime>,
-}
-
-impl SessionFacts {
-    /// What Authgear's headers state; `scopes` are in none of them.
-    #[must_use]
-    pub fn by_headers(identity: &Fields, scopes: &[String]) -> Self {
-        let words = |name: &[u8], separator: u8| {
-            let words = identity.value(name).unwrap_or_default().split(|&byte| byte == separator);
-            words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
-        };
-        let flag = |name: &[u8]| match identity.value(name)? {
-            b"true" => Some(true),
-            b"false" => Some(false),
-            _ => None,
-        };
-        let seconds = identity
-            .value(AUTHENTICATED_AT)
-            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        Self {
-            verified: flag(VERIFIED),
-            anonymous: flag(ANONYMOUS),
-            roles: words(ROLES, b','),
-            scopes: bytes(scopes),
-            amr: words(AMR, b' '),
-            authenticated_at: seconds.map(UnixTime::from_secs),
-        }
+pub fn facts(identity: &Fields, scopes: &[String]) -> SessionFacts {
+    let words = |name: &[u8], separator: u8| {
+        let words = identity.value(name).unwrap_or_default().split(|&byte| byte == separator);
+        words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+    };
+    let flag = |name: &[u8]| match identity.value(name)? {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
+    };
+    let seconds =
+        identity.value(AUTHENTICATED_AT).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    SessionFacts {
+        verified: flag(VERIFIED),
+        anonymous: flag(ANONYMOUS),
+        roles: words(ROLES, b','),
+        scopes: scopes.iter().map(|scope| scope.clone().into_bytes()).collect(),
+        amr: words(AMR, b' '),
+        authenticated_at: seconds.map(UnixTime::from_secs),
     }
-
-    /// What a token of another issuer states. Whether its user is verified or anonymous only Authgear says.
-    #[must_use]
-    pub fn by_claims(claims: &Claims, roles: &[String]) -> Self {
-        Self {
-            roles: bytes(roles),
-            scopes: bytes(&claims.scopes()),
-            amr: bytes(&claims.amr()),
-            authenticated_at: claims.auth_time(),
-            ..Self::default()
-        }
-    }
-}
-
-fn bytes(words: &[String]) -> Vec<Vec<u8>> {
-    words.iter().map(|word| word.clone().into_bytes()).collect()
 }
 
 #[cfg(test)]
@@ -251,46 +161,6 @@ mod tests {
         for name in others {
             assert!(!is_authgears(name), "{}", name.escape_ascii());
         }
-    }
-
-    #[test]
-    fn every_forged_name_is_removed_by_the_name_that_the_client_sent() {
-        let fields: [Field<'_>; 5] = [
-            (b"x_authgear_user_id", b"a"),
-            (b"host", b"b"),
-            (b"x-authgear-user-id", b"c"),
-            (b"x-authgear-user-id", b"d"),
-            (b"accept", b"e"),
-        ];
-        assert_eq!(
-            Managed::Authgear.forged(&fields),
-            [b"x_authgear_user_id".to_vec(), b"x-authgear-user-id".to_vec()]
-        );
-    }
-
-    #[test]
-    fn headers_that_are_managed_by_name_are_known_in_every_spelling_too() {
-        let managed = named(&["x-user", "x-user-role", "x-auth-*"]);
-        for name in [b"x-user".as_slice(), b"X_USER", b"x.user.role", b"X-User_Role", b"x_auth_realm"] {
-            assert!(managed.contains(name), "{}", name.escape_ascii());
-        }
-        for name in [b"x-users".as_slice(), b"x-use", b"xuser", b"x-user-roles", b"x-auth", b""] {
-            assert!(!managed.contains(name), "{}", name.escape_ascii());
-        }
-    }
-
-    fn named(patterns: &[&str]) -> Managed {
-        Managed::Named(patterns.iter().map(|text| Pattern::parse(text).unwrap()).collect())
-    }
-
-    #[test]
-    fn authorization_alone_is_kept_where_nobody_is_authenticated() {
-        let fields: [Field<'_>; 3] =
-            [(b"authorization", b"Basic x"), (b"x-auth-user", b"admin"), (b"accept", b"*/*")];
-        let managed = named(&["authorization", "x-auth-*"]);
-        assert_eq!(managed.forged(&fields), [b"authorization".to_vec(), b"x-auth-user".to_vec()]);
-        assert_eq!(managed.forged_where_public(&fields), [b"x-auth-user".to_vec()]);
-        assert!(named(&["x-user"]).forged(&fields).is_empty(), "it is nobody's identity there");
     }
 
     fn text(fields: Fields) -> Vec<(String, String)> {

@@ -1,21 +1,90 @@
-//! Authgear's resolver: a request's credentials → the call that asks about them; the answer → a session, or
-//! none. Knows the server's behaviour, decides nothing about the request.
+//! Authgear's resolver: a request's credentials → the call that asks about them; the answer → a session, or none.
+//! Knows the server's behaviour, decides nothing about the request.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Resolver;
-use crate::auth_server::authgear::identity::{self, SESSION_VALID, USER_ID};
-use crate::auth_server::fault::Fault;
+use super::identity::{self, SESSION_VALID, USER_ID};
+use crate::auth_server::fault::{Fault, Unusable};
 use crate::auth_server::forwarded::{self, can_inform};
-use crate::http::credential::{Authorization, Credentials};
+use crate::auth_server::{Answer, Holder, Inputs, Said, Scope, Session, set_cookies};
+use crate::cache::{Key, Part};
+use crate::http::credential::{Authorization, Credentials, Secret};
 use crate::http::header::{self, is_value};
 use crate::http::{Call, CallError, Fields, Head, Response, WantedBody};
 
-/// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes
-/// along but what stands here.
+/// The most characters of a User-Agent that a confirmation carries.
+const MAX_USER_AGENT: usize = 512;
+
+/// Adds the bearer token and the three cookies, each with its name. The resolver looks at nothing else.
+pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
+    if let Authorization::Bearer(token) = credentials.authorization {
+        key.push(Part::Bearer, token.reveal());
+    }
+    for (name, value) in credentials.cookies.iter() {
+        key.push(Part::Cookie(name), value.reveal());
+    }
+    Inputs { identify: true, hold_credential: true }
+}
+
+/// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes along but
+/// what stands here.
 #[must_use]
 pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials: Credentials<'_>) -> Call {
     let Credentials { authorization, cookies } = credentials;
+    let mut fields = addressed(resolver, head);
+    for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
+        // The call can do without them.
+        if let Some(value) = head.values(name).next().filter(|value| can_inform(value)) {
+            fields.push(name, value);
+        }
+    }
+    if let Authorization::Bearer(token) = authorization {
+        push_token(&mut fields, token);
+    }
+    if !cookies.is_empty() {
+        let pairs = cookies.iter().enumerate().flat_map(|(index, (name, value))| {
+            let separator = if index == 0 { b"".as_slice() } else { b"; " };
+            [separator, name, b"=", value.reveal()]
+        });
+        fields.push_parts(b"cookie", pairs);
+    }
+    finished(resolver, timeout, fields)
+}
+
+/// Asks whether the resolver still knows a token that was verified here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The call. Of the client it carries the token, the address and a short User-Agent, so that nothing else of the
+    /// client's choice can make it fail.
+    pub call: Call,
+    /// The same without the User-Agent, for when that was what the resolver, or a firewall before it, refused.
+    pub plain: Option<Call>,
+}
+
+/// The calls that confirm a token.
+#[must_use]
+pub fn confirmation(
+    resolver: &Resolver,
+    timeout: Duration,
+    head: &Head<'_>,
+    token: Secret<'_>,
+) -> Confirmation {
+    let mut fields = addressed(resolver, head);
+    push_token(&mut fields, token);
+    let plain = finished(resolver, timeout, fields.clone());
+    let user_agent = head
+        .values(b"user-agent")
+        .next()
+        .filter(|value| !value.is_empty() && value.iter().all(|byte| matches!(byte, b' '..=b'~')));
+    let Some(user_agent) = user_agent else { return Confirmation { call: plain, plain: None } };
+    fields.push(b"user-agent", user_agent.get(..MAX_USER_AGENT).unwrap_or(user_agent));
+    Confirmation { call: finished(resolver, timeout, fields), plain: Some(plain) }
+}
+
+/// Where a call goes, and for whom.
+fn addressed(resolver: &Resolver, head: &Head<'_>) -> Fields {
     let Resolver { endpoint, server, .. } = resolver;
     let mut fields = Fields::with_room(14, 2048);
     fields.push(b":method", b"GET");
@@ -25,81 +94,35 @@ pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials
     // The project is chosen by these; a client's own host there would be another tenant, or none.
     fields.push(b"x-forwarded-host", endpoint.authority().as_bytes());
     fields.push(b"x-forwarded-proto", endpoint.scheme().as_str().as_bytes());
-    // For what the call can do without.
-    let mut inform = |name, value: Option<&[u8]>| {
-        if let Some(value) = value.filter(|value| can_inform(value)) {
-            fields.push(name, value);
-        }
-    };
-    inform(b"x-forwarded-for", forwarded::client_address(head).as_deref().map(str::as_bytes));
-    for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
-        inform(name, head.values(name).next());
+    if let Some(address) = forwarded::client_address(head) {
+        fields.push(b"x-forwarded-for", address.as_bytes());
     }
-    if let Authorization::Bearer(token) = authorization {
-        fields.push_parts(b"authorization", [b"Bearer ", token.reveal()]);
-    }
-    if !cookies.is_empty() {
-        let pairs = cookies.iter().enumerate().flat_map(|(index, (name, value))| {
-            let separator = if index == 0 { b"".as_slice() } else { b"; " };
-            [separator, name, b"=", value.reveal()]
-        });
-        fields.push_parts(b"cookie", pairs);
-    }
-    Call { upstream: server.upstream.clone(), fields, timeout, body: WantedBody::None }
+    fields
 }
 
-/// What the resolver says of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Whose request it is.
-    pub session: Session,
-    /// All identity headers of the answer, for the app.
-    pub identity: Fields,
-    /// The values of its `Set-Cookie` headers, for the client: they clear a cookie that is no good.
-    pub cookies: Vec<Vec<u8>>,
+fn push_token(fields: &mut Fields, token: Secret<'_>) {
+    fields.push_parts(b"authorization", [b"Bearer ", token.reveal()]);
 }
 
-/// Whether there is a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Session {
-    /// A valid one.
-    Valid {
-        /// Whose; never empty.
-        user: Vec<u8>,
-    },
-    /// None, or one that is valid no more.
-    None,
+fn finished(resolver: &Resolver, timeout: Duration, fields: Fields) -> Call {
+    Call { upstream: resolver.server.upstream.clone(), fields, timeout, body: WantedBody::None }
 }
 
-/// What came of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Result {
-    /// The resolver said who it is.
-    Answered(Answer),
-    /// The resolver refused the request as such, with this status (too large, malformed): the client's doing.
-    Refused(u16),
-    /// Nothing that could be used.
-    Failed(Fault),
-}
-
-/// Reads an answer. It is a session only when it says so without contradiction: `unclear` is a fault.
-#[must_use]
-pub fn read(answer: std::result::Result<Response, CallError>) -> Result {
-    let response = match answer {
-        Ok(response) => response,
-        Err(error) => return Result::Failed(Fault::Call(error)),
-    };
+/// Reads an answer. It is a session only when it says so without contradiction. Its `Set-Cookie` clears a cookie that
+/// is no good, and so belongs to the credential: it goes to everyone who sent that one.
+///
+/// # Errors
+///
+/// There is no answer, or none that could be used.
+pub fn read(result: Result<Response, CallError>) -> Result<Answer, Fault> {
+    let response = result.map_err(Fault::Call)?;
     match response.status {
-        200 => match session(&response.fields) {
-            Ok(answer) => Result::Answered(answer),
-            Err(problem) => Result::Failed(Fault::Answer(problem)),
-        },
-        status @ (400 | 413 | 414 | 431) => Result::Refused(status),
-        status => Result::Failed(Fault::Status(status)),
+        200 => answer(&response.fields).map_err(Fault::Answer),
+        status => Err(Fault::Status(status)),
     }
 }
 
-fn session(fields: &Fields) -> std::result::Result<Answer, &'static str> {
+fn answer(fields: &Fields) -> Result<Answer, Unusable> {
     let (mut identity, mut cookies) = (Fields::with_room(16, 512), Vec::new());
     for (name, value) in fields.iter() {
         let ours = identity::is_authgears(name);
@@ -107,25 +130,29 @@ fn session(fields: &Fields) -> std::result::Result<Answer, &'static str> {
             continue;
         }
         if !is_value(value) {
-            return Err("a header of it has a control character");
+            return Err(Unusable::ControlCharacter);
         }
         if !ours {
             cookies.push(value.to_vec());
         } else if identity.iter().any(|(known, _)| header::is_same(known, name)) {
             // Many apps read `X_Authgear_User_Id` as the other: two values would be two users.
-            return Err("it has an identity header twice");
+            return Err(Unusable::IdentityTwice);
         } else {
             identity.push(name, value);
         }
     }
-    let session = match (identity.value(SESSION_VALID), identity.value(USER_ID)) {
-        (Some(b"true"), Some(user)) if !user.is_empty() => Session::Valid { user: user.to_vec() },
-        (Some(b"true"), _) => return Err("it has a valid session of no user"),
-        (Some(b"false") | None, None) => Session::None,
-        (Some(b"false") | None, Some(_)) => return Err("it has a user without a valid session"),
-        (Some(_), _) => return Err("x-authgear-session-valid is neither true nor false"),
+    let said = match (identity.value(SESSION_VALID), identity.value(USER_ID)) {
+        (Some(b"true"), Some(user)) if !user.is_empty() => {
+            let holder = Holder::User(user.into());
+            let facts = identity::facts(&identity, &[]);
+            Said::Session(Session { identity: Rc::new(identity), facts: Rc::new(facts), holder })
+        }
+        (Some(b"true"), _) => return Err(Unusable::NoUser),
+        (Some(b"false") | None, None) => Said::NoSession(Rc::new(identity)),
+        (Some(b"false") | None, Some(_)) => return Err(Unusable::NoSession),
+        (Some(_), _) => return Err(Unusable::SessionValid),
     };
-    Ok(Answer { session, identity, cookies })
+    Ok(Answer { said, cookies: set_cookies(cookies), scope: Scope::Everyone })
 }
 
 #[cfg(test)]
@@ -243,7 +270,7 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, fields: &[(&str, &str)]) -> Result {
+    fn answer(status: u16, fields: &[(&str, &str)]) -> Result<Answer, Fault> {
         read(Ok(Response { status, fields: fields.iter().copied().collect(), body: vec![] }))
     }
 
@@ -252,13 +279,13 @@ mod tests {
         const VALID: (&str, &str) = ("x-authgear-session-valid", "true");
         const INVALID: (&str, &str) = ("x-authgear-session-valid", "false");
         const USER: (&str, &str) = ("x-authgear-user-id", "u");
-        let valid = || Some(Session::Valid { user: b"u".to_vec() });
-        let cases: &[(&[(&str, &str)], Option<Session>)] = &[
+        let valid = || Some(Some(b"u".as_slice()));
+        let cases: &[(&[(&str, &str)], Option<Option<&[u8]>>)] = &[
             (&[VALID, USER], valid()),
             (&[USER, ("x-authgear-of-tomorrow", "x"), VALID], valid()),
-            (&[INVALID], Some(Session::None)),
-            (&[], Some(Session::None)),
-            (&[("content-type", "text/html")], Some(Session::None)),
+            (&[INVALID], Some(None)),
+            (&[], Some(None)),
+            (&[("content-type", "text/html")], Some(None)),
             (&[VALID], None),
             (&[VALID, ("x-authgear-user-id", "")], None),
             (&[INVALID, USER], None),
@@ -274,10 +301,14 @@ mod tests {
             (&[INVALID, ("set-cookie", "a\nb")], None),
         ];
         for (fields, expected) in cases {
-            let found = match answer(200, fields) {
-                Result::Answered(answer) => Some(answer.session),
-                Result::Failed(Fault::Answer(_)) => None,
-                other @ (Result::Refused(_) | Result::Failed(_)) => panic!("{fields:?}: {other:?}"),
+            let found = answer(200, fields);
+            let found = match &found {
+                Ok(Answer { said: Said::Session(Session { holder: Holder::User(user), .. }), .. }) => {
+                    Some(Some(&**user))
+                }
+                Ok(Answer { said: Said::NoSession(_), .. }) => Some(None),
+                Err(Fault::Answer(_)) => None,
+                other @ (Ok(_) | Err(_)) => panic!("{fields:?}: {other:?}"),
             };
             assert_eq!(found, *expected, "{fields:?}");
         }
@@ -285,7 +316,7 @@ mod tests {
 
     #[test]
     fn all_identity_headers_and_cookies_of_an_answer_are_kept_and_nothing_else() {
-        let Result::Answered(found) = answer(
+        let found = answer(
             200,
             &[
                 ("server", "authgear"),
@@ -295,12 +326,12 @@ mod tests {
                 ("set-cookie", "b=c"),
                 ("x-authgear", "no"),
             ],
-        ) else {
-            panic!("not read")
-        };
+        )
+        .unwrap();
+        let Said::NoSession(identity) = found.said else { panic!("{:?}", found.said) };
         let bytes = |text: &str| text.as_bytes().to_vec();
         assert_eq!(
-            found.identity,
+            *identity,
             [
                 (bytes("x-authgear-session-valid"), bytes("false")),
                 (bytes("x-authgear-of-tomorrow"), bytes("x"))
@@ -308,20 +339,65 @@ mod tests {
             .into_iter()
             .collect()
         );
-        assert_eq!(found.cookies, [bytes("session=; Max-Age=0"), bytes("b=c")]);
+        assert_eq!(found.cookies, set_cookies(vec![bytes("session=; Max-Age=0"), bytes("b=c")]));
+        assert_eq!(found.scope, Scope::Everyone);
     }
 
     #[test]
-    fn what_the_request_caused_is_told_from_what_the_auth_server_did() {
-        for status in [400, 413, 414, 431] {
-            assert_eq!(answer(status, &[]), Result::Refused(status), "{status}");
-        }
-        for status in [0, 100, 201, 204, 301, 307, 401, 403, 404, 405, 429, 500, 502, 503, 504, 999] {
+    fn only_200_is_an_answer() {
+        for status in
+            [0, 100, 201, 204, 301, 307, 400, 401, 403, 404, 405, 413, 414, 429, 431, 500, 502, 503, 504, 999]
+        {
             let with_session = [("x-authgear-session-valid", "true"), ("x-authgear-user-id", "u")];
-            assert_eq!(answer(status, &with_session), Result::Failed(Fault::Status(status)));
+            let fault = answer(status, &with_session).unwrap_err();
+            assert_eq!(fault, Fault::Status(status));
+            assert_eq!(fault.may_be_provoked(), (400..500).contains(&status), "{status}");
         }
         for error in [CallError::NotSent, CallError::NoAnswer, CallError::TooLarge] {
-            assert_eq!(read(Err(error)), Result::Failed(Fault::Call(error)));
+            assert_eq!(read(Err(error)), Err(Fault::Call(error)));
+        }
+    }
+
+    #[test]
+    fn a_confirmation_carries_the_token_the_address_and_a_short_user_agent() {
+        let config = config();
+        let resolver = config.resolver().unwrap();
+        let long = [b'x'; 20_000];
+        let cases: &[(&[u8], Option<&[u8]>)] = &[
+            (b"curl/8", Some(b"curl/8")),
+            (&long, Some(&long[..512])),
+            (b"a\tb", None),
+            (b"caf\xc3\xa9", None),
+            (b"", None),
+        ];
+        for (user_agent, expected) in cases {
+            let fields: &[Field<'_>] = &[
+                (b"user-agent", user_agent),
+                (b"authorization", b"Bearer abc"),
+                (b"cookie", b"p_session=s"),
+                (b"x-forwarded-for", b"203.0.113.7"),
+                (b"traceparent", b"00-1-2-01"),
+                (b"x-request-id", &long),
+            ];
+            let head = Head {
+                method: b"GET",
+                scheme: b"https",
+                authority: b"app",
+                path: b"/",
+                fields,
+                client_address: &|| Some([192, 0, 2, 1].into()),
+            };
+            let Authorization::Bearer(token) = Authorization::of(&head) else { panic!() };
+            let Confirmation { call, plain } = confirmation(resolver, config.timeout, &head, token);
+            let names = |call: &Call| {
+                let names = call.fields.iter().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap());
+                names.skip(6).collect::<Vec<_>>()
+            };
+            assert_eq!(call.fields.value(b"user-agent"), *expected);
+            assert_eq!(plain.is_some(), expected.is_some());
+            assert_eq!(names(&plain.unwrap_or_else(|| call.clone())), ["x-forwarded-for", "authorization"]);
+            assert_eq!(call.fields.value(b"x-forwarded-for"), Some(b"192.0.2.1".as_slice()));
+            assert_eq!(call.fields.value(b"authorization"), Some(b"Bearer abc".as_slice()));
         }
     }
 }

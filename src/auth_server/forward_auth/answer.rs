@@ -1,83 +1,78 @@
-//! The answer of a forward-auth server: who it is, or a denial to hand on. Accepting takes an answer without
-//! fault; a denial stays one, whatever else is wrong with it.
+//! The answer of a forward-auth server: who it is, or a denial to relay. Accepting takes an answer without fault; a
+//! denial stays one, whatever else is wrong with it.
+
+use std::rc::Rc;
 
 use super::ForwardAuth;
-use crate::auth_server::fault::Fault;
-use crate::engine::denial;
+use crate::auth_server::fault::{Fault, Unusable};
+use crate::auth_server::{Answer, Holder, Inputs, Said, Scope, Session, set_cookies};
 use crate::http::header::{self, Pattern, is_value};
+use crate::http::problem::Problem;
 use crate::http::{CallError, Fields, OwnedField, Reply, Response};
-
-/// What came of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// 2xx: the request may pass.
-    Accepted(Accepted),
-    /// It may not.
-    Denied(Denied),
-    /// The server refused the call as such, with this status (too large, malformed): the client's doing.
-    Refused(u16),
-    /// Nothing that could be used.
-    Failed(Fault),
-}
-
-/// An accepting answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// The identity headers of the answer, for the app; one value a name.
-    pub identity: Fields,
-    /// The values of its `Set-Cookie` headers, for the client.
-    pub cookies: Vec<Vec<u8>>,
-}
 
 /// A denial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    /// What kind of denial the server gave.
-    pub reason: Reason,
+    /// What kind of denial it is.
+    pub kind: DenialKind,
+    /// The status that the server answered.
+    pub status: u16,
     /// The answer to the client, as the server gave it.
     pub reply: Reply,
 }
 
+impl Denied {
+    /// Whether the client is sent a cookie.
+    #[must_use]
+    pub fn sets_cookie(&self) -> bool {
+        self.reply.fields.iter().any(|(name, _)| name == b"set-cookie")
+    }
+}
+
 /// What kind of denial a server gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum DenialKind {
     /// 401.
     Unauthenticated,
     /// 403.
     Forbidden,
     /// 3xx with a `Location`.
     Redirected,
+    /// Another 4xx: the server could not make sense of the request, or is not the one that was meant.
+    Other,
 }
 
 /// Reads an answer.
-#[must_use]
-pub fn read(forward_auth: &ForwardAuth, answer: Result<Response, CallError>) -> Answer {
-    let response = match answer {
-        Ok(response) => response,
-        Err(error) => return Answer::Failed(Fault::Call(error)),
-    };
-    let reason = match response.status {
-        200..=299 => {
-            return match accepted(forward_auth, &response.fields) {
-                Ok(accepted) => Answer::Accepted(accepted),
-                Err(problem) => Answer::Failed(Fault::Answer(problem)),
-            };
-        }
-        401 => Reason::Unauthenticated,
-        403 => Reason::Forbidden,
+///
+/// # Errors
+///
+/// There is no answer, or none that could be used.
+pub fn read(
+    forward_auth: &ForwardAuth,
+    inputs: Inputs,
+    result: Result<Response, CallError>,
+) -> Result<Answer, Fault> {
+    let response = result.map_err(Fault::Call)?;
+    let kind = match response.status {
+        200..=299 => return accepted(forward_auth, inputs, &response.fields).map_err(Fault::Answer),
+        401 => DenialKind::Unauthenticated,
+        403 => DenialKind::Forbidden,
         // 304 answers a condition, and none was sent.
         300..=303 | 305..=399
             if response.fields.iter().any(|(name, value)| is_location(name) && !value.is_empty()) =>
         {
-            Reason::Redirected
+            DenialKind::Redirected
         }
-        status @ (400 | 413 | 414 | 431) => return Answer::Refused(status),
-        status => return Answer::Failed(Fault::Status(status)),
+        // 407 is a proxy's before the server.
+        400..=406 | 408..=499 => DenialKind::Other,
+        status => return Err(Fault::Status(status)),
     };
-    Answer::Denied(Denied { reason, reply: relayed(forward_auth, reason, response) })
+    let denied = Denied { kind, status: response.status, reply: relayed(forward_auth, kind, response) };
+    let scope = if denied.sets_cookie() { Scope::AskerAlone } else { Scope::Everyone };
+    Ok(Answer { said: Said::Denied(Rc::new(denied)), cookies: Rc::default(), scope })
 }
 
-fn accepted(forward_auth: &ForwardAuth, fields: &Fields) -> Result<Accepted, &'static str> {
+fn accepted(forward_auth: &ForwardAuth, inputs: Inputs, fields: &Fields) -> Result<Answer, Unusable> {
     let (mut identity, mut cookies) = (Fields::default(), Vec::new());
     for (name, value) in fields.iter() {
         let is_cookie = name == b"set-cookie";
@@ -86,22 +81,34 @@ fn accepted(forward_auth: &ForwardAuth, fields: &Fields) -> Result<Accepted, &'s
             continue;
         }
         if !is_value(value) {
-            return Err("a header of it has a control character");
+            return Err(Unusable::ControlCharacter);
         }
         if is_cookie {
             cookies.push(value.to_vec());
-        } else if identity.iter().any(|(known, _)| header::is_same(known, name)) {
-            // Apps take the first, the last or all of them for one; only the server knows what it means.
-            return Err("it has an identity header twice; several values have to be one header, as `a,b`");
-        } else {
-            identity.push(name, value);
+            continue;
         }
+        // A list may stand in several lines of one header. Two spellings of it are one to some apps, and two to others.
+        if identity.iter().any(|(known, _)| header::is_same(known, name) && known != name) {
+            return Err(Unusable::TwoSpellings);
+        }
+        if name == b"authorization" && identity.value(name).is_some() {
+            return Err(Unusable::AuthorizationTwice);
+        }
+        identity.push(name, value);
     }
-    Ok(Accepted { identity, cookies })
+    let scope = match inputs {
+        Inputs { identify: false, .. } => Scope::AskerAlone,
+        Inputs { .. } if cookies.is_empty() => Scope::Everyone,
+        Inputs { hold_credential: true, .. } => Scope::WithoutCookies,
+        Inputs { .. } => Scope::AskerAlone,
+    };
+    // What else the session states, only the server knows.
+    let session = Session { identity: Rc::new(identity), facts: Rc::default(), holder: Holder::Named };
+    Ok(Answer { said: Said::Session(session), cookies: set_cookies(cookies), scope })
 }
 
-/// A denial for the client. Headers that cannot be handed on are left out: it is a denial without them too.
-fn relayed(forward_auth: &ForwardAuth, reason: Reason, response: Response) -> Reply {
+/// A denial for the client. Headers that cannot be relayed are left out: it is a denial without them too.
+fn relayed(forward_auth: &ForwardAuth, kind: DenialKind, response: Response) -> Reply {
     let Response { status, fields, body } = response;
     let is_relayed =
         |name: &[u8]| is_listed(&forward_auth.client_headers, name) && !header::is_hop_by_hop(name);
@@ -116,14 +123,15 @@ fn relayed(forward_auth: &ForwardAuth, reason: Reason, response: Response) -> Re
         .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect();
     let locations = relayed.iter().filter(|(name, _)| is_location(name)).count();
-    let status = match reason {
-        Reason::Unauthenticated | Reason::Forbidden => status,
-        Reason::Redirected if locations == 1 => status,
+    let status = match (kind, status) {
         // A way that is not clear, or that must not be shown, leads nowhere.
-        Reason::Redirected => {
+        (DenialKind::Redirected, _) if locations != 1 => {
             relayed.retain(|(name, _)| !is_location(name));
             401
         }
+        // nginx closes the connection instead of answering these.
+        (_, 444 | 499) => 403,
+        (_, status) => status,
     };
     if !relayed.iter().any(|(name, _)| name == b"cache-control") {
         relayed.push((b"cache-control".to_vec(), b"no-store".to_vec()));
@@ -131,16 +139,15 @@ fn relayed(forward_auth: &ForwardAuth, reason: Reason, response: Response) -> Re
     if has_body {
         return Reply { status, fields: relayed, body, grpc: None };
     }
-    let body = match reason {
-        Reason::Unauthenticated | Reason::Redirected => {
-            denial::body("unauthorized", "the authentication service knows no valid session")
+    let message = match kind {
+        DenialKind::Unauthenticated | DenialKind::Redirected => {
+            "the authentication service knows no valid session"
         }
-        Reason::Forbidden => {
-            denial::body("forbidden", "the authentication service does not allow this request")
-        }
+        DenialKind::Forbidden => "the authentication service does not allow this request",
+        DenialKind::Other => "the authentication service refuses this request",
     };
     relayed.push((b"content-type".to_vec(), b"application/json".to_vec()));
-    Reply { status, fields: relayed, body, grpc: None }
+    Reply { status, fields: relayed, body: Problem::of_status(status).body(message), grpc: None }
 }
 
 fn is_location(name: &[u8]) -> bool {
@@ -164,24 +171,29 @@ mod tests {
         ForwardAuth::for_tests(config)
     }
 
+    type Read = Result<Answer, Fault>;
+
+    const KNOWN: Inputs = Inputs { identify: true, hold_credential: true };
+
     fn listed(fields: &[(&str, &str)]) -> Fields {
         fields.iter().copied().collect()
     }
 
-    fn answered_with(more: &Value, status: u16, fields: &[(&str, &str)], body: &str) -> Answer {
+    fn answered_with(more: &Value, status: u16, fields: &[(&str, &str)], body: &str) -> Read {
         let response = Response { status, fields: listed(fields), body: body.as_bytes().to_vec() };
-        read(&config(more), Ok(response))
+        read(&config(more), KNOWN, Ok(response))
     }
 
-    fn answered(status: u16, fields: &[(&str, &str)], body: &str) -> Answer {
+    fn answered(status: u16, fields: &[(&str, &str)], body: &str) -> Read {
         answered_with(&json!({}), status, fields, body)
     }
 
-    fn denied(answer: Answer) -> (Reason, u16, Vec<(String, String)>, String) {
-        let Answer::Denied(Denied { reason, reply }) = answer else { panic!("{answer:?}") };
+    fn denied(read: Read) -> (DenialKind, u16, Vec<(String, String)>, String) {
+        let Ok(Answer { said: Said::Denied(denied), .. }) = read else { panic!("{read:?}") };
+        let Denied { kind, reply, .. } = (*denied).clone();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let fields = reply.fields.into_iter().map(|(name, value)| (text(name), text(value))).collect();
-        (reason, reply.status, fields, text(reply.body))
+        (kind, reply.status, fields, text(reply.body))
     }
 
     fn pairs(fields: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -210,12 +222,44 @@ mod tests {
                 "Authenticated successfully",
             );
             let identity = [("x-user-id", "alice"), ("authorization", "Bearer jwt"), ("x-auth-roles", "a,b")];
-            let accepted = Accepted {
-                identity: identity.into_iter().collect(),
-                cookies: vec![b"a=1".to_vec(), b"b=2".to_vec()],
-            };
-            assert_eq!(found, Answer::Accepted(accepted));
+            assert_eq!(found.unwrap(), accepting(&identity, &[b"a=1", b"b=2"], Scope::WithoutCookies));
         }
+    }
+
+    fn accepting(identity: &[(&str, &str)], cookies: &[&[u8]], scope: Scope) -> Answer {
+        let session =
+            Session { identity: Rc::new(listed(identity)), facts: Rc::default(), holder: Holder::Named };
+        let cookies = set_cookies(cookies.iter().map(|cookie| cookie.to_vec()).collect());
+        Answer { said: Said::Session(session), cookies, scope }
+    }
+
+    #[test]
+    fn a_cookie_goes_to_the_client_that_was_asked_about_and_its_verdict_to_who_has_the_same_credential() {
+        let inputs = |identify, hold_credential| Inputs { identify, hold_credential };
+        let cookie = ("set-cookie", "a=1");
+        #[rustfmt::skip]
+        let cases: &[(u16, &[(&str, &str)], Inputs, Scope)] = &[
+            (200, &[], inputs(true, true), Scope::Everyone),
+            (200, &[], inputs(true, false), Scope::Everyone),
+            (200, &[], inputs(false, false), Scope::AskerAlone),
+            (200, &[cookie], inputs(true, true), Scope::WithoutCookies),
+            (200, &[cookie], inputs(true, false), Scope::AskerAlone),
+            (200, &[cookie], inputs(false, false), Scope::AskerAlone),
+            (401, &[], inputs(false, false), Scope::Everyone),
+            (401, &[cookie], inputs(true, true), Scope::AskerAlone),
+            (302, &[cookie, ("location", "/")], inputs(true, true), Scope::AskerAlone),
+        ];
+        for (status, fields, inputs, scope) in cases {
+            let response = Response { status: *status, fields: listed(fields), body: vec![] };
+            let found = read(&config(&json!({})), *inputs, Ok(response)).unwrap();
+            assert_eq!(found.scope, *scope, "{status} {fields:?} {inputs:?}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_identity_header_reaches_the_app_line_by_line() {
+        let lines = [("x-auth-groups", "a"), ("x-user-id", "alice"), ("x-auth-groups", "b,c")];
+        assert_eq!(answered(200, &lines, "").unwrap(), accepting(&lines, &[], Scope::Everyone));
     }
 
     #[test]
@@ -225,26 +269,17 @@ mod tests {
             (&[("x-auth-roles", "a\nb")], "control"),
             (&[("x-user-id", "a\0")], "control"),
             (&[("set-cookie", "a\r\nb")], "control"),
-            (&[("x-user-id", "alice"), ("x-user-id", "admin")], "twice"),
-            (&[("x-auth-groups", "a"), ("x-auth-groups", "b")], "twice"),
             (&[("x-user-id", "alice"), ("x_user_id", "admin")], "twice"),
             (&[("authorization", "Bearer a"), ("authorization", "Bearer a")], "twice"),
         ];
         for (fields, expected) in cases {
             match answered(200, fields, "") {
-                Answer::Failed(Fault::Answer(problem)) => assert!(problem.contains(expected), "{problem}"),
-                other
-                @ (Answer::Accepted(_) | Answer::Denied(_) | Answer::Refused(_) | Answer::Failed(_)) => {
-                    panic!("{fields:?}: {other:?}")
-                }
+                Err(fault @ Fault::Answer(_)) => assert!(fault.to_string().contains(expected), "{fault}"),
+                other @ (Ok(_) | Err(_)) => panic!("{fields:?}: {other:?}"),
             }
         }
         let elsewhere = answered(200, &[("x-other", "a\r\nb"), ("x-other", "c")], "");
-        assert_eq!(
-            elsewhere,
-            Answer::Accepted(Accepted { identity: Fields::default(), cookies: vec![] }),
-            "not copied"
-        );
+        assert_eq!(elsewhere.unwrap(), accepting(&[], &[], Scope::Everyone), "not copied");
     }
 
     #[test]
@@ -273,7 +308,7 @@ mod tests {
             ("set-cookie", "b=2"),
             NO_STORE,
         ];
-        assert_eq!(denied(answer), (Reason::Unauthenticated, 401, pairs(&expected), "<p>?".to_owned()));
+        assert_eq!(denied(answer), (DenialKind::Unauthenticated, 401, pairs(&expected), "<p>?".to_owned()));
     }
 
     #[test]
@@ -283,7 +318,7 @@ mod tests {
         let silent = json!({"relay_body": false, "client_headers": ["content-type"]});
         for (more, body) in [(&listed, ""), (&silent, "secret")] {
             let (reason, status, fields, body) = denied(answered_with(more, 403, &kept, body));
-            assert_eq!((reason, status, fields), (Reason::Forbidden, 403, pairs(&[NO_STORE, JSON])));
+            assert_eq!((reason, status, fields), (DenialKind::Forbidden, 403, pairs(&[NO_STORE, JSON])));
             let body: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(body["error"], "forbidden");
         }
@@ -306,7 +341,7 @@ mod tests {
                 ["/authenticate?redirect=/a", "login", "https://login.example/?rd=https%3A%2F%2Fa"]
             {
                 let (reason, found, fields, body) = denied(answered(status, &[("location", location)], ""));
-                assert_eq!((reason, found), (Reason::Redirected, status));
+                assert_eq!((reason, found), (DenialKind::Redirected, status));
                 assert_eq!(fields, pairs(&[("location", location), NO_STORE, JSON]));
                 assert!(!body.is_empty());
             }
@@ -324,7 +359,7 @@ mod tests {
         ];
         for (more, fields) in cases {
             let (reason, status, fields, _) = denied(answered_with(more, 302, fields, ""));
-            assert_eq!((reason, status, fields), (Reason::Redirected, 401, pairs(&[NO_STORE, JSON])));
+            assert_eq!((reason, status, fields), (DenialKind::Redirected, 401, pairs(&[NO_STORE, JSON])));
         }
     }
 
@@ -355,20 +390,39 @@ mod tests {
     }
 
     #[test]
-    fn what_the_request_caused_is_told_from_what_the_auth_server_did() {
-        let identity = [("x-user-id", "alice")];
-        for status in [400, 413, 414, 431] {
-            assert_eq!(answered(status, &identity, ""), Answer::Refused(status), "{status}");
+    fn a_4xx_is_a_denial_with_its_own_status_and_anything_else_is_a_fault() {
+        let identity = [("x-user-id", "alice"), ("retry-after", "5"), ("content-type", "text/plain")];
+        for (status, error) in [
+            (400, "bad_request"),
+            (402, "forbidden"),
+            (404, "forbidden"),
+            (405, "forbidden"),
+            (413, "too_large"),
+            (414, "too_large"),
+            (429, "forbidden"),
+            (431, "too_large"),
+        ] {
+            let (kind, found, fields, body) = denied(answered(status, &identity, ""));
+            assert_eq!((kind, found), (DenialKind::Other, status), "{status}");
+            assert!(!fields.iter().any(|(name, _)| name == "x-user-id"), "{fields:?}");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["error"], error);
+            let (_, _, _, body) = denied(answered(status, &identity, "why"));
+            assert_eq!(body, "why");
         }
-        for status in [0, 100, 101, 199, 304, 402, 404, 405, 407, 429, 500, 502, 503, 504, 999] {
-            assert_eq!(answered(status, &identity, ""), Answer::Failed(Fault::Status(status)));
+        for status in [444, 499] {
+            let (kind, found, ..) = denied(answered(status, &identity, ""));
+            assert_eq!((kind, found), (DenialKind::Other, 403), "nginx would hang up");
+        }
+        for status in [0, 100, 101, 199, 304, 407, 500, 502, 503, 504, 999] {
+            assert_eq!(answered(status, &identity, ""), Err(Fault::Status(status)));
         }
         for fields in [&[][..], &[("location", "")], &[("x-location", "/a")]] {
-            assert_eq!(answered(302, fields, ""), Answer::Failed(Fault::Status(302)), "{fields:?}");
+            assert_eq!(answered(302, fields, ""), Err(Fault::Status(302)), "{fields:?}");
         }
-        assert_eq!(answered(304, &[("location", "/a")], ""), Answer::Failed(Fault::Status(304)));
+        assert_eq!(answered(304, &[("location", "/a")], ""), Err(Fault::Status(304)));
         for error in [CallError::NotSent, CallError::NoAnswer, CallError::TooLarge] {
-            assert_eq!(read(&config(&json!({})), Err(error)), Answer::Failed(Fault::Call(error)));
+            assert_eq!(read(&config(&json!({})), KNOWN, Err(error)), Err(Fault::Call(error)));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::call::{copied, sent_cookies};
 use super::{CookiePattern, ForwardAuth, OriginalRequest, Piece};
-use crate::auth_server::forwarded;
+use crate::auth_server::{Inputs, forwarded};
 use crate::cache::{Key, Part};
 use crate::http::Head;
 use crate::http::credential;
@@ -79,16 +79,6 @@ impl KeyPart {
 /// Headers that follow a request through a system, so that each request has another one; `x-b3-*` beside them. No
 /// server answers by them.
 const TRACING: [&[u8]; 4] = [b"traceparent", b"tracestate", b"baggage", b"x-request-id"];
-
-/// What a key tells of the request beyond itself: who may share an answer that was given for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inputs {
-    /// Whether an accepting answer says anything about other requests with this key. A narrowed key of which no
-    /// `header:` or `cookie:` part was sent is that of everybody without a credential, whatever they ask for.
-    pub identify: bool,
-    /// Whether the request carried a credential that the key holds.
-    pub hold_credential: bool,
-}
 
 /// Adds the inputs of a request to a key.
 pub fn key(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) -> Inputs {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Answer, ForwardAuth, Reason, call, read};
-use crate::auth_server::authgear::identity::Managed;
+use super::{DenialKind, ForwardAuth, call, read};
 use crate::auth_server::fault::Fault;
+use crate::auth_server::{Answer, Inputs, Said};
+use crate::http::managed::Managed;
 use crate::http::{CallError, Field, Head, OwnedField, Response};
 
 type Pairs = &'static [(&'static str, &'static str)];
@@ -27,8 +28,7 @@ enum Outcome {
     /// What the app gets of the request's headers and of the identity.
     Passes(Vec<(String, String)>),
     /// Status, headers and body for the client.
-    Denied(Reason, u16, Vec<(String, String)>, String),
-    Refused(u16),
+    Denied(DenialKind, u16, Vec<(String, String)>, String),
     Failed(Fault),
 }
 
@@ -75,23 +75,25 @@ fn play(scene: &Scene) -> Outcome {
         fields: scene.answer.iter().copied().collect(),
         body: scene.body.as_bytes().to_vec(),
     };
-    match read(&forward_auth, Ok(response)) {
-        Answer::Accepted(accepted) => {
-            let managed = Managed::Named(forward_auth.identity_headers);
+    match read(&forward_auth, KNOWN, Ok(response)) {
+        Ok(Answer { said: Said::Session(session), .. }) => {
+            let managed = Managed::new(forward_auth.identity_headers);
             let forged = with_head(scene.request, |head| managed.forged(head.fields));
             let mut fields = owned(scene.request);
             fields.retain(|(name, _)| !forged.contains(name));
-            fields.extend(accepted.identity.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+            fields.extend(session.identity.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
             Outcome::Passes(fields.iter().map(|(name, value)| (text(name), text(value))).collect())
         }
-        Answer::Denied(denied) => {
+        Ok(Answer { said: Said::Denied(denied), .. }) => {
             let fields = denied.reply.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
-            Outcome::Denied(denied.reason, denied.reply.status, fields, text(&denied.reply.body))
+            Outcome::Denied(denied.kind, denied.reply.status, fields, text(&denied.reply.body))
         }
-        Answer::Refused(status) => Outcome::Refused(status),
-        Answer::Failed(fault) => Outcome::Failed(fault),
+        Ok(Answer { said: Said::NoSession(_), .. }) => panic!("no forward-auth server says that"),
+        Err(fault) => Outcome::Failed(fault),
     }
 }
+
+const KNOWN: Inputs = Inputs { identify: true, hold_credential: true };
 
 fn scene(request: Pairs, status: u16, answer: Pairs) -> Scene {
     Scene { config: json!({}), request, status, answer, body: "" }
@@ -113,12 +115,12 @@ fn an_identity_that_the_answer_omits_is_not_the_clients() {
 fn each_status_means_what_it_means_to_nginx_and_a_way_to_log_in_is_one() {
     let kind = |status, answer| match play(&scene(&[], status, answer)) {
         Outcome::Passes(_) => "passes",
-        Outcome::Denied(Reason::Unauthenticated, 401, ..) => "401",
-        Outcome::Denied(Reason::Forbidden, 403, ..) => "403",
-        Outcome::Denied(Reason::Redirected, found, ..) if found == status => "redirected",
-        Outcome::Refused(found) if found == status => "refused",
+        Outcome::Denied(DenialKind::Unauthenticated, 401, ..) => "401",
+        Outcome::Denied(DenialKind::Forbidden, 403, ..) => "403",
+        Outcome::Denied(DenialKind::Redirected, found, ..) if found == status => "redirected",
+        Outcome::Denied(DenialKind::Other, found, ..) if found == status => "denied",
         Outcome::Failed(Fault::Status(found)) if found == status => "failed",
-        other @ (Outcome::Denied(..) | Outcome::Refused(_) | Outcome::Failed(_)) => {
+        other @ (Outcome::Denied(..) | Outcome::Failed(_)) => {
             panic!("{status}: {other:?}")
         }
     };
@@ -129,7 +131,7 @@ fn each_status_means_what_it_means_to_nginx_and_a_way_to_log_in_is_one() {
         (204, &[], "passes"),
         (401, &[], "401"),
         (403, &[], "403"),
-        (404, &[], "failed"),
+        (404, &[], "denied"),
         (500, &[], "failed"),
         (301, LOCATION, "redirected"),
         (302, LOCATION, "redirected"),
@@ -138,7 +140,7 @@ fn each_status_means_what_it_means_to_nginx_and_a_way_to_log_in_is_one() {
         (308, LOCATION, "redirected"),
         (302, &[], "failed"),
         (304, &[], "failed"),
-        (431, &[], "refused"),
+        (431, &[], "denied"),
     ];
     for (status, answer, expected) in cases {
         assert_eq!(kind(*status, answer), *expected, "{status}");
@@ -172,7 +174,7 @@ fn two_challenges_two_cookies_and_a_relative_location_reach_the_client() {
 
     const AWAY: Pairs =
         &[("location", "login?return=/hello"), ("set-cookie", "a=1; Path=/"), ("set-cookie", "b=2")];
-    let Outcome::Denied(Reason::Redirected, 302, fields, body) = play(&scene(&[], 302, AWAY)) else {
+    let Outcome::Denied(DenialKind::Redirected, 302, fields, body) = play(&scene(&[], 302, AWAY)) else {
         panic!()
     };
     assert_eq!(fields.get(..3), Some(&pairs(AWAY)[..]));
@@ -289,8 +291,8 @@ fn the_answer_is_who_it_is_even_where_it_says_what_the_client_sent() {
 fn a_server_that_hangs_up_says_nothing() {
     let forward_auth = config(&json!({}));
     for error in [CallError::NoAnswer, CallError::NotSent] {
-        assert_eq!(read(&forward_auth, Err(error)), Answer::Failed(Fault::Call(error)));
+        assert_eq!(read(&forward_auth, KNOWN, Err(error)), Err(Fault::Call(error)));
     }
-    let silent = read(&forward_auth, Ok(Response::default()));
-    assert_eq!(silent, Answer::Failed(Fault::Status(0)), "APISIX once let that in");
+    let silent = read(&forward_auth, KNOWN, Ok(Response::default()));
+    assert_eq!(silent, Err(Fault::Status(0)), "APISIX once let that in");
 }

@@ -1,0 +1,230 @@
+//! The auth server's answers: those that are remembered, those that are in flight, and those that arrived and are being
+//! handed to the requests that wait. However many requests have the same credential, one question is asked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::overdue;
+use super::state::MAX_MAP_BYTES;
+use crate::auth_server::fault::Fault;
+use crate::auth_server::{Answer, AuthServer, Inputs, Said, Scope};
+use crate::cache::{BoundedMap, Key, Lifetime, Weigh};
+use crate::config::{Cache, Config};
+use crate::http::credential::Credentials;
+use crate::http::{Call, Head, OwnedField, UnixTime};
+
+/// A question to the auth server.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) call: Call,
+    pub(super) about: About,
+}
+
+/// What an answer is about.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    /// Shared with the question in flight, where it is found again without comparing its bytes.
+    key: Rc<Key>,
+    pub(super) inputs: Inputs,
+    /// When the token itself ends, as far as it can be told.
+    ends: Option<UnixTime>,
+}
+
+impl About {
+    /// What an answer about these credentials is about.
+    pub(super) fn of(
+        server: &AuthServer,
+        head: &Head<'_>,
+        credentials: Credentials<'_>,
+        ends: Option<UnixTime>,
+    ) -> Self {
+        let mut key = Key::new();
+        let inputs = server.key(head, credentials, &mut key);
+        Self { key: Rc::new(key), inputs, ends }
+    }
+}
+
+/// An answer that is remembered.
+#[derive(Debug, Clone)]
+pub(super) struct Remembered {
+    pub(super) said: Said,
+    pub(super) cookies: Rc<[OwnedField]>,
+}
+
+/// What came of a question.
+#[derive(Debug, Clone)]
+pub(super) enum Arrived {
+    /// The auth server answered.
+    Answer(Answer),
+    /// It failed, and an answer past its time serves instead.
+    Stale(Remembered),
+    /// It failed.
+    Failed(Fault),
+}
+
+/// A question that was sent and is not answered yet.
+#[derive(Debug)]
+struct InFlight {
+    number: u64,
+    until: UnixTime,
+}
+
+/// See the module.
+pub(super) struct Answers {
+    remembered: BoundedMap<Remembered>,
+    in_flight: HashMap<Rc<Key>, InFlight>,
+    /// By the number of the question: few at any time.
+    arrived: Vec<(u64, Arrived)>,
+    last_number: u64,
+    /// The key of the request at hand, kept for its memory.
+    key: Key,
+    times: Cache,
+    timeout: Duration,
+    are_shared: bool,
+}
+
+impl Weigh for Remembered {
+    fn weight(&self) -> usize {
+        let said = match &self.said {
+            Said::Session(session) => session.weight(),
+            Said::NoSession(identity) => identity.weight(),
+            Said::Denied(denied) => weight(&denied.reply.fields).saturating_add(denied.reply.body.len()),
+        };
+        said.saturating_add(weight(&self.cookies))
+    }
+}
+
+/// The memory that headers own, in bytes.
+fn weight(fields: &[OwnedField]) -> usize {
+    fields.iter().fold(0usize, |sum, (name, value)| {
+        sum.saturating_add(size_of::<OwnedField>()).saturating_add(name.len()).saturating_add(value.len())
+    })
+}
+
+impl Answers {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            remembered: BoundedMap::new(config.cache.max_entries, MAX_MAP_BYTES),
+            in_flight: HashMap::new(),
+            arrived: Vec::new(),
+            last_number: 0,
+            key: Key::new(),
+            times: config.cache,
+            timeout: config.timeout,
+            // What a session is does not depend on the moment. Of what another server says, the operator decides, by
+            // a `ttl`.
+            are_shared: config.forward_auth().is_none() || !config.cache.ttl.is_zero(),
+        }
+    }
+
+    /// What is remembered of a request, or else what its key tells.
+    pub(super) fn recall(
+        &mut self,
+        server: &AuthServer,
+        head: &Head<'_>,
+        credentials: Credentials<'_>,
+        now: UnixTime,
+    ) -> Result<Remembered, Inputs> {
+        self.key.clear();
+        let inputs = server.key(head, credentials, &mut self.key);
+        self.remembered.get(&self.key, now).cloned().ok_or(inputs)
+    }
+
+    /// What the answer would be about that [`Answers::recall`] has just not found.
+    pub(super) fn about(&self, inputs: Inputs, ends: Option<UnixTime>) -> About {
+        About { key: Rc::new(self.key.clone()), inputs, ends }
+    }
+
+    /// What is remembered for a question that was made before.
+    pub(super) fn recall_about(&mut self, about: &About, now: UnixTime) -> Option<Remembered> {
+        self.remembered.get(&about.key, now).cloned()
+    }
+
+    /// The number of the same question in flight, where its answer may be shared.
+    pub(super) fn join(&self, about: &About, now: UnixTime) -> Option<u64> {
+        let in_flight = self.in_flight.get(&about.key)?;
+        (self.are_shared && about.inputs.identify && now < in_flight.until).then_some(in_flight.number)
+    }
+
+    /// Notes that a question is sent that others may join. Gives its number.
+    pub(super) fn begin(&mut self, about: &About, now: UnixTime) -> u64 {
+        let number = self.begin_alone();
+        let until = overdue(self.timeout, now);
+        self.in_flight.insert(Rc::clone(&about.key), InFlight { number, until });
+        number
+    }
+
+    /// The number of a question that nobody may join.
+    pub(super) fn begin_alone(&mut self) -> u64 {
+        self.last_number = self.last_number.wrapping_add(1);
+        self.last_number
+    }
+
+    /// Keeps what came of a question for those who wait for it.
+    pub(super) fn arrive(&mut self, number: u64, about: &About, arrived: Arrived) {
+        if let Entry::Occupied(in_flight) = self.in_flight.entry(Rc::clone(&about.key))
+            && in_flight.get().number == number
+        {
+            in_flight.remove();
+        }
+        self.arrived.push((number, arrived));
+    }
+
+    /// What came of a question.
+    pub(super) fn arrived(&self, number: u64) -> Option<Arrived> {
+        self.arrived.iter().find(|(known, _)| *known == number).map(|(_, arrived)| arrived.clone())
+    }
+
+    /// All who waited for a question know what came of it.
+    pub(super) fn told(&mut self, number: u64) {
+        self.arrived.retain(|(known, _)| *known != number);
+    }
+
+    /// Takes what came of a question, and remembers an answer that may be used again. `random` spreads the ends of
+    /// answers, so that workers do not ask about one session in step.
+    pub(super) fn learn(
+        &mut self,
+        about: &About,
+        result: Result<Answer, Fault>,
+        random: u32,
+        now: UnixTime,
+    ) -> Arrived {
+        let answer = match result {
+            Ok(answer) => answer,
+            // The client may have provoked it: it gets no old answer for that.
+            Err(fault) if fault.may_be_provoked() => return Arrived::Failed(fault),
+            Err(fault) => {
+                let stale = self.remembered.get_stale(&about.key, now).cloned();
+                return stale.map_or(Arrived::Failed(fault), Arrived::Stale);
+            }
+        };
+        let cookies = match answer.scope {
+            Scope::Everyone => Rc::clone(&answer.cookies),
+            Scope::WithoutCookies => Rc::default(),
+            Scope::AskerAlone => {
+                self.remembered.remove(&about.key);
+                return Arrived::Answer(answer);
+            }
+        };
+        let remembered = Remembered { said: answer.said.clone(), cookies };
+        let life = self.life(&remembered.said, random, now);
+        let life = about.ends.map_or(life, |end| life.ending_by(end));
+        self.remembered.insert(&about.key, remembered, life, now);
+        Arrived::Answer(answer)
+    }
+
+    fn life(&self, said: &Said, random: u32, now: UnixTime) -> Lifetime {
+        let Cache { ttl, negative_ttl, stale_if_error, .. } = self.times;
+        let (ttl, stale) = match said {
+            Said::Session(_) if ttl.is_zero() => (Duration::ZERO, Duration::ZERO),
+            Said::Session(_) => (ttl, stale_if_error),
+            Said::NoSession(_) | Said::Denied(_) if ttl.is_zero() => (Duration::ZERO, Duration::ZERO),
+            Said::NoSession(_) | Said::Denied(_) => (negative_ttl, Duration::ZERO),
+        };
+        // A 10,240th of the ttl, up to 1,023 times: a tenth of it at most.
+        let early = ttl.checked_div(10_240).unwrap_or_default().saturating_mul(random >> 22);
+        Lifetime::new(now.after(ttl), stale).fresh_until(now.after(ttl.saturating_sub(early)))
+    }
+}

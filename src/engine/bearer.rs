@@ -1,0 +1,257 @@
+//! A request whose bearer token is judged here: on its way to a decision, perhaps by waiting for keys or for a
+//! confirmation.
+
+use std::fmt;
+
+use super::answers::Question;
+use super::case::{Case, Lacking};
+use super::tokens::{Accepted, Judgement, Lack, Rejection};
+use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
+use crate::auth_server::AuthServer;
+use crate::auth_server::authgear::resolver::{self, Confirmation};
+use crate::http::credential::{Authorization, Cookies, Credentials, Secret};
+use crate::http::{Head, UnixTime};
+use crate::jose::{Need, Refusal, Token};
+
+/// A request whose token is being judged.
+pub(super) enum Bearer<'a> {
+    /// In the callback of its head.
+    Fresh(Fresh<'a>),
+    /// After it has waited; it does not wait for the same again.
+    Paused(Box<Paused>),
+}
+
+/// See [`Bearer`].
+pub(super) struct Fresh<'a> {
+    pub(super) head: &'a Head<'a>,
+    pub(super) case: Box<Case>,
+    pub(super) token: Secret<'a>,
+    pub(super) cookies: Cookies<'a>,
+    pub(super) glance: Glance<'a>,
+}
+
+/// What was learnt of a token while it was decided who judges it.
+#[derive(Default)]
+pub(super) struct Glance<'a> {
+    pub(super) recalled: Option<Judgement>,
+    pub(super) parsed: Option<Result<Token<'a>, Refusal>>,
+}
+
+/// A request that is kept while its token cannot be judged.
+pub(super) struct Paused {
+    case: Box<Case>,
+    token: Vec<u8>,
+    /// The calls that have the token confirmed, where there is a resolver.
+    confirmation: Option<Confirmation>,
+    /// The question about the cookies alone, where the request has some.
+    cookies: Option<Question>,
+    /// The question about all credentials, for when there are no keys.
+    whole: Option<Question>,
+}
+
+/// Prints without the token.
+impl fmt::Debug for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Paused")
+    }
+}
+
+impl Paused {
+    pub(super) fn token(&self) -> &[u8] {
+        &self.token
+    }
+}
+
+impl Bearer<'_> {
+    fn token(&self) -> &[u8] {
+        match self {
+            Self::Fresh(fresh) => fresh.token.reveal(),
+            Self::Paused(paused) => &paused.token,
+        }
+    }
+
+    fn case(&self) -> &Case {
+        match self {
+            Self::Fresh(fresh) => &fresh.case,
+            Self::Paused(paused) => &paused.case,
+        }
+    }
+
+    fn into_case(self) -> Case {
+        match self {
+            Self::Fresh(fresh) => *fresh.case,
+            Self::Paused(paused) => *paused.case,
+        }
+    }
+}
+
+impl Engine {
+    /// Judges a request's token.
+    pub(super) fn bearer(&self, state: &mut State, bearer: Bearer<'_>, now: UnixTime) -> Step {
+        // Where nothing refreshes them in the background, the first request that finds keys old does.
+        if !self.background
+            && let Bearer::Fresh(_) = bearer
+            && let Some(issuer) = state.keys.due(now)
+        {
+            return match self.wait_for_keys(state, issuer, Need::Fresh, bearer, now) {
+                Ok(step) => step,
+                Err(bearer) => self.judged(state, bearer, now),
+            };
+        }
+        self.judged(state, bearer, now)
+    }
+
+    fn judged(&self, state: &mut State, mut bearer: Bearer<'_>, now: UnixTime) -> Step {
+        match self.judge(state, &mut bearer, now) {
+            Judgement::Accepted(Accepted { session, confirmation_due }) => {
+                if confirmation_due && let Some(confirmation) = self.confirmation(&bearer) {
+                    if !self.background {
+                        state.tokens.confirmation_sent(&self.config, bearer.token(), now);
+                        let Confirmation { call, plain } = confirmation;
+                        let wait = Wait::Confirmation { paused: self.pause(bearer), plain };
+                        return Step::Call(call, Waiting(wait));
+                    }
+                    self.send_for_confirmation(state, confirmation, bearer.token(), now);
+                }
+                Step::Done(bearer.into_case().accept(&session, &[], now))
+            }
+            Judgement::Rejected(rejection) => self.rejected(state, bearer, rejection, now),
+            Judgement::NeedsKeys(issuer, lack) => {
+                let need = match lack {
+                    Lack::AllKeys => Need::Fresh,
+                    Lack::ThisKey => Need::UnknownKey,
+                };
+                match (self.wait_for_keys(state, issuer, need, bearer, now), lack) {
+                    (Ok(step), _) => step,
+                    (Err(bearer), Lack::AllKeys) => self.without_keys(state, issuer, bearer, now),
+                    (Err(bearer), Lack::ThisKey) => {
+                        self.rejected(state, bearer, Rejection::Check(Refusal::UnknownKey), now)
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&self, state: &mut State, bearer: &mut Bearer<'_>, now: UnixTime) -> Judgement {
+        let State { tokens, keys, .. } = state;
+        match bearer {
+            Bearer::Fresh(Fresh { token, glance, .. }) => {
+                let Glance { recalled, parsed } = std::mem::take(glance);
+                recalled.or_else(|| tokens.recall(token.reveal(), keys, now)).unwrap_or_else(|| {
+                    tokens.judge(&self.config, self.signatures, keys, token.reveal(), parsed, now)
+                })
+            }
+            Bearer::Paused(paused) => tokens.recall(&paused.token, keys, now).unwrap_or_else(|| {
+                tokens.judge(&self.config, self.signatures, keys, &paused.token, None, now)
+            }),
+        }
+    }
+
+    /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come; else gives it back.
+    #[allow(clippy::result_large_err, reason = "not an error, but the request itself, which moves on")]
+    fn wait_for_keys<'a>(
+        &self,
+        state: &mut State,
+        issuer: usize,
+        need: Need,
+        bearer: Bearer<'a>,
+        now: UnixTime,
+    ) -> Result<Step, Bearer<'a>> {
+        if let Bearer::Paused(_) = bearer {
+            return Err(bearer);
+        }
+        if self.background {
+            self.send_for_keys(state, issuer, need, now);
+            if !state.keys.is_fetching(issuer, now) {
+                return Err(bearer);
+            }
+            let wait = Wait::Keys { issuer, ticket: None, paused: self.pause(bearer) };
+            return Ok(Step::Park(WaitKey::Keys(issuer), Waiting(wait)));
+        }
+        let Some(call) = keys::call(&self.config, issuer) else { return Err(bearer) };
+        // Nobody can wait for somebody else's fetch here, so without keys each fetches for itself.
+        let ticket = state.keys.start(issuer, need, now);
+        if ticket.is_none() && (state.keys.get(issuer).is_some() || !state.keys.is_fetching(issuer, now)) {
+            return Err(bearer);
+        }
+        Ok(Step::Call(call, Waiting(Wait::Keys { issuer, ticket, paused: self.pause(bearer) })))
+    }
+
+    /// A rejected token says nothing about the cookies beside it: the resolver is asked about those alone, as it falls
+    /// through itself.
+    fn rejected(&self, state: &mut State, bearer: Bearer<'_>, rejection: Rejection, now: UnixTime) -> Step {
+        let question = self.question_of_cookies(&bearer);
+        let case = bearer.into_case();
+        match question {
+            Some(question) => self.put(state, question, case, now),
+            None => Step::Done(case.refuse(&rejection.to_string())),
+        }
+    }
+
+    /// While there are no keys, the resolver is asked about a token that would pass if its signature did: it knows
+    /// neither audiences nor client ids. It also states no scopes.
+    fn without_keys(&self, state: &mut State, issuer: usize, bearer: Bearer<'_>, now: UnixTime) -> Step {
+        let question = self.whole_question(&bearer);
+        let policy = self.config.issuers.get(issuer).map(|issuer| &issuer.policy);
+        let (Some(question), Some(policy)) = (question, policy) else {
+            return Step::Done(bearer.into_case().fail(self.config.on_error, Lacking::Keys));
+        };
+        let refusal = Token::parse(bearer.token()).and_then(|token| token.check(policy, now)).err();
+        if let Some(refusal) = refusal {
+            return self.rejected(state, bearer, Rejection::Check(refusal), now);
+        }
+        if bearer.case().demands_token() {
+            return Step::Done(bearer.into_case().fail(self.config.on_error, Lacking::Keys));
+        }
+        self.put(state, question, bearer.into_case(), now)
+    }
+
+    fn confirmation(&self, bearer: &Bearer<'_>) -> Option<Confirmation> {
+        match bearer {
+            Bearer::Fresh(Fresh { head, token, .. }) => {
+                let resolver = self.config.resolver()?;
+                Some(resolver::confirmation(resolver, self.config.timeout, head, *token))
+            }
+            Bearer::Paused(paused) => paused.confirmation.clone(),
+        }
+    }
+
+    fn question_of_cookies(&self, bearer: &Bearer<'_>) -> Option<Question> {
+        match bearer {
+            Bearer::Fresh(Fresh { cookies, .. }) if cookies.is_empty() => None,
+            Bearer::Fresh(Fresh { head, cookies, .. }) => {
+                let alone = Credentials { authorization: Authorization::NoToken, cookies: *cookies };
+                self.question_of_resolver(head, alone)
+            }
+            Bearer::Paused(paused) => paused.cookies.clone(),
+        }
+    }
+
+    fn whole_question(&self, bearer: &Bearer<'_>) -> Option<Question> {
+        match bearer {
+            Bearer::Fresh(Fresh { head, token, cookies, .. }) => {
+                let authorization = Authorization::Bearer(*token);
+                self.question_of_resolver(head, Credentials { authorization, cookies: *cookies })
+            }
+            Bearer::Paused(paused) => paused.whole.clone(),
+        }
+    }
+
+    fn question_of_resolver(&self, head: &Head<'_>, credentials: Credentials<'_>) -> Option<Question> {
+        match &self.config.server {
+            Some(server @ AuthServer::Resolver(_)) => self.question(server, head, credentials),
+            Some(AuthServer::ForwardAuth(_)) | None => None,
+        }
+    }
+
+    fn pause(&self, bearer: Bearer<'_>) -> Box<Paused> {
+        let (confirmation, cookies) = (self.confirmation(&bearer), self.question_of_cookies(&bearer));
+        let whole = self.whole_question(&bearer);
+        match bearer {
+            Bearer::Fresh(Fresh { case, token, .. }) => {
+                Box::new(Paused { case, token: token.reveal().to_vec(), confirmation, cookies, whole })
+            }
+            Bearer::Paused(paused) => paused,
+        }
+    }
+}

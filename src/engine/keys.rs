@@ -1,0 +1,170 @@
+//! The issuers' key sets: which are there, how they are fetched, and what the log says of it.
+
+use std::fmt;
+
+use super::state::Outbox;
+use crate::auth_server::Server;
+use crate::auth_server::fault::Fault;
+use crate::config::{Config, Keys};
+use crate::http::{Call, CallError, Response, UnixTime, WantedBody};
+use crate::jose::{FetchTicket, KeySet, KeySetError, KeySource, MAX_KEY_SET_BYTES, Need};
+use crate::telemetry::Counter;
+
+/// The key sets of all issuers, in the order of the configuration.
+pub(super) struct KeySets(Vec<KeySource>);
+
+impl KeySets {
+    pub(super) fn new(config: &Config) -> Self {
+        let source = |keys: &Keys| match keys {
+            Keys::Inline(keys) => KeySource::inline(keys.clone()),
+            Keys::Fetched { .. } => KeySource::fetched(config.timeout),
+        };
+        Self(config.issuers.iter().map(|issuer| source(&issuer.keys)).collect())
+    }
+
+    /// How many issuers there are.
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// An issuer's keys, if it has some by now.
+    pub(super) fn get(&self, issuer: usize) -> Option<&KeySet> {
+        self.0.get(issuer)?.keys()
+    }
+
+    /// The first issuer whose keys are there, and old.
+    pub(super) fn due(&self, now: UnixTime) -> Option<usize> {
+        self.0.iter().position(|source| source.keys().is_some() && source.is_due(now))
+    }
+
+    /// Whether an issuer's keys are being fetched.
+    pub(super) fn is_fetching(&self, issuer: usize, now: UnixTime) -> bool {
+        self.0.get(issuer).is_some_and(|source| source.is_fetching(now))
+    }
+
+    /// The duty to fetch an issuer's keys, if they may be fetched now.
+    pub(super) fn start(&mut self, issuer: usize, need: Need, now: UnixTime) -> Option<FetchTicket> {
+        self.0.get_mut(issuer)?.start(need, now)
+    }
+
+    /// Gives that duty back: the request that had it is gone.
+    pub(super) fn abandon(&mut self, issuer: usize, ticket: FetchTicket, now: UnixTime) {
+        if let Some(source) = self.0.get_mut(issuer) {
+            source.abandon(ticket, now);
+        }
+    }
+
+    /// Takes a fetched key set. Without a ticket it was fetched by a request that could not wait for another one's
+    /// fetch.
+    pub(super) fn arrive(
+        &mut self,
+        config: &Config,
+        issuer: usize,
+        ticket: Option<FetchTicket>,
+        result: Result<Response, CallError>,
+        outbox: &mut Outbox,
+        now: UnixTime,
+    ) {
+        let keys = match read(result) {
+            Ok(keys) => {
+                outbox.count(Counter::KeysFetched);
+                warn_of_skipped(config, issuer, &keys, outbox, now);
+                Some(keys)
+            }
+            Err(problem) => {
+                outbox.count(Counter::KeysFailed);
+                let then = match self.get(issuer) {
+                    Some(_) => "The keys of before stay in use",
+                    None => "Without keys no token is verified here",
+                };
+                let from = origin(config, issuer);
+                outbox.warn(
+                    |limits| &mut limits.keys,
+                    now,
+                    || format!("the keys at {from} cannot be fetched: {problem}. {then}"),
+                );
+                None
+            }
+        };
+        let random = outbox.random();
+        let Some(source) = self.0.get_mut(issuer) else { return };
+        match (ticket, keys) {
+            (Some(ticket), keys) => source.finish(ticket, keys, now, random),
+            (None, Some(keys)) => source.adopt(keys, now),
+            (None, None) => {}
+        }
+    }
+}
+
+/// The call for an issuer's keys; `None` where they are inline.
+pub(super) fn call(config: &Config, issuer: usize) -> Option<Call> {
+    let Keys::Fetched { server: Server { url, upstream }, public } = &config.issuers.get(issuer)?.keys else {
+        return None;
+    };
+    let fields = [
+        (":method", "GET"),
+        (":scheme", url.scheme().as_str()),
+        (":authority", public.authority()),
+        (":path", &url.path_and_query()),
+        ("x-forwarded-host", public.authority()),
+        ("x-forwarded-proto", public.scheme().as_str()),
+        ("accept", "application/json"),
+        ("user-agent", concat!("authgear-filter/", env!("CARGO_PKG_VERSION"))),
+    ];
+    Some(Call {
+        upstream: upstream.clone(),
+        fields: fields.into_iter().collect(),
+        timeout: config.timeout,
+        body: WantedBody::Needed { limit: MAX_KEY_SET_BYTES },
+    })
+}
+
+/// Why there is no key set.
+enum Problem {
+    Fault(Fault),
+    Redirect(u16),
+    KeySet(KeySetError),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault) => fault.fmt(f),
+            Self::Redirect(status) => write!(
+                f,
+                "it answered {status}, a redirect: its host or scheme are not those that it knows itself by"
+            ),
+            Self::KeySet(error) => error.fmt(f),
+        }
+    }
+}
+
+fn read(result: Result<Response, CallError>) -> Result<KeySet, Problem> {
+    let response = result.map_err(|error| Problem::Fault(Fault::Call(error)))?;
+    match response.status {
+        200 => KeySet::parse(&response.body).map_err(Problem::KeySet),
+        status @ 300..=399 => Err(Problem::Redirect(status)),
+        status => Err(Problem::Fault(Fault::Status(status))),
+    }
+}
+
+fn warn_of_skipped(config: &Config, issuer: usize, keys: &KeySet, outbox: &mut Outbox, now: UnixTime) {
+    if keys.skipped().is_empty() {
+        return;
+    }
+    let skipped: Vec<_> = keys.skipped().iter().map(ToString::to_string).collect();
+    let from = origin(config, issuer);
+    outbox.warn(
+        |limits| &mut limits.skipped,
+        now,
+        || format!("some of the keys at {from} are not used: {}", skipped.join("; ")),
+    );
+}
+
+/// Where an issuer's keys come from, for the log.
+fn origin(config: &Config, issuer: usize) -> String {
+    match config.issuers.get(issuer).map(|issuer| &issuer.keys) {
+        Some(Keys::Fetched { server, .. }) => server.to_string(),
+        Some(Keys::Inline(_)) | None => "the configuration".to_owned(),
+    }
+}

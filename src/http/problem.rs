@@ -1,0 +1,46 @@
+//! What a denial of the filter's own says in its body: JSON that is never empty.
+
+/// What kind of denial it is, in the word that a client reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// `unauthorized`
+    Unauthorized,
+    /// `forbidden`
+    Forbidden,
+    /// `bad_request`
+    BadRequest,
+    /// `too_large`
+    TooLarge,
+    /// `unavailable`
+    Unavailable,
+}
+
+impl Problem {
+    /// The kind that a status tells.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            300..=399 | 401 => Self::Unauthorized,
+            400 => Self::BadRequest,
+            413 | 414 | 431 => Self::TooLarge,
+            402..=499 => Self::Forbidden,
+            _ => Self::Unavailable,
+        }
+    }
+
+    /// The body of a denial.
+    #[must_use]
+    pub fn body(self, message: &str) -> Vec<u8> {
+        serde_json::json!({"error": self.word(), "message": message}).to_string().into_bytes()
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::BadRequest => "bad_request",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
