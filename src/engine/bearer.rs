@@ -14,6 +14,10 @@ use crate::http::{Head, UnixTime};
 use crate::jose::{Need, Refusal, Token};
 
 /// A request whose token is being judged.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a token in use takes this path, and nothing of it outlives the callback"
+)]
 pub(super) enum Bearer<'a> {
     /// In the callback of its head.
     Fresh(Fresh<'a>),

@@ -155,9 +155,14 @@ pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
     // What would be replaced is removed by now. Envoy looks for it all the same, and first indexes all headers of the
     // request to do so: a seventh of what a remembered session cost. A host that does not list all headers may have
     // some left.
-    let set = if has_ticks() { raw::add } else { raw::replace };
+    let mut seen: Vec<&[u8]> = Vec::new();
     for (name, value) in edits.set.iter() {
+        // A repeated header reaches the app line by line.
+        let set = if has_ticks() || seen.contains(&name) { raw::add } else { raw::replace };
         set(MAP, name, value)?;
+        if !has_ticks() {
+            seen.push(name);
+        }
     }
     for (name, value) in [(b"cookie".as_slice(), &edits.cookie), (b"connection", &edits.connection)] {
         if let Some(value) = value {
