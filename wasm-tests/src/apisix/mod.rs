@@ -48,9 +48,18 @@ pub struct Builder {
     routes: Vec<Route>,
     upstream: Option<SocketAddr>,
     workers: usize,
+    checks_clients: bool,
 }
 
 impl Builder {
+    /// Ends a request when its client leaves in the middle of a call, as nginx does with `lua_check_client_abort on`: its
+    /// context is deleted, and no answer comes. HTTP/1 only.
+    #[must_use]
+    pub fn checks_clients(mut self) -> Self {
+        self.checks_clients = true;
+        self
+    }
+
     /// Guards all paths with this configuration.
     #[must_use]
     pub fn plugin(self, configuration: Value) -> Self {
@@ -114,6 +123,7 @@ impl Builder {
         for number in 0..self.workers {
             let (listener, routes) = (listener.try_clone().expect("a descriptor"), routes.clone());
             let (module, record, upstream) = (module.clone(), apisix.record.clone(), self.upstream);
+            let checks_clients = self.checks_clients;
             let (stop, stopped) = oneshot::channel::<()>();
             let (loaded, load) = std::sync::mpsc::channel();
             let thread = thread::spawn(move || {
@@ -122,7 +132,8 @@ impl Builder {
                     Ok(worker) => worker,
                     Err(problem) => return drop(loaded.send(Err(problem))),
                 };
-                let process = Rc::new(Process { worker: RefCell::new(worker), upstream, record });
+                let process =
+                    Rc::new(Process { worker: RefCell::new(worker), upstream, record, checks_clients });
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a runtime of its own");
                 // Whoever waits for it is there: it is the one who started this thread.
@@ -152,7 +163,7 @@ pub struct Apisix {
 impl Apisix {
     /// With the filter, without routes and upstream.
     pub fn builder() -> Builder {
-        Builder { module: None, routes: Vec::new(), upstream: None, workers: 2 }
+        Builder { module: None, routes: Vec::new(), upstream: None, workers: 2, checks_clients: false }
     }
 
     /// Where it takes requests: HTTP/1, or HTTP/2 with prior knowledge.

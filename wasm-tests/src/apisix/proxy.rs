@@ -11,8 +11,9 @@ use hyper::body::{Bytes, Incoming as Body};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::client::{self, Incoming, Received};
@@ -27,6 +28,8 @@ pub(super) struct Process {
     pub(super) worker: RefCell<Worker>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) record: Arc<Record>,
+    /// Whether a request ends when its client leaves (`lua_check_client_abort on`).
+    pub(super) checks_clients: bool,
 }
 
 /// What the client is answered.
@@ -68,9 +71,25 @@ async fn connection(process: &Rc<Process>, stream: TcpStream, peer: SocketAddr) 
             Incoming::Bad(status) => (page(status, Fields::default()), false),
             Incoming::Request(request) => {
                 let keep_alive = request.keep_alive;
-                // A request goes on when its client has left: nginx does not look during a call.
-                let handled = tokio::task::spawn_local(handle(process.clone(), request, peer));
-                match handled.await.map_err(io::Error::other)? {
+                let (leave, left) = oneshot::channel();
+                let left = process.checks_clients.then_some(left);
+                let mut handled = tokio::task::spawn_local(handle(process.clone(), request, peer, left));
+                let answer = if process.checks_clients {
+                    tokio::select! {
+                        answer = &mut handled => answer,
+                        read = stream.fill_buf() => {
+                            if read.map_or(true, <[u8]>::is_empty) {
+                                // It is told, unless it has ended.
+                                let _ = leave.send(());
+                            }
+                            handled.await
+                        }
+                    }
+                } else {
+                    // A request goes on when its client has left: nginx does not look during a call.
+                    handled.await
+                };
+                match answer.map_err(io::Error::other)? {
                     Some(answer) => (answer, keep_alive),
                     None => return Ok(()),
                 }
@@ -123,8 +142,9 @@ async fn http2_connection(process: Rc<Process>, stream: TcpStream, peer: SocketA
             let body = body.collect().await.map_err(io::Error::other)?.to_bytes().into();
             let method = head.method.as_str().into();
             let request = Received { method, target, fields, body, keep_alive: true };
-            let answer =
-                handle(process, request, peer).await.ok_or_else(|| io::Error::other("the worker crashed"))?;
+            let answer = handle(process, request, peer, None)
+                .await
+                .ok_or_else(|| io::Error::other("the worker crashed"))?;
             let mut response = hyper::Response::new(Full::new(Bytes::from(answer.body)));
             *response.status_mut() = hyper::StatusCode::from_u16(answer.status).map_err(io::Error::other)?;
             for (name, value) in answer.fields.0.iter().filter(|(name, _)| name != b"content-length") {
@@ -148,8 +168,14 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
     }
 }
 
-/// Takes a request through the filter. `None` where the worker crashed: the client is cut off.
-async fn handle(process: Rc<Process>, received: Received, peer: SocketAddr) -> Option<Answered> {
+/// Takes a request through the filter. `None` where the worker crashed, and the client is cut off, or where the client has
+/// left, which `left` tells.
+async fn handle(
+    process: Rc<Process>,
+    received: Received,
+    peer: SocketAddr,
+    mut left: Option<oneshot::Receiver<()>>,
+) -> Option<Answered> {
     let Received { method, target, mut fields, body, keep_alive: _ } = received;
     let Some(route) = process.worker.borrow().route(&target) else {
         return Some(page(404, Fields::default()));
@@ -165,7 +191,14 @@ async fn handle(process: Rc<Process>, received: Received, peer: SocketAddr) -> O
     let mut answered = loop {
         match (next, context) {
             (Next::Call(callout), Some(context)) => {
-                let answer = wire::call(&callout).await;
+                let answer = tokio::select! {
+                    answer = wire::call(&callout) => answer,
+                    () = has_left(&mut left) => {
+                        // The call ends with the request, and no answer ever comes.
+                        process.worker.borrow_mut().end(context);
+                        return None;
+                    }
+                };
                 if let Err(error) = &answer {
                     process.record.log("error", format!("http call failed: {error}").as_bytes());
                 }
@@ -184,6 +217,16 @@ async fn handle(process: Rc<Process>, received: Received, peer: SocketAddr) -> O
         answered = finish(&process, context, exchange, answered)?;
     }
     Some(answered)
+}
+
+/// Waits until the client leaves; for ever where nobody looks.
+async fn has_left(left: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(left) = left
+        && left.await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// The filter sees the response, and then its context is deleted. nginx deletes it a moment after the client

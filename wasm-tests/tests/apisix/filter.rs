@@ -489,3 +489,31 @@ async fn a_denial_to_a_grpc_client_is_one_that_it_understands() {
     ];
     assert_eq!(last, expected);
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_in_mid_call_changes_nothing_for_the_one_who_gets_its_context() {
+    for checks_clients in [false, true] {
+        let setup =
+            |host: Builder| if checks_clients { host.workers(1).checks_clients() } else { host.workers(1) };
+        let ask_always = |configuration: &mut Value| configuration["cache"] = json!({"ttl": "1ms"});
+        let scene = Scene::start_with(Options::default(), ask_always, setup).await;
+        let address = scene.host.address();
+        let with_session = |user: &str| {
+            Request::get("/").header("cookie", format!("session={}", scene.authgear.log_in(user)))
+        };
+        for _ in 0..10 {
+            scene.authgear.clear_received();
+            scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
+            let leaving: Vec<_> = (0..10)
+                .map(|_| tokio::spawn(client::try_send(address, Protocol::Http1, with_session("alice"))))
+                .collect();
+            scene.authgear.received(Endpoint::Resolver).wait_for(10).await;
+            leaving.iter().for_each(tokio::task::JoinHandle::abort);
+            scene.authgear.fail(Endpoint::Resolver, Fault::None);
+            for _ in 0..10 {
+                let seen = scene.seen(with_session("bob")).await;
+                assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("bob"));
+            }
+        }
+    }
+}
