@@ -18,7 +18,7 @@ use crate::jose::{Algorithm, MediaType, Policy};
 /// An Authgear project.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["endpoint", "upstream"])))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Authgear", extend("required" = ["endpoint", "upstream"])))]
 pub(super) struct RawAuthgear {
     /// The project's public origin, as browsers see it: scheme, host and perhaps port. It is the `iss` of tokens,
     /// and `Host` and `X-Forwarded-Host` of every call. Required.

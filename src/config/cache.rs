@@ -12,7 +12,7 @@ use super::{Cache, ConfigError, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL};
 /// What is remembered, and for how long.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cache"))]
 pub(super) struct RawCache {
     /// How long an accepting answer of the auth server is reused, never past the token's own expiry: at most
     /// `24h`; `0s` is not at all. Default: `10s` with `authgear`, else `0s`.

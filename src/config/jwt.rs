@@ -15,7 +15,7 @@ use crate::jose::{Algorithm, ClaimPath, MediaType, Policy};
 /// An issuer whose tokens are verified here.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["issuer", "audiences"])))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Issuer", extend("required" = ["issuer", "audiences"])))]
 pub(super) struct RawIssuer {
     /// The exact `iss` of its tokens. Required.
     issuer: Given<typed::Issuer>,

@@ -1,5 +1,8 @@
-//! The configuration: JSON → [`Config`], with defaults, and errors that name the field. What comes out cannot
-//! be wrong; nothing else checks it again.
+//! The configuration: its text → [`Config`], with every default filled in, or an error that names the field.
+//!
+//! What is typed is read by serde into structures that refuse unknown fields (`raw`, `authgear`, `forward_auth`,
+//! `jwt`, `cache`, `rules`). Each of them is then checked against the others and becomes a type that cannot be wrong:
+//! nothing checks it again. The same structures give the JSON Schema, with the feature `schema`.
 
 mod authgear;
 mod cache;
@@ -26,46 +29,46 @@ use crate::jose::KeySet;
 use crate::jose::{ClaimPath, Policy};
 use crate::rules::Rules;
 
-/// How long a call to the auth server may take where the configuration does not say.
+/// The default limit of a call to the auth server.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The status of a denial while the auth server cannot answer, where the configuration does not say.
+/// The default status of a denial while the auth server cannot answer.
 pub const DEFAULT_ERROR_STATUS: u16 = 503;
 
-/// Where Authgear answers who a request is from, on its public origin.
+/// The path of Authgear's resolver on its public origin.
 pub const RESOLVER_PATH: &str = "/_resolver/resolve";
 
-/// How long a token that was verified here goes unconfirmed, where the configuration does not say.
+/// How long a locally verified token goes unconfirmed by default.
 pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
 
-/// How long an accepting answer of Authgear is used again, where the configuration does not say.
+/// How long an accepting answer of Authgear is reused by default.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(10);
 
-/// The same for "no session" and for refused tokens.
+/// How long "no session", a denial or a refused token is remembered by default.
 pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(1);
 
-/// How many answers and tokens are remembered, where the configuration does not say.
+/// How many entries of each kind are remembered by default.
 pub const DEFAULT_MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// The least important log lines that are written by default.
 pub const DEFAULT_LOG_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 
-/// Where Authgear publishes its keys, on its public origin.
+/// The path of Authgear's key set on its public origin.
 pub const AUTHGEAR_KEYS_PATH: &str = "/oauth2/jwks";
 
-/// How far the clocks of an issuer and this machine may differ, where the configuration does not say.
+/// How far the clocks of an issuer and this machine may differ by default.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
 /// The `typ` of an access token (RFC 9068 section 2.1), which tells it from an ID token.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// A configuration that can serve. A token that could be of one of the issuers is judged here; what is left
-/// is asked about, where there is somebody to ask.
+/// A configuration that can serve. A token of one of the issuers is decided locally; the auth server, where there is
+/// one, decides everything else.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Whose tokens are verified here. Empty where everything is asked about.
+    /// The issuers whose tokens are verified locally. Empty where the auth server decides everything.
     pub issuers: Vec<Issuer>,
-    /// Who is asked.
+    /// The server that decides what is not decided locally.
     pub server: Option<AuthServer>,
     /// The headers that only the filter may set.
     pub managed: Managed,
@@ -73,13 +76,13 @@ pub struct Config {
     pub rules: Rules,
     /// Whether a real CORS preflight is public.
     pub allow_cors_preflight: bool,
-    /// Whether what authenticates is removed from the requests that go on.
+    /// Whether credentials are removed from requests before they are forwarded.
     pub strip_credentials: bool,
     /// Whether headers that override the path or the method for some frameworks are removed.
     pub strip_overrides: bool,
     /// The least important log lines that are written.
     pub log_level: log::LevelFilter,
-    /// How long what is known is used again.
+    /// What is remembered, and for how long.
     pub cache: Cache,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.
     pub timeout: Duration,
@@ -87,49 +90,49 @@ pub struct Config {
     pub on_error: OnError,
 }
 
-/// How long what is known of credentials is used again, in each worker.
+/// What is remembered, and for how long. Each worker remembers its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cache {
-    /// An accepting answer of the auth server; zero for not at all.
+    /// How long an accepting answer of the auth server is reused; zero for not at all.
     pub ttl: Duration,
-    /// "No session", and that a token was refused; zero for not at all.
+    /// How long "no session", a denial or a refused token is remembered; zero for not at all.
     pub negative_ttl: Duration,
-    /// An accepting answer past its time, while the auth server cannot answer; zero for not at all.
+    /// How long past its `ttl` an accepting answer may serve while the auth server cannot answer; zero for not at all.
     pub stale_if_error: Duration,
-    /// How many of each are remembered.
+    /// How many entries of each kind are remembered.
     pub max_entries: NonZeroUsize,
 }
 
-/// One whose tokens are verified here.
+/// An issuer whose tokens are verified locally.
 #[derive(Debug, Clone)]
 pub struct Issuer {
-    /// What a token has to be.
+    /// What a token must be.
     pub policy: Policy,
     /// The keys that sign its tokens.
     pub keys: Keys,
-    /// What the app is told of a token.
+    /// What the app is told about a token.
     pub identity: Identity,
 }
 
 /// Where an issuer's keys come from.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// Out of the configuration.
+    /// The configuration holds them.
     Inline(KeySet),
-    /// Asked for.
+    /// They are fetched.
     Fetched {
-        /// The key set, as it is reached.
+        /// Where the key set is reached.
         server: Server,
-        /// Whose it is: its authority is the `Host` of the call, its scheme the `X-Forwarded-Proto`. Authgear
-        /// answers anything else with a redirect.
+        /// The public URL of the server: its authority is the `Host` of the call, its scheme the `X-Forwarded-Proto`.
+        /// Authgear answers anything else with a redirect.
         public: Url,
     },
 }
 
-/// What the app is told of a verified token.
+/// What the app is told about a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// What Authgear's resolver says of it.
+    /// What Authgear's resolver would say.
     Authgear,
     /// These claims.
     Claims {
@@ -141,7 +144,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Whether it says which roles somebody has.
+    /// Whether it tells the roles of a user.
     #[must_use]
     pub const fn has_roles(&self) -> bool {
         match self {
@@ -163,9 +166,9 @@ pub struct OnError {
 /// See [`OnError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnErrorAction {
-    /// Answered with the status.
+    /// The request is answered with the status.
     Deny,
-    /// Forwarded without identity headers.
+    /// The request is forwarded without identity headers.
     Allow,
 }
 
@@ -196,7 +199,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// One line for the log: who is believed, and who is asked.
+/// One line for the log: the issuers, and the server that is asked.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, issuer) in self.issuers.iter().enumerate() {
@@ -223,7 +226,7 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    /// Authgear's resolver, where it is asked.
+    /// Authgear's resolver, if it is asked.
     #[must_use]
     pub const fn resolver(&self) -> Option<&Resolver> {
         match &self.server {
@@ -232,7 +235,7 @@ impl Config {
         }
     }
 
-    /// The forward-auth server, where one is asked.
+    /// The forward-auth server, if one is asked.
     #[must_use]
     pub const fn forward_auth(&self) -> Option<&ForwardAuth> {
         match &self.server {
@@ -241,14 +244,20 @@ impl Config {
         }
     }
 
-    /// Reads a plugin configuration, as the host hands it over: JSON text, or the encoding of a
-    /// `google.protobuf.Struct`.
+    /// Reads a plugin configuration as the host hands it over: JSON text, or an encoded `google.protobuf.Struct`.
     ///
     /// # Errors
     ///
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         document::read::<Object<RawConfig>>(bytes)?.check()
+    }
+
+    /// The JSON Schema of a configuration.
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(RawConfig)
     }
 }
 

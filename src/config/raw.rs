@@ -25,7 +25,7 @@ use crate::rules::Access;
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Configuration"))]
 pub(super) struct RawConfig {
     /// An Authgear project. Stands alone: `forward_auth` and `jwt` are refused beside it.
     authgear: Given<Object<RawAuthgear>>,
@@ -81,7 +81,7 @@ impl Choice for OnErrorAction {
 /// nothing usable is cached. Never applies to what the request itself caused.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnError"))]
 struct RawOnError {
     /// `deny` answers with `status`. `allow` forwards without identity headers, except where a rule has a
     /// `require`. Default: `deny`.

@@ -469,3 +469,31 @@ fn the_log_is_told_who_is_believed_and_who_is_asked() {
         "tokens of one verified with inline keys"
     );
 }
+
+#[cfg(feature = "schema")]
+#[test]
+fn the_schema_describes_every_field_and_knows_no_other() {
+    fn check(path: &str, schema: &Value, fields: &mut usize) {
+        if let Some(properties) = schema["properties"].as_object() {
+            for (name, field) in properties {
+                *fields += 1;
+                let is_described = field["description"].as_str().is_some_and(|text| text.ends_with('.'));
+                assert!(is_described, "{path}.{name}: {field}");
+                assert!(
+                    !field["type"].as_array().is_some_and(|types| types.contains(&json!("null"))),
+                    "{path}.{name}"
+                );
+            }
+            assert_eq!(schema["additionalProperties"], false, "{path}");
+        }
+    }
+    let schema = serde_json::to_value(Config::schema()).unwrap();
+    let mut fields = 0;
+    check("", &schema, &mut fields);
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        check(name, definition, &mut fields);
+    }
+    assert!(fields > 50, "{fields}");
+    assert_eq!(schema["$defs"]["Authgear"]["required"], json!(["endpoint", "upstream"]));
+    assert_eq!(schema["properties"]["log_level"]["enum"], json!(["error", "warn", "info", "debug"]));
+}

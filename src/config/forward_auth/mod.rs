@@ -24,7 +24,7 @@ pub const DEFAULT_CLIENT_HEADERS: [&str; 5] =
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
-    schemars(extend("required" = ["url", "upstream", "identity_headers"]))
+    schemars(rename = "ForwardAuth", extend("required" = ["url", "upstream", "identity_headers"]))
 )]
 pub(super) struct RawForwardAuth {
     /// The endpoint that is asked; it may have a query. Required.

@@ -85,7 +85,7 @@ pub(super) struct RawTerms {
 /// What is demanded of the requests that it matches. A rule that names nothing matches everything.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Rule"))]
 pub(super) struct RawRule {
     /// Matches exactly this path. Not beside `prefix`.
     path: Given<ExactPath>,
@@ -109,7 +109,7 @@ pub(super) struct RawRule {
 /// What a session must be; all of it. What a session does not state is not met.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Require"))]
 pub(super) struct RawRequire {
     /// The user has at least one of these roles. Not empty.
     roles: Given<NonEmpty<Role>>,
@@ -128,7 +128,7 @@ pub(super) struct RawRequire {
 /// The answer to a request without a valid session: a redirect, or a status with a body.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnUnauthenticated"))]
 pub(super) struct RawOnUnauthenticated {
     /// The status: 400 to 599, but not 444 and 499. Default: 401.
     status: Given<Status>,
@@ -144,7 +144,7 @@ pub(super) struct RawOnUnauthenticated {
 /// The answer to a request whose session does not meet `require`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnForbidden"))]
 pub(super) struct RawAnswer {
     /// The status: 400 to 599, but not 444 and 499. Default: 403.
     status: Given<Status>,
