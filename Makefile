@@ -89,7 +89,7 @@ run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O
 	@$(TARGET_DIR)/debug/demo auth-o-tron
 
 test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
-	cargo test --locked -p authgear-filter
+	cargo test --locked -p authgear-filter --all-features
 	cargo test --locked -p wasm-tests
 	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
 
@@ -117,7 +117,7 @@ push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 
 check: .tools/toolchain.stamp .tools/bin/cargo-deny ## format, lints, documentation, dependencies
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --locked --target $(WASM_TARGET) -p authgear-filter --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p authgear-filter
 	.tools/bin/cargo-deny --locked check bans licenses sources

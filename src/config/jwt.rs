@@ -1,4 +1,4 @@
-//! What was typed under `jwt`: issuers whose tokens are verified here.
+//! What is typed under `jwt`, and what becomes of it: issuers whose tokens are verified locally.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -12,7 +12,7 @@ use crate::http::url;
 use crate::jose::KeySet;
 use crate::jose::{Algorithm, ClaimPath, MediaType, Policy};
 
-/// An issuer whose tokens are verified here.
+/// An issuer whose tokens are verified locally.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Issuer", extend("required" = ["issuer", "audiences"])))]
@@ -103,7 +103,7 @@ impl RawIssuer {
     }
 }
 
-/// The claims that become headers, by the headers' names in lower case.
+/// The claims that become headers, each by the header's name in lower case.
 struct Headers;
 
 impl Field for Headers {

@@ -31,7 +31,7 @@ pub(super) struct RawConfig {
     authgear: Given<Object<RawAuthgear>>,
     /// Any server that answers whether a request may pass.
     forward_auth: Given<Object<RawForwardAuth>>,
-    /// Issuers whose tokens are verified here. Not empty.
+    /// Issuers whose tokens are verified locally. Not empty.
     jwt: Given<NonEmpty<Object<RawIssuer>>>,
     /// The limit of each call to the auth server: `1ms` to `24h`. Default: `3s`.
     timeout: Given<Span>,
@@ -101,7 +101,7 @@ pub(super) struct Deciders {
 }
 
 impl RawConfig {
-    /// What it says of rules.
+    /// Takes what is about rules.
     pub(super) fn rules(&mut self) -> RawRules {
         RawRules {
             rules: self.rules.0.take().unwrap_or_default(),
@@ -200,7 +200,7 @@ pub(super) fn missing(path: impl Into<String>, right: &str) -> ConfigError {
     ConfigError::new(path, format!("missing; {right}"))
 }
 
-/// The first element that is the same as one before it.
+/// The first element that repeats an earlier one, with its position.
 pub(super) fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
     list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
 }

@@ -1,4 +1,4 @@
-//! What was typed under `forward_auth`, and what becomes of it: a server that is asked about requests.
+//! What is typed under `forward_auth`, and what becomes of it: the server that is asked about requests.
 
 use serde::Deserialize;
 
@@ -11,10 +11,10 @@ use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, KeyPart, T
 pub use crate::auth_server::forward_auth::{ForwardAuth, Method, OriginalRequest};
 use crate::http::header::{self, Pattern};
 
-/// The client's headers that are sent where the configuration does not say.
+/// The client's headers that are sent by default.
 pub const DEFAULT_REQUEST_HEADERS: [&str; 2] = ["authorization", "cookie"];
 
-/// The headers of a denial that the client gets where the configuration does not say.
+/// The headers of a denial that the client gets by default.
 pub const DEFAULT_CLIENT_HEADERS: [&str; 5] =
     ["www-authenticate", "location", "set-cookie", "content-type", "retry-after"];
 
@@ -92,7 +92,7 @@ texts! {
 fn request_header(text: &str) -> Result<Pattern, String> {
     let pattern = Pattern::parse(text).map_err(|error| error.to_string())?;
     let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
-    // Of names that begin alike, those that are withheld are just not sent, unless all of them are.
+    // A prefix may cover names that are never sent, as long as it covers others too.
     let problem = match forward_auth::withheld(start.as_bytes()) {
         None => return Ok(pattern),
         Some(Withheld::Connection) => "concerns the client's connection only",
@@ -143,7 +143,7 @@ fn extra_header(text: &str) -> Result<String, String> {
 }
 
 impl RawForwardAuth {
-    /// `key` is `cache.key`, where it is given.
+    /// Checks it. `key` is `cache.key`, if that is given.
     pub(super) fn check(self, key: Option<Vec<KeyPart>>) -> Result<ForwardAuth, ConfigError> {
         let url = self.url.0.ok_or_else(|| {
             missing("forward_auth.url", "give the endpoint that is asked, as http://auth:8080/authenticate")
@@ -222,7 +222,7 @@ fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
     }
 }
 
-/// What would be said twice, or not at all.
+/// Refuses headers that would be sent twice, and options that have no effect beside another.
 fn refuse_clashes(forward_auth: &ForwardAuth, are_defaults: bool) -> Result<(), ConfigError> {
     for (name, _) in &forward_auth.extra_headers {
         let path = || format!("forward_auth.extra_headers.{name}");

@@ -1,5 +1,5 @@
-//! `rules`, `access`, `require`, `on_unauthenticated` and `on_forbidden` as they are typed, and the [`Rules`]
-//! that they make.
+//! What is typed under `rules`, `access`, `require`, `on_unauthenticated` and `on_forbidden`, and the [`Rules`] that
+//! become of it.
 
 mod text;
 
@@ -16,22 +16,22 @@ use super::field::{Given, NonEmpty, Object, OneOf, Only};
 use super::typed::Status;
 use crate::rules::{Access, Answer, Body, Condition, OnUnauthenticated, Requirement, Rule, Rules, Terms};
 
-/// Whether a real CORS preflight is public where the configuration does not say.
+/// Whether a real CORS preflight is public by default.
 pub const DEFAULT_ALLOW_CORS_PREFLIGHT: bool = true;
 
-/// The status of a request without a valid session where the configuration does not say.
+/// The default status of the answer to a request without a valid session.
 pub const DEFAULT_UNAUTHENTICATED_STATUS: u16 = 401;
 
-/// The status where `require` is not met and the configuration does not say.
+/// The default status of the answer where `require` is not met.
 pub const DEFAULT_FORBIDDEN_STATUS: u16 = 403;
 
-/// The `Content-Type` of a `body` where the configuration does not say.
+/// The default `Content-Type` of a `body`.
 pub const DEFAULT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// The longest `max_auth_age`; a longer one is a slip of the pen.
 pub const MAX_AUTH_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Where sessions come from, which decides what can be known of them, and so be required.
+/// Where sessions come from. That decides what is known about them, and so what can be required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sessions {
     /// `authgear` with `mode: resolver`.
@@ -42,7 +42,7 @@ pub enum Sessions {
     ForwardAuth,
     /// `jwt`.
     Jwt {
-        /// Whether an issuer says which claim holds its roles.
+        /// Whether an issuer names the claim that holds roles.
         roles: bool,
         /// Whether `forward_auth` stands beside.
         forward_auth: bool,
@@ -57,7 +57,7 @@ impl Sessions {
         }
     }
 
-    /// Whether a server may forbid what a session is not required for here.
+    /// Whether the auth server may forbid a request without a `require` here.
     const fn may_be_forbidden_by_a_server(self) -> bool {
         match self {
             Self::Resolver | Self::Authgear => false,
@@ -67,14 +67,14 @@ impl Sessions {
     }
 }
 
-/// The fields of a configuration that are about rules; the terms at the top are for requests that match no
-/// rule, and for rules that do not say.
+/// The fields of a configuration that are about rules. The terms at the top apply to requests that match no rule,
+/// and to rules that leave them out.
 pub(super) struct RawRules {
     pub(super) rules: Vec<RawRule>,
     pub(super) terms: RawTerms,
 }
 
-/// The four fields that stand in a rule and beside the rules alike.
+/// The four fields that a rule and the top of the configuration share.
 pub(super) struct RawTerms {
     pub(super) access: Option<Access>,
     pub(super) require: Option<RawRequire>,
@@ -161,7 +161,7 @@ impl RawRules {
         rules.any(|rule| rule.path.0.is_some() || rule.prefix.0.is_some() || rule.methods.0.is_some())
     }
 
-    /// Makes rules of it, for requests whose sessions come from `sessions`.
+    /// Checks the rules, for sessions that come from `sessions`.
     ///
     /// # Errors
     ///
@@ -227,7 +227,7 @@ impl RawRule {
     }
 }
 
-/// Where an error is: what stands before the field's name.
+/// The beginning of the path of an error, before the field's name.
 struct At(String);
 
 impl At {
@@ -236,7 +236,7 @@ impl At {
     }
 }
 
-/// The terms of a rule, or those beside the rules, checked one by one.
+/// The terms of a rule, or those at the top, each checked on its own.
 #[derive(Default)]
 struct Said {
     access: Option<Access>,
@@ -260,8 +260,8 @@ impl RawTerms {
 }
 
 impl Said {
-    /// The terms of a rule that says `said`, and leaves the rest to these. A requirement is left behind only by
-    /// a rule that says another one, or that it is not for the authenticated.
+    /// The terms of a rule that states `said` and inherits the rest. It inherits the requirement unless it states
+    /// another one, or is public or optional.
     fn over(&self, said: &Self, sessions: Sessions) -> Terms {
         let inherited = match said.access.or(self.access) {
             Some(Access::Public | Access::Optional) => None,
