@@ -1,6 +1,7 @@
 //! The signature algorithms that a token may use, and what each of them needs.
 //!
-//! HMAC and `none` have no variant: no configuration can allow them.
+//! HMAC and `none` have no variant: no configuration can allow them. That is what this type is for beside that of
+//! `jsonwebtoken`, which has HMAC, and has it as its default.
 
 use std::fmt;
 use std::str::FromStr;
@@ -62,6 +63,22 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl From<Algorithm> for jsonwebtoken::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256 => Self::RS256,
+            Algorithm::Rs384 => Self::RS384,
+            Algorithm::Rs512 => Self::RS512,
+            Algorithm::Ps256 => Self::PS256,
+            Algorithm::Ps384 => Self::PS384,
+            Algorithm::Ps512 => Self::PS512,
+            Algorithm::Es256 => Self::ES256,
+            Algorithm::Es384 => Self::ES384,
+            Algorithm::EdDsa => Self::EdDSA,
+        }
     }
 }
 

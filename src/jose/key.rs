@@ -3,17 +3,15 @@
 //! All that is expensive or can fail happens here, once per key, so that verifying does neither.
 
 use std::fmt;
+use std::sync::Arc;
 
-use p256::elliptic_curve::point::AffineCoordinates;
+use jsonwebtoken::DecodingKey;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::members::{Members, value};
-use crate::jose::{self, Algorithm, RsaKey};
-
-/// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
-/// (RFC 7518 section 3.3); above, a verification costs too much.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+use crate::jose::crypto::PublicKey;
+use crate::jose::{self, Algorithm};
 
 /// Members that only a private or symmetric key has (RFC 7518 section 6).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -23,24 +21,15 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 pub struct Key {
     kid: Option<String>,
     algorithm: Option<Algorithm>,
-    public: PublicKey,
-    spki_der: Box<[u8]>,
-    signature_bytes: usize,
+    public: Arc<PublicKey>,
+    /// Of the key as DER `SubjectPublicKeyInfo`.
+    decoding: DecodingKey,
     id: KeyId,
 }
 
 /// Which key it is, whatever its `kid`: the SHA-256 of its `SubjectPublicKeyInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 32]);
-
-/// A key, ready to verify.
-#[derive(Clone)]
-pub(crate) enum PublicKey {
-    Rsa(RsaKey),
-    P256(p256::ecdsa::VerifyingKey),
-    P384(p384::ecdsa::VerifyingKey),
-    Ed25519(ed25519_dalek::VerifyingKey),
-}
 
 /// Why a key of a set is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,18 +80,12 @@ impl Key {
         self.public.fits(algorithm) && self.algorithm.is_none_or(|only| only == algorithm)
     }
 
-    pub(crate) fn public(&self) -> &PublicKey {
+    pub(super) fn public(&self) -> &Arc<PublicKey> {
         &self.public
     }
 
-    /// The key as DER `SubjectPublicKeyInfo`.
-    pub(crate) fn spki_der(&self) -> &[u8] {
-        &self.spki_der
-    }
-
-    /// The length of every signature by this key, in bytes.
-    pub(crate) const fn signature_bytes(&self) -> usize {
-        self.signature_bytes
+    pub(super) fn decoding(&self) -> &DecodingKey {
+        &self.decoding
     }
 
     pub(super) fn parse(jwk: &Members) -> Result<Self, Unusable> {
@@ -119,10 +102,20 @@ impl Key {
         if !is_for_signatures || !may_verify {
             return Err(Unusable::NotForSignatures);
         }
-        let (public, spki_der) = match kty.as_str() {
-            "RSA" => rsa(&number(jwk, "n")?, &number(jwk, "e")?)?,
-            "EC" => ec(&required(jwk, "crv")?, &number(jwk, "x")?, &number(jwk, "y")?)?,
-            "OKP" => okp(&required(jwk, "crv")?, &number(jwk, "x")?)?,
+        let public = match kty.as_str() {
+            "RSA" => PublicKey::rsa(&number(jwk, "n")?, &number(jwk, "e")?)?,
+            "EC" => {
+                let (curve, x, y) = (required(jwk, "crv")?, number(jwk, "x")?, number(jwk, "y")?);
+                match curve.as_str() {
+                    "P-256" => PublicKey::p256(&x, &y)?,
+                    "P-384" => PublicKey::p384(&x, &y)?,
+                    _ => return Err(Unusable::UnknownType),
+                }
+            }
+            "OKP" => match required(jwk, "crv")?.as_str() {
+                "Ed25519" => PublicKey::ed25519(&number(jwk, "x")?)?,
+                _ => return Err(Unusable::UnknownType),
+            },
             _ => return Err(Unusable::UnknownType),
         };
         let algorithm: Option<Algorithm> = match optional::<String>(jwk, "alg")? {
@@ -132,13 +125,17 @@ impl Key {
         if algorithm.is_some_and(|algorithm| !public.fits(algorithm)) {
             return Err(Unusable::Algorithm);
         }
+        let spki_der = public.spki_der().ok_or(Unusable::UnknownType)?;
         Ok(Self {
             kid: optional(jwk, "kid")?,
             algorithm,
-            signature_bytes: public.signature_bytes(),
-            public,
             id: KeyId(Sha256::digest(&spki_der).into()),
-            spki_der: spki_der.into(),
+            decoding: match public {
+                PublicKey::Rsa(_) => DecodingKey::from_rsa_der(&spki_der),
+                PublicKey::P256(_) | PublicKey::P384(_) => DecodingKey::from_ec_der(&spki_der),
+                PublicKey::Ed25519(_) => DecodingKey::from_ed_der(&spki_der),
+            },
+            public: Arc::new(public),
         })
     }
 }
@@ -149,33 +146,6 @@ impl fmt::Debug for Key {
             .field("kid", &self.kid)
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
-    }
-}
-
-impl PublicKey {
-    /// Whether signatures of this algorithm are made with keys of this type.
-    fn fits(&self, algorithm: Algorithm) -> bool {
-        match algorithm {
-            Algorithm::Rs256
-            | Algorithm::Rs384
-            | Algorithm::Rs512
-            | Algorithm::Ps256
-            | Algorithm::Ps384
-            | Algorithm::Ps512 => matches!(self, Self::Rsa(_)),
-            Algorithm::Es256 => matches!(self, Self::P256(_)),
-            Algorithm::Es384 => matches!(self, Self::P384(_)),
-            Algorithm::EdDsa => matches!(self, Self::Ed25519(_)),
-        }
-    }
-
-    /// The length of every signature by this key, in bytes. Of RSA it is counted out bit by bit, which was 6 %
-    /// of the instructions that a new token took.
-    fn signature_bytes(&self) -> usize {
-        match self {
-            Self::Rsa(key) => key.size(),
-            Self::P256(_) | Self::Ed25519(_) => 64,
-            Self::P384(_) => 96,
-        }
     }
 }
 
@@ -215,73 +185,4 @@ fn required(jwk: &Members, name: &'static str) -> Result<String, Unusable> {
 /// A number or a point. Some servers pad base64url, against RFC 7515 section 2.
 fn number(jwk: &Members, name: &'static str) -> Result<Vec<u8>, Unusable> {
     jose::base64url(required(jwk, name)?.trim_end_matches('=')).ok_or(Unusable::Base64)
-}
-
-fn rsa(n: &[u8], e: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
-    // Some issuers write the modulus with a leading zero byte, against RFC 7518 section 6.3.1.1.
-    let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
-    let bits = match n.first() {
-        Some(first) => {
-            n.len().saturating_mul(8).saturating_sub(usize::try_from(first.leading_zeros()).unwrap_or(0))
-        }
-        None => 0,
-    };
-    if bits < *RSA_BITS.start() {
-        return Err(Unusable::RsaTooSmall);
-    }
-    if bits > *RSA_BITS.end() {
-        return Err(Unusable::RsaTooLarge);
-    }
-    let key = RsaKey::new(n, e).ok_or(Unusable::RsaNumbers)?;
-    Ok((PublicKey::Rsa(key), jose::rsa_public_key(n, e)))
-}
-
-fn ec(curve: &str, x: &[u8], y: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
-    // From both coordinates, not from an encoded point: that would bring square roots, for compressed ones.
-    match curve {
-        "P-256" => {
-            let (x, y) = (coordinate::<32>(x)?, coordinate::<32>(y)?);
-            let key = p256::AffinePoint::from_coordinates(&x.into(), &y.into())
-                .into_option()
-                .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
-                .ok_or(Unusable::Point)?;
-            Ok((PublicKey::P256(key), jose::p256_public_key(&[&[4], &x[..], &y].concat())))
-        }
-        "P-384" => {
-            let (x, y) = (coordinate::<48>(x)?, coordinate::<48>(y)?);
-            let key = p384::AffinePoint::from_coordinates(&x.into(), &y.into())
-                .into_option()
-                .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
-                .ok_or(Unusable::Point)?;
-            Ok((PublicKey::P384(key), jose::p384_public_key(&[&[4], &x[..], &y].concat())))
-        }
-        _ => Err(Unusable::UnknownType),
-    }
-}
-
-/// A coordinate in the curve's own length, which some servers cut by its leading zeros (against RFC 7518
-/// section 6.2.1.2).
-fn coordinate<const LENGTH: usize>(number: &[u8]) -> Result<[u8; LENGTH], Unusable> {
-    let number = without_leading_zeros(number);
-    let mut coordinate = [0; LENGTH];
-    let start = LENGTH.checked_sub(number.len()).ok_or(Unusable::Point)?;
-    coordinate.get_mut(start..).ok_or(Unusable::Point)?.copy_from_slice(number);
-    Ok(coordinate)
-}
-
-fn okp(curve: &str, x: &[u8]) -> Result<(PublicKey, Vec<u8>), Unusable> {
-    if curve != "Ed25519" {
-        return Err(Unusable::UnknownType);
-    }
-    let point = x.try_into().map_err(|_| Unusable::Point)?;
-    let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| Unusable::Point)?;
-    if key.is_weak() {
-        return Err(Unusable::Point);
-    }
-    Ok((PublicKey::Ed25519(key), jose::ed25519_public_key(x)))
-}
-
-fn without_leading_zeros(number: &[u8]) -> &[u8] {
-    let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
-    number.get(start..).unwrap_or(&[])
 }

@@ -1,8 +1,9 @@
-//! Tokens: parsing a compact JWS, checking it against a policy, and reading its claims.
+//! Owns tokens, claims and keys: parses a compact JWS, checks it against a policy, and says when keys are to be
+//! fetched.
 //!
-//! Pure: time is an argument, keys are given, and nothing in a token selects where anything is fetched
-//! from (`jku`, `jwk`, `x5u` and `x5c` are never looked at). Cheap checks come first, the signature last.
-//! Fetching keys is [`jwks`](crate::jose)'s matter; which header a claim becomes is the caller's.
+//! It is pure: time is an argument, keys are given, and nothing in a token selects where anything is fetched from
+//! (`jku`, `jwk`, `x5u` and `x5c` are never read). Cheap checks come first, the signature last. Which header a claim
+//! becomes is the caller's choice.
 
 mod algorithm;
 mod claims;
@@ -30,8 +31,6 @@ pub use refusal::Refusal;
 pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
 
 pub(crate) use claims::{is_plain, text_for_header};
-pub(crate) use crypto::{RsaKey, ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
-pub(crate) use key::PublicKey;
 pub(crate) use members::value;
 
 /// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.

@@ -1,12 +1,10 @@
-//! Signatures: which code checks one, the host's or this module's.
+//! Signatures: keys that are prepared to check them, and who does: the proxy, or the portable code.
 
-mod der;
 pub mod host;
-mod rsa;
-mod signature;
+mod provider;
+mod public_key;
 
 pub use host::HostVerify;
-pub use signature::Backend;
+pub use provider::Backend;
 
-pub(crate) use der::{ed25519_public_key, p256_public_key, p384_public_key, rsa_public_key};
-pub(crate) use rsa::RsaKey;
+pub(super) use public_key::PublicKey;

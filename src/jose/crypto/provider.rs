@@ -1,0 +1,143 @@
+//! The cryptography of `jsonwebtoken`: the proxy's where it has one, else that of the crates beside it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm as JwtAlgorithm;
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::signature;
+
+use super::host::{self, HostVerify};
+use super::public_key::PublicKey;
+use crate::jose::{Algorithm, Key};
+
+/// What checks signatures.
+#[derive(Debug, Clone, Copy)]
+pub enum Backend {
+    /// The code in this module, whatever the proxy can do.
+    Portable,
+    /// The proxy for RS* and ES*, this module for the rest and where the proxy gives no answer.
+    Host(HostVerify),
+}
+
+impl Backend {
+    /// Takes the proxy's function if there is one and it answers right for known vectors. To be called
+    /// once per VM: what a proxy can do is found out by asking, not by its version.
+    #[must_use]
+    pub fn choose(host: Option<HostVerify>) -> Self {
+        match host {
+            Some(verify) if host::answers_right(verify) => Self::Host(verify),
+            Some(_) | None => Self::Portable,
+        }
+    }
+
+    /// Whether `signature` is that of `message` by `key`. The key must serve the algorithm; where it
+    /// does not, no signature is right.
+    #[must_use]
+    pub fn verify(self, key: &Key, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        // Only the first call installs it. Without a provider `jsonwebtoken` panics.
+        let _ = PROVIDER.install_default();
+        ASKED.set(Some(Asked { backend: self, key: Arc::clone(key.public()), algorithm }));
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
+        let verified = jsonwebtoken::crypto::verify(&signature, message, key.decoding(), algorithm.into());
+        ASKED.set(None);
+        verified.unwrap_or(false)
+    }
+}
+
+/// What `jsonwebtoken` has no way to pass on: its keys are bytes, and preparing one again for each signature
+/// would cost as much as the signature.
+struct Asked {
+    backend: Backend,
+    key: Arc<PublicKey>,
+    algorithm: Algorithm,
+}
+
+thread_local! {
+    /// The question that [`Backend::verify`] is asking just now.
+    static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
+}
+
+/// It verifies, and does nothing else: no secrets are here.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    verifier_factory: |algorithm, key| {
+        let asked = ASKED.take().filter(|asked| JwtAlgorithm::from(asked.algorithm) == *algorithm);
+        let asked = asked.ok_or(ErrorKind::UnsupportedAlgorithm)?;
+        Ok(Box::new(Verifier { asked, spki_der: key.try_get_as_bytes()?.into() }))
+    },
+    key_utils: KeyUtils {
+        rsa_pub_components_from_private_key: |_| Err(ErrorKind::InvalidKeyFormat.into()),
+        rsa_pub_components_from_public_key: |_| Err(ErrorKind::InvalidKeyFormat.into()),
+        ec_pub_components_from_private_key: |_, _| Err(ErrorKind::InvalidKeyFormat.into()),
+        ed_pub_components_from_private_key: |_, _| Err(ErrorKind::InvalidKeyFormat.into()),
+        compute_digest: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    },
+};
+
+struct Verifier {
+    asked: Asked,
+    spki_der: Box<[u8]>,
+}
+
+impl signature::Verifier<Vec<u8>> for Verifier {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        let Asked { backend, key, algorithm } = &self.asked;
+        let by_host = match backend {
+            Backend::Portable => None,
+            Backend::Host(verify) => by_host(*verify, key, &self.spki_der, *algorithm, message, signature),
+        };
+        let is_right = by_host.unwrap_or_else(|| key.verifies(*algorithm, message, signature));
+        if is_right { Ok(()) } else { Err(signature::Error::new()) }
+    }
+}
+
+impl JwtVerifier for Verifier {
+    fn algorithm(&self) -> JwtAlgorithm {
+        self.asked.algorithm.into()
+    }
+}
+
+/// `None` where the proxy cannot check this algorithm, or gave no answer.
+pub(super) fn by_host(
+    verify: HostVerify,
+    key: &PublicKey,
+    spki_der: &[u8],
+    algorithm: Algorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> Option<bool> {
+    let hash = match algorithm {
+        Algorithm::Rs256 | Algorithm::Es256 => "sha256",
+        Algorithm::Rs384 | Algorithm::Es384 => "sha384",
+        Algorithm::Rs512 => "sha512",
+        Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => return None,
+    };
+    // The proxy does not hear of the algorithm.
+    if !key.fits(algorithm) {
+        return Some(false);
+    }
+    match key.signature_for_host(signature) {
+        Some(signature) => verify(hash, spki_der, &signature, message),
+        None => Some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::DecodingKey;
+
+    use super::*;
+
+    #[test]
+    fn the_provider_answers_no_question_but_ours_and_never_panics() {
+        let _ = PROVIDER.install_default();
+        let key = DecodingKey::from_secret(b"secret");
+        for algorithm in [JwtAlgorithm::HS256, JwtAlgorithm::RS256, JwtAlgorithm::EdDSA] {
+            assert!(jsonwebtoken::crypto::verify("c2ln", b"message", &key, algorithm).is_err());
+        }
+    }
+}
