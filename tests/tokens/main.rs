@@ -18,4 +18,6 @@ mod issuer;
 #[cfg(test)]
 mod rfc_vectors;
 #[cfg(test)]
+mod rsa;
+#[cfg(test)]
 mod wycheproof_vectors;
