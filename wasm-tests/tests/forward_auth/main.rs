@@ -4,6 +4,7 @@
 mod calls;
 mod decisions;
 mod denials;
+mod documented;
 
 use std::net::SocketAddr;
 
