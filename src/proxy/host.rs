@@ -206,17 +206,12 @@ pub(super) fn reply(reply: &Reply, outcome: Outcome) {
     let fields = fields.filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
     let details = Counter::from(outcome).name();
     let grpc = reply.grpc.map_or(-1, grpc::Status::code);
-    // wasm-nginx-module ignores the argument. A response without a body says the same in its headers.
-    let code = grpc.to_string();
-    let said: &[Field<'_>] = match reply.grpc {
-        Some(_) if !has_ticks() => &[
-            (b"content-type", b"application/grpc"),
-            (b"grpc-status", code.as_bytes()),
-            (b"grpc-message", &reply.body),
-        ],
+    // wasm-nginx-module ignores the argument and would call the body text.
+    let kind: &[Field<'_>] = match reply.grpc {
+        Some(_) if !has_ticks() => &[(b"content-type", b"application/grpc")],
         Some(_) | None => &[],
     };
-    let headers = pairs::encode(fields.chain(said.iter().copied())).unwrap_or_default();
+    let headers = pairs::encode(fields.chain(kind.iter().copied())).unwrap_or_default();
     if raw::reply(status, &headers, &reply.body, details, grpc).is_ok() {
         return;
     }
