@@ -62,21 +62,21 @@ impl<'a> Authorization<'a> {
             return Self::Bearer(Secret(token));
         }
         let value = value.trim_ascii();
-        if value.iter().any(|&byte| !byte.is_ascii() || byte.is_ascii_control()) {
+        if value.iter().any(|&byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
             return Self::Invalid;
         }
         if value.split(|&byte| byte == b',').skip(1).any(starts_credentials) {
             return Self::Invalid;
         }
-        let Some((scheme, rest)) = split_once(value, b' ') else {
+        // Authgear separates them by exactly one space: a second one is the token's, and a tab is no space.
+        let Some((scheme, token)) = split_once(value, b' ') else {
             return Self::NoToken;
         };
-        let token = rest.trim_ascii();
         if !scheme.eq_ignore_ascii_case(b"bearer") || token.is_empty() {
             return Self::NoToken;
         }
         // No token has a comma (RFC 6750: b64token), so this is two headers after all.
-        if token.contains(&b',') {
+        if token.contains(&b',') || token.contains(&b'\t') {
             return Self::Invalid;
         }
         Self::Bearer(Secret(token))
@@ -252,11 +252,12 @@ mod tests {
         let cases: &[(&[u8], Authorization<'_>)] = &[
             (b"Bearer abc", bearer(b"abc")),
             (b"bEARER abc", bearer(b"abc")),
-            (b"Bearer   abc  ", bearer(b"abc")),
+            (b"Bearer   abc  ", bearer(b"  abc")),
             (b"Bearer abc def", bearer(b"abc def")),
             (b"Bearer", Authorization::NoToken),
             (b"Bearer ", Authorization::NoToken),
-            (b"Bearer\tabc", Authorization::Invalid),
+            (b"Bearer\tabc", Authorization::NoToken),
+            (b"Bearer a\tb", Authorization::Invalid),
             (b"", Authorization::NoToken),
             (b"Basic dXNlcjpwYXNz", Authorization::NoToken),
             (b"DPoP abc", Authorization::NoToken),

@@ -87,8 +87,9 @@ async fn an_answer_ends_with_its_ttl_and_no_session_with_its_own<H: Host>() {
             scene.seen(request.clone()).await;
             assert!(begun.elapsed() < Duration::from_secs(20), "{name} is remembered for ever");
         }
-        let least = if name == "none" { 1 } else { 2 };
-        assert!(begun.elapsed() >= Duration::from_secs(least), "{name}: {:?}", begun.elapsed());
+        // Up to a tenth earlier, at random.
+        let least = if name == "none" { 900 } else { 1_800 };
+        assert!(begun.elapsed() >= Duration::from_millis(least), "{name}: {:?}", begun.elapsed());
     }
     scene.host.assert_counted_as("answers.reused", |count| count > 0).await;
 }

@@ -256,6 +256,8 @@ async fn tokens_with_invented_keys_do_not_make_a_storm_of_fetches<H: Host>() {
 async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys_are_back<H: Host>() {
     for (action, status) in [("deny", 503), ("allow", 200)] {
         let scene = cold::<H>(Fault::Status(StatusCode::SERVICE_UNAVAILABLE), |configuration| {
+            // In `auto` the resolver would be asked.
+            mode("local")(configuration);
             configuration["on_error"] = json!({"action": action});
         })
         .await;

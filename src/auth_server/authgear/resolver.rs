@@ -200,7 +200,7 @@ mod tests {
     fn the_call_holds_what_the_resolver_needs_and_nothing_else_of_the_request() {
         let fields: &[Field<'_>] = &[
             (b"user-agent", b"curl/8"),
-            (b"authorization", b"bearer  abc"),
+            (b"authorization", b"bearer abc"),
             (b"cookie", b"a=b; p_session=s1; session=other"),
             (b"cookie", b"p_app_session=s2"),
             (b"x-forwarded-for", b"203.0.113.7"),
