@@ -70,7 +70,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// The server that decides what is not decided locally.
     pub server: Option<AuthServer>,
-    /// The headers that only the filter may set.
+    /// The headers of a client that are removed: those that only the filter may set, and with `strip_overrides` those
+    /// by which some frameworks take another path or method than that of the request.
     pub managed: Managed,
     /// What is demanded of which request.
     pub rules: Rules,
@@ -78,8 +79,6 @@ pub struct Config {
     pub allow_cors_preflight: bool,
     /// Whether credentials are removed from requests before they are forwarded.
     pub strip_credentials: bool,
-    /// Whether headers that override the path or the method for some frameworks are removed.
-    pub strip_overrides: bool,
     /// The least important log lines that are written.
     pub log_level: log::LevelFilter,
     /// What is remembered, and for how long.

@@ -100,6 +100,11 @@ pub(super) struct Deciders {
     pub(super) sessions: Sessions,
 }
 
+/// The headers by which Symfony, Zend, IIS, Rack, ASP.NET and others take another path or method than that of the
+/// request.
+const OVERRIDES: [&str; 5] =
+    ["x-original-url", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override"];
+
 impl RawConfig {
     /// Takes what is about rules.
     pub(super) fn rules(&mut self) -> RawRules {
@@ -174,11 +179,10 @@ impl RawConfig {
         Ok(Config {
             issuers,
             server,
-            managed,
+            managed: if strip_overrides { managed.and(OVERRIDES) } else { managed },
             rules: rules.check(sessions)?,
             allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
             strip_credentials: self.strip_credentials.0.unwrap_or(false),
-            strip_overrides,
             log_level: self.log_level.0.unwrap_or(DEFAULT_LOG_LEVEL),
             cache,
             timeout,

@@ -37,6 +37,15 @@ impl Managed {
         Self { patterns, unseen }
     }
 
+    /// The same, and headers of these names, which are in lower case.
+    #[must_use]
+    pub fn and<const N: usize>(mut self, names: [&str; N]) -> Self {
+        let more = Self::new(names.map(|name| Pattern::Name(name.to_owned())).to_vec());
+        self.patterns.extend(more.patterns);
+        self.unseen.extend(more.unseen);
+        self
+    }
+
     /// Whether a header is one of them, in whatever spelling.
     #[must_use]
     pub fn contains(&self, name: &[u8]) -> bool {

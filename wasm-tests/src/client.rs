@@ -196,6 +196,7 @@ pub struct Request {
     method: Method,
     path: String,
     host: Option<String>,
+    scheme: &'static str,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
 }
@@ -213,6 +214,7 @@ impl Request {
             method: method.parse().unwrap_or_else(|_| panic!("{method:?} is no method")),
             path: path.to_owned(),
             host: None,
+            scheme: "http",
             headers: Vec::new(),
             body: Bytes::new(),
         }
@@ -250,6 +252,13 @@ impl Request {
         self
     }
 
+    /// Sets `:scheme`, which only HTTP/2 has.
+    #[must_use]
+    pub fn scheme(mut self, scheme: &'static str) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
     fn describe(&self, address: SocketAddr) -> String {
         format!("{} {} to {address}", self.method, self.path)
     }
@@ -265,7 +274,7 @@ impl Request {
 
     fn http2(self, address: SocketAddr) -> hyper::Request<Full<Bytes>> {
         let host = self.host.clone().unwrap_or_else(|| address.to_string());
-        let uri = format!("http://{host}{}", self.path);
+        let uri = format!("{}://{host}{}", self.scheme, self.path);
         self.build(uri)
     }
 
