@@ -41,6 +41,7 @@ impl RootContext for Root {
             .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
         match config {
             Ok(config) => {
+                log::set_max_level(config.log_level);
                 let capabilities = Capabilities {
                     background: host::has_ticks(),
                     signatures: Backend::choose(Some(host::verify_signature)),
