@@ -9,7 +9,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::field::{Field, whole};
+use super::field::{Field, Problem, whole};
 use crate::http::header::{self, Pattern, is_token};
 use crate::http::url;
 use crate::jose;
@@ -93,18 +93,18 @@ fn issuer(text: &str) -> Result<String, &'static str> {
 }
 
 /// A cookie's name has the characters of a token (RFC 6265 section 4.1.1).
-fn cookie_prefix(prefix: &str) -> Result<String, String> {
+fn cookie_prefix(prefix: &str) -> Result<String, Problem> {
     match prefix.chars().find(|c| !is_token(*c)) {
-        Some(odd) => Err(format!("no cookie's name can have a '{}'", odd.escape_default())),
+        Some(odd) => Err(Problem::new(format!("no cookie's name can have a '{}'", odd.escape_default()))),
         None => Ok(prefix.to_owned()),
     }
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+fn span(text: &str) -> Result<Duration, Problem> {
     match duration(text) {
         Some(span) if span <= MAX_SPAN => Ok(span),
-        Some(_) => Err(format!("{text} is too long: at most 24h")),
-        None => Err(format!("found \"{}\", expected {DURATION}", text.escape_default())),
+        Some(_) => Err(Problem::new(format!("{text} is too long: at most 24h"))),
+        None => Err(Problem::new(format!("found \"{}\", expected {DURATION}", text.escape_default()))),
     }
 }
 
@@ -123,13 +123,13 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-fn header_name(text: &str) -> Result<String, String> {
+fn header_name(text: &str) -> Result<String, Problem> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
-        return Err(format!("`{}` is no name of a header", name.escape_default()));
+        return Err(Problem::new(format!("`{}` is no name of a header", name.escape_default())));
     }
     match untouchable(&Pattern::Name(name.clone())) {
-        Some(problem) => Err(problem),
+        Some(problem) => Err(Problem::new(problem)),
         None => Ok(name),
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::field::{Bool, Choice, Given, List, Map, NonEmpty, OneOf};
+use super::field::{Bool, Choice, Given, List, Map, NonEmpty, OneOf, Problem};
 use super::raw::{missing, repeated};
 use super::typed::{Upstream, UrlWithQuery, texts, untouchable};
 use crate::auth_server::Server;
@@ -89,8 +89,8 @@ texts! {
 }
 
 /// A header of the client's that is sent.
-fn request_header(text: &str) -> Result<Pattern, String> {
-    let pattern = Pattern::parse(text).map_err(|error| error.to_string())?;
+fn request_header(text: &str) -> Result<Pattern, Problem> {
+    let pattern = Pattern::parse(text).map_err(Problem::new)?;
     let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
     // A prefix may cover names that are never sent, as long as it covers others too.
     let problem = match forward_auth::withheld(start.as_bytes()) {
@@ -103,42 +103,46 @@ fn request_header(text: &str) -> Result<Pattern, String> {
         Some(Withheld::Condition) => "would change what the answer means",
         Some(Withheld::Proxy) => "would tell the proxy what to do with the call",
     };
-    Err(format!("`{pattern}` is never sent: it {problem}"))
+    Err(Problem::new(format!("`{pattern}` is never sent: it {problem}")))
 }
 
 /// A header of an accepting answer that the app gets.
-fn identity_header(text: &str) -> Result<Pattern, String> {
-    let pattern = Pattern::parse(text).map_err(|error| error.to_string())?;
+fn identity_header(text: &str) -> Result<Pattern, Problem> {
+    let pattern = Pattern::parse(text).map_err(Problem::new)?;
     match untouchable(&pattern) {
-        Some(problem) => Err(problem),
-        None if pattern.matches(b"set-cookie") => Err("`set-cookie` goes to the client anyway".to_owned()),
+        Some(problem) => Err(Problem::new(problem)),
+        None if pattern.matches(b"set-cookie") => Err(Problem::new("`set-cookie` goes to the client anyway")),
         None => Ok(pattern),
     }
 }
 
 /// A header of a denial that the client gets.
-fn client_header(text: &str) -> Result<Pattern, String> {
-    match Pattern::parse(text).map_err(|error| error.to_string())? {
-        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
-            Err(format!("`{name}` is never handed on: it concerns the connection to the server only"))
-        }
+fn client_header(text: &str) -> Result<Pattern, Problem> {
+    match Pattern::parse(text).map_err(Problem::new)? {
+        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => Err(Problem::new(format!(
+            "`{name}` is never handed on: it concerns the connection to the server only"
+        ))),
         pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
     }
 }
 
 /// The name of a header that the operator sets, in lower case.
-fn extra_header(text: &str) -> Result<String, String> {
+fn extra_header(text: &str) -> Result<String, Problem> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
-        return Err(format!("`{}` is no name of a header", text.escape_default()));
+        return Err(Problem::new(format!("`{}` is no name of a header", text.escape_default())));
     }
     match forward_auth::withheld(name.as_bytes()) {
         None | Some(Withheld::OriginalRequest) => Ok(name),
         Some(Withheld::Connection) => {
-            Err(format!("`{name}` is the call's own; the host is that of `forward_auth.url`"))
+            Err(Problem::new(format!("`{name}` is the call's own; the host is that of `forward_auth.url`")))
         }
-        Some(Withheld::Condition) => Err(format!("`{name}` would change what the answer means")),
-        Some(Withheld::Proxy) => Err(format!("`{name}` would tell the proxy what to do with the call")),
+        Some(Withheld::Condition) => {
+            Err(Problem::new(format!("`{name}` would change what the answer means")))
+        }
+        Some(Withheld::Proxy) => {
+            Err(Problem::new(format!("`{name}` would tell the proxy what to do with the call")))
+        }
     }
 }
 

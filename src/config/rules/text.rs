@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::MAX_AUTH_AGE;
-use crate::config::field::Choice;
+use crate::config::field::{Choice, Problem};
 use crate::config::typed::{duration, texts};
 use crate::rules::redirect::Redirect;
 use crate::rules::{Access, HostPattern, Method, PathPattern};
@@ -60,24 +60,30 @@ fn role(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-fn scope(text: &str) -> Result<String, String> {
+fn scope(text: &str) -> Result<String, Problem> {
     word(text).filter(|text| !text.contains(['"', '\\'])).map(str::to_owned).ok_or_else(|| {
-        format!("`{}` is not one scope, which has neither spaces nor quotes", text.escape_default())
+        Problem::new(format!(
+            "`{}` is not one scope, which has neither spaces nor quotes",
+            text.escape_default()
+        ))
     })
 }
 
-fn auth_method(text: &str) -> Result<String, String> {
+fn auth_method(text: &str) -> Result<String, Problem> {
     word(text).map(str::to_owned).ok_or_else(|| {
-        format!("`{}` is not one method of authentication, as \"otp\" is", text.escape_default())
+        Problem::new(format!(
+            "`{}` is not one method of authentication, as \"otp\" is",
+            text.escape_default()
+        ))
     })
 }
 
-fn age(text: &str) -> Result<Duration, String> {
+fn age(text: &str) -> Result<Duration, Problem> {
     match duration(text) {
-        Some(Duration::ZERO) => Err("is met by nobody; give at least 1s".to_owned()),
+        Some(Duration::ZERO) => Err(Problem::new("is met by nobody; give at least 1s")),
         Some(age) if age <= MAX_AUTH_AGE => Ok(age),
-        Some(_) => Err(format!("{text} is too long: at most 8760h")),
-        None => Err(format!("`{}` is not {AGE}", text.escape_default())),
+        Some(_) => Err(Problem::new(format!("{text} is too long: at most 8760h"))),
+        None => Err(Problem::new(format!("`{}` is not {AGE}", text.escape_default()))),
     }
 }
 
@@ -88,12 +94,12 @@ fn body(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-fn content_type(text: &str) -> Result<String, String> {
+fn content_type(text: &str) -> Result<String, Problem> {
     let is_word = |text: &str| word(text).is_some_and(|word| !word.contains(['/', ';', ',']));
     let (kind, _parameters) = text.split_once(';').unwrap_or((text, ""));
     let is_kind = kind.trim_end().split_once('/').is_some_and(|(kind, sub)| is_word(kind) && is_word(sub));
     if !is_kind || text.bytes().any(|byte| byte != b' ' && !byte.is_ascii_graphic()) {
-        return Err(format!("`{}` is not {CONTENT_TYPE}", text.escape_default()));
+        return Err(Problem::new(format!("`{}` is not {CONTENT_TYPE}", text.escape_default())));
     }
     Ok(text.to_owned())
 }

@@ -1,0 +1,162 @@
+//! The shape of the crate: which folder may use which, and what no file may hold. The map is in `src/lib.rs`.
+//!
+//! Everything is a test module, so that helpers too may unwrap.
+
+#[cfg(test)]
+mod architecture {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    /// The folders from the edge down, and below each what it may use. Nothing uses what stands above it, so that
+    /// there is no cycle; `rules`, `jose`, `cache` and `telemetry` know nothing of each other.
+    const MAY_USE: &[(&str, &[&str])] = &[
+        ("proxy", &["engine", "config", "auth_server", "rules", "jose", "cache", "telemetry", "http"]),
+        ("engine", &["config", "auth_server", "rules", "jose", "cache", "telemetry", "http"]),
+        ("config", &["auth_server", "rules", "jose", "http", "protobuf"]),
+        ("auth_server", &["rules", "jose", "cache", "http"]),
+        ("rules", &["http"]),
+        ("jose", &["http", "protobuf"]),
+        ("cache", &["http"]),
+        ("telemetry", &["http"]),
+        ("http", &[]),
+        ("protobuf", &[]),
+    ];
+
+    /// The one file that touches the proxy's memory.
+    const UNSAFE: &str = "proxy/raw.rs";
+
+    /// A file of the filter, without its tests and comments.
+    struct Source {
+        /// Below `src`, with slashes.
+        path: String,
+        code: String,
+    }
+
+    impl Source {
+        /// The folder at the top that it belongs to; none of `lib.rs`.
+        fn folder(&self) -> Option<&str> {
+            let top = self.path.split('/').next()?;
+            let name = top.strip_suffix(".rs").unwrap_or(top);
+            (name != "lib").then_some(name)
+        }
+    }
+
+    fn sources() -> Vec<Source> {
+        fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    collect(&path, files);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    files.push(path);
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        collect(&root, &mut files);
+        files.sort();
+        let sources: Vec<_> = files
+            .iter()
+            .filter(|file| !is_test_only(file))
+            .map(|file| Source {
+                path: file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/"),
+                code: code(&fs::read_to_string(file).unwrap()),
+            })
+            .collect();
+        assert!(sources.len() > 50, "the files were found");
+        sources
+    }
+
+    /// Files that only tests are built from: each says so where it is declared.
+    fn is_test_only(file: &Path) -> bool {
+        matches!(file.file_stem().unwrap().to_str().unwrap(), "tests" | "peers" | "properties" | "random")
+    }
+
+    /// What is left of a file without comments, and without the tests at its end.
+    fn code(text: &str) -> String {
+        let lines = text.lines();
+        let mut code = Vec::new();
+        for line in lines {
+            if line.starts_with("mod tests {") {
+                break;
+            }
+            if !line.trim_start().starts_with("//") {
+                code.push(line);
+            }
+        }
+        code.join("\n")
+    }
+
+    fn used(code: &str) -> BTreeSet<&str> {
+        let names = code.split("crate::").skip(1).filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+            rest.get(..end).filter(|name| !name.is_empty())
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn arrows_between_folders_go_one_way() {
+        let mut wrong = Vec::new();
+        for source in sources() {
+            let Some(folder) = source.folder() else { continue };
+            let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == folder) else {
+                wrong.push(format!("{}: src/{folder} is not on the map", source.path));
+                continue;
+            };
+            let used = used(&source.code);
+            let forbidden = used.iter().filter(|name| **name != folder && !allowed.contains(name));
+            wrong.extend(forbidden.map(|name| format!("{} uses {name}", source.path)));
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn the_map_itself_has_no_cycle() {
+        for (at, (folder, allowed)) in MAY_USE.iter().enumerate() {
+            let below: Vec<_> = MAY_USE.iter().skip(at + 1).map(|(name, _)| *name).collect();
+            assert!(allowed.iter().all(|name| below.contains(name)), "{folder} uses what stands above it");
+        }
+    }
+
+    #[test]
+    fn unsafe_code_stands_in_one_file() {
+        let found: Vec<_> = sources()
+            .into_iter()
+            .filter(|source| source.code.contains("unsafe ") && source.path != UNSAFE)
+            .map(|source| source.path)
+            .collect();
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn an_error_is_a_type_and_never_a_string() {
+        let found: Vec<_> = sources()
+            .into_iter()
+            .filter(|source| {
+                let line: String = source.code.split_whitespace().collect();
+                ["Result<", "result::Result<"].iter().any(|result| {
+                    line.split(result).skip(1).any(|rest| {
+                        let end = rest.find(['{', ';', '=']).unwrap_or(rest.len());
+                        rest.get(..end).is_some_and(|rest| rest.ends_with(",String>"))
+                    })
+                })
+            })
+            .map(|source| source.path)
+            .collect();
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn every_folder_is_told_by_its_mod_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            let below = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+            folders.extend(below.filter(|path| path.is_dir()));
+            assert!(folder == root || folder.join("mod.rs").is_file(), "{}", folder.display());
+        }
+    }
+}
