@@ -104,7 +104,8 @@ fn what_is_printed_is_the_size_and_the_digests() {
     assert!(printed.contains(&format!("{} bytes, sha256 {}", module.len(), sha256(&module))), "{printed}");
     let index = json(&fs::read(directory.join("image/index.json")).unwrap());
     let digest = index["manifests"][0]["digest"].as_str().unwrap();
-    assert!(printed.contains(&format!("manifest {digest}")), "{printed}");
+    let digest = digest.strip_prefix("sha256:").unwrap();
+    assert!(printed.ends_with(&format!("`code.image.sha256` in Envoy Gateway: {digest}\n")), "{printed}");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn a_registry_gives_back_the_image_that_was_pushed() {
     let directory = directory("registry");
     let layout = directory.join("image");
     let printed = pack(&filter_module(), &layout).unwrap();
-    let digest = printed.trim().rsplit(' ').next().unwrap();
+    let digest = format!("sha256:{}", printed.trim().rsplit(' ').next().unwrap());
 
     let registry = Registry::start(&directory);
     let version = env!("CARGO_PKG_VERSION");

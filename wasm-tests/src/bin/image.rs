@@ -114,7 +114,8 @@ fn run() -> Result<String, String> {
     let digest = write(&output, &wasm, labels(source))
         .map_err(|error| format!("{}: cannot be written: {error}", output.display()))?;
     Ok(format!(
-        "{}: {} bytes, sha256 {}\n{}: version {}, manifest {digest}",
+        "{}: {} bytes, sha256 {}\n{}: version {}\n\
+         for `sha256` in Istio and `code.image.sha256` in Envoy Gateway: {digest}",
         module.display(),
         wasm.len(),
         hex(&wasm),
@@ -140,7 +141,7 @@ fn labels(source: &str) -> Labels {
     labels
 }
 
-/// Writes the layout in place of what is there, and returns the manifest's digest.
+/// Writes the layout in place of what is there, and returns the manifest's SHA-256 in hexadecimal digits.
 fn write(output: &Path, wasm: &[u8], labels: Labels) -> io::Result<String> {
     // A layout of ours or nothing: a mistyped directory must not lose anything else.
     if output.exists() {
@@ -173,7 +174,8 @@ fn write(output: &Path, wasm: &[u8], labels: Labels) -> io::Result<String> {
     let manifest = Manifest { schema_version: 2, media_type: MANIFEST, config, layers: [layer], annotations };
     let mut manifest = blob(MANIFEST, &serde_json::to_vec(&manifest)?)?;
 
-    let digest = manifest.digest.clone();
+    // Istio and Envoy Gateway want it without its `sha256:`, and shut everybody out with it.
+    let digest = manifest.digest.trim_start_matches("sha256:").to_owned();
     manifest.annotations.insert("org.opencontainers.image.ref.name", env!("CARGO_PKG_VERSION").to_owned());
     let index = Index { schema_version: 2, manifests: [manifest] };
     fs::write(output.join("index.json"), serde_json::to_vec(&index)?)?;

@@ -389,7 +389,7 @@ async fn the_module_does_not_grow_over_fifty_thousand_requests() {
 
 /// Requests of each kind, on one worker: the memory that they need is there after the first few.
 async fn does_not_grow(requests: usize) {
-    const WARM_UP: usize = 200;
+    const WARM_UP: usize = 1_000;
     let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
     let mut configuration = configuration(&resolver);
     // Full after the first few; the tokens are ever new ones.
