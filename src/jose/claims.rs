@@ -108,7 +108,7 @@ impl Claims {
     }
 
     /// The roles that a claim holds: a string is one role, an array of strings several. Empty where the
-    /// claim is absent or holds anything else, such as a role that is not [plain](is_plain).
+    /// claim is absent or holds anything else, such as a role that is empty or has white space at an end.
     ///
     /// # Errors
     /// [`Refusal::Claims`] where the path leads through an object with a member twice.
@@ -121,8 +121,8 @@ impl Claims {
     /// A claim as the value of a header: strings and numbers as they are (a number as the very text in
     /// the token, `1e3` and 30 digits included), booleans as `true` and `false`, arrays of them joined by
     /// commas. `None` where the claim is absent or holds anything else: an object, `null`, an empty
-    /// array, a string that is not [plain](is_plain), an array with an element that is none of these or
-    /// that holds a comma.
+    /// array, a string that is empty or has white space at an end, an array with an element that is none
+    /// of these or that holds a comma.
     ///
     /// # Errors
     /// [`Refusal::ControlCharacter`] where the value holds a control character; [`Refusal::WhiteSpace`]

@@ -61,7 +61,7 @@ async fn every_answer_means_what_the_documents_say<H: Host>() {
         for (path, happens) in ["/required", "/optional"].into_iter().zip(&row.happens) {
             for status in statuses(&row.answer) {
                 guarded.app.received().clear();
-                let mut request = forging(Request::get(path)).header("x-want", &status.to_string());
+                let mut request = forging(Request::get(path)).header("x-want", status.to_string());
                 if row.answer.contains("with a `Location`") {
                     request = request.header("x-way", "/login");
                 }
