@@ -149,16 +149,30 @@ fn read(result: Result<Response, CallError>) -> Result<KeySet, Problem> {
 }
 
 fn warn_of_skipped(config: &Config, issuer: usize, keys: &KeySet, outbox: &mut Outbox, now: UnixTime) {
+    if let Some(warning) = skipped_keys(config, issuer, keys) {
+        outbox.warn(|limits| &mut limits.skipped, now, || warning);
+    }
+}
+
+/// What the log says of keys that are not used; none where all are.
+fn skipped_keys(config: &Config, issuer: usize, keys: &KeySet) -> Option<String> {
     if keys.skipped().is_empty() {
-        return;
+        return None;
     }
     let skipped: Vec<_> = keys.skipped().iter().map(ToString::to_string).collect();
     let from = origin(config, issuer);
-    outbox.warn(
-        |limits| &mut limits.skipped,
-        now,
-        || format!("some of the keys at {from} are not used: {}", skipped.join("; ")),
-    );
+    Some(format!("some of the keys at {from} are not used: {}", skipped.join("; ")))
+}
+
+/// The same of the keys that stand in the configuration: each issuer's, once.
+pub(super) fn skipped_inline_keys(config: &Config) -> Vec<String> {
+    let issuers = config.issuers.iter().enumerate();
+    issuers
+        .filter_map(|(number, issuer)| match &issuer.keys {
+            Keys::Inline(keys) => skipped_keys(config, number, keys),
+            Keys::Fetched { .. } => None,
+        })
+        .collect()
 }
 
 /// Where an issuer's keys come from, for the log.

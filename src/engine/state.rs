@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::answers::Answers;
 use super::background::BackgroundCall;
-use super::keys::KeySets;
+use super::keys::{KeySets, skipped_inline_keys};
 use super::tokens::Tokens;
 use crate::config::Config;
 use crate::http::{Call, UnixTime};
@@ -57,11 +57,12 @@ pub(super) struct Limits {
 impl State {
     /// Nothing known yet. `seed` is any random number; it spreads what workers would do all at once.
     pub(super) fn new(config: &Config, seed: u64) -> Self {
+        let effects = Effects { warnings: skipped_inline_keys(config), ..Effects::default() };
         Self {
             keys: KeySets::new(config),
             tokens: Tokens::new(config.cache),
             answers: Answers::new(config),
-            outbox: Outbox { effects: Effects::default(), limits: Limits::default(), random: seed },
+            outbox: Outbox { effects, limits: Limits::default(), random: seed },
             served: false,
         }
     }

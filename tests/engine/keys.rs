@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use authgear_filter::engine::{Outcome, Step, WaitKey};
+use authgear_filter::config::Config;
+use authgear_filter::engine::{Capabilities, Engine, Outcome, Step, WaitKey};
 use authgear_filter::http::CallError;
-use authgear_filter::jose::Algorithm;
+use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::json;
 
 use crate::issuer;
@@ -304,4 +305,23 @@ fn a_client_that_leaves_while_it_fetches_keys_leaves_the_fetch_to_the_next() {
     assert_eq!(value(&call, ":path"), Some("/oauth2/jwks"));
     let jwks = world.jwks();
     assert_user(world.resume(waiting, jwks));
+}
+
+#[test]
+fn a_key_of_the_configuration_that_is_not_used_is_told_in_the_log_once() {
+    let good = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let bad = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "shared"});
+    let issuer = |name: &str, keys: &[&serde_json::Value]| json!({"issuer": name, "audiences": ["api"], "jwks": {"keys": keys}});
+    let configuration =
+        json!({"jwt": [issuer("a", &[&good, &bad]), issuer("b", &[&good]), issuer("c", &[&bad, &good])]});
+    let config = Config::parse(configuration.to_string().as_bytes()).unwrap();
+    let host = Capabilities { background: true, signatures: Backend::Portable };
+    let mut state = Engine::new(config, host).state(1);
+    let warnings = state.effects().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for warning in warnings {
+        assert!(warning.contains("the configuration") && warning.contains("\"shared\""), "{warning}");
+        assert!(!warning.contains("c2VjcmV0"), "{warning}");
+    }
+    assert!(state.effects().warnings.is_empty());
 }
