@@ -23,9 +23,9 @@ impl Bound {
 }
 
 /// Bytes of a module.
-const MODULE_BYTES: f64 = 450e3;
+const MODULE_BYTES: f64 = 950e3;
 /// ms that Envoy may be ready later.
-const START: f64 = 400.0;
+const START: f64 = 850.0;
 /// MB of a worker, beyond those of an empty filter.
 const WORKER: f64 = 1.5;
 /// MB of the entries that are remembered: 32 MiB of each kind.
