@@ -120,13 +120,13 @@ pub(super) fn call(config: &Config, issuer: usize) -> Option<Call> {
 }
 
 /// Why there is no key set.
-enum Problem {
+enum FetchFailure {
     Fault(Fault),
     Redirect(u16),
     KeySet(KeySetError),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fault(fault) => fault.fmt(f),
@@ -139,12 +139,12 @@ impl fmt::Display for Problem {
     }
 }
 
-fn read(result: Result<Response, CallError>) -> Result<KeySet, Problem> {
-    let response = result.map_err(|error| Problem::Fault(Fault::Call(error)))?;
+fn read(result: Result<Response, CallError>) -> Result<KeySet, FetchFailure> {
+    let response = result.map_err(|error| FetchFailure::Fault(Fault::Call(error)))?;
     match response.status {
-        200 => KeySet::parse(&response.body).map_err(Problem::KeySet),
-        status @ 300..=399 => Err(Problem::Redirect(status)),
-        status => Err(Problem::Fault(Fault::Status(status))),
+        200 => KeySet::parse(&response.body).map_err(FetchFailure::KeySet),
+        status @ 300..=399 => Err(FetchFailure::Redirect(status)),
+        status => Err(FetchFailure::Fault(Fault::Status(status))),
     }
 }
 

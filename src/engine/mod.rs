@@ -444,11 +444,10 @@ impl Engine {
             let OnError { action, status } = self.config.on_error;
             let then = match (&arrived, action) {
                 (Arrived::Stale(_), _) => "decided by what it said before (cache.stale_if_error)".to_owned(),
-                _ if fault.may_be_provoked() => format!("denied with {status}"),
-                (_, OnErrorAction::Deny) => format!("denied with {status}"),
-                (_, OnErrorAction::Allow) => {
+                (_, OnErrorAction::Allow) if !fault.may_be_provoked() => {
                     "let through without identity headers (on_error.action is allow)".to_owned()
                 }
+                (_, OnErrorAction::Allow | OnErrorAction::Deny) => format!("denied with {status}"),
             };
             state.outbox.warn(
                 |limits| &mut limits.server,

@@ -1,6 +1,7 @@
 //! Denials of gRPC requests: which status a client of gRPC is told, where the host can. Envoy answers a gRPC
 //! request with HTTP 200, the status as `grpc-status`, and the body as `grpc-message`.
 
+use super::problem::Problem;
 use crate::http::Head;
 
 /// Whether a request is gRPC: by its `Content-Type`, `application/grpc`, perhaps with a `+format` or parameters.
@@ -32,12 +33,13 @@ impl Status {
     /// The status of a denial that would have this status of HTTP.
     #[must_use]
     pub const fn of(http: u16) -> Self {
-        match http {
+        match Problem::of_status(http) {
+            Problem::Forbidden if http == 407 => Self::Unauthenticated,
             // Clients of gRPC follow no redirect to a login page.
-            300..=399 | 401 | 407 => Self::Unauthenticated,
-            400 | 413 | 414 | 431 => Self::InvalidArgument,
-            402..=499 => Self::PermissionDenied,
-            _ => Self::Unavailable,
+            Problem::Unauthorized => Self::Unauthenticated,
+            Problem::BadRequest | Problem::TooLarge => Self::InvalidArgument,
+            Problem::Forbidden => Self::PermissionDenied,
+            Problem::Unavailable => Self::Unavailable,
         }
     }
 

@@ -126,21 +126,6 @@ impl BadHead {
         }
     }
 
-    /// What the client is told, in a word.
-    #[must_use]
-    pub const fn error(self) -> &'static str {
-        match self {
-            Self::NoMethod
-            | Self::NoPath
-            | Self::Path
-            | Self::NoHost
-            | Self::Repeated
-            | Self::Unreadable
-            | Self::ControlByte => "bad_request",
-            Self::TooManyHeaders | Self::TooLarge => "too_large",
-        }
-    }
-
     /// What the client is told.
     #[must_use]
     pub const fn message(self) -> &'static str {
