@@ -121,7 +121,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::http::credential::{Authorization, CookieNames, Credentials};
+    use crate::http::credential::{Authorization, Credentials};
     use crate::http::{Field, Head};
     use fastrand::Rng;
 
@@ -255,9 +255,10 @@ mod tests {
                 fields: &fields,
                 client_address: &|| None,
             };
-            let key = key_of(&Credentials::of(&head, Some(&CookieNames::new(prefix))));
-
             let known = cookies.map(|name| format!("{prefix}{name}"));
+            let names = known.clone().map(String::into_bytes);
+            let key = key_of(&Credentials::of(&head, Some(&names)));
+
             let held = known.iter().filter_map(|name| sent.iter().find(|cookie| cookie.0 == *name));
             let credentials = (token, held.cloned().collect::<Vec<_>>());
             shared += usize::from(seen.contains_key(key.reveal()));

@@ -7,12 +7,11 @@ use super::raw::{Deciders, missing};
 use super::rules::Sessions;
 use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, Url};
 use super::{
-    ACCESS_TOKEN_TYPE, AUTHGEAR_KEYS_PATH, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE,
-    DEFAULT_TTL, Identity, Issuer, Keys, RESOLVER_PATH, Resolver, Server,
+    ACCESS_TOKEN_TYPE, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE, DEFAULT_TTL, Identity,
+    Issuer, Keys, Resolver, Server,
 };
-use crate::auth_server::authgear::identity;
+use crate::auth_server::authgear::{CookieNames, identity, resolver, token};
 use crate::http;
-use crate::http::credential::CookieNames;
 use crate::jose::{Algorithm, MediaType, Policy};
 
 /// An Authgear project.
@@ -91,7 +90,7 @@ impl RawAuthgear {
             },
             keys: Keys::Fetched {
                 server: Server {
-                    url: self.jwks_url.0.unwrap_or_else(|| endpoint.with_path(AUTHGEAR_KEYS_PATH)),
+                    url: self.jwks_url.0.unwrap_or_else(|| endpoint.with_path(token::KEYS_PATH)),
                     upstream: upstream.clone(),
                 },
                 public: endpoint.clone(),
@@ -103,7 +102,7 @@ impl RawAuthgear {
             server: Server {
                 url: match self.resolver_url.0 {
                     Some(url) => without_final_slash(&url),
-                    None => endpoint.with_path(RESOLVER_PATH),
+                    None => endpoint.with_path(resolver::PATH),
                 },
                 upstream: self.resolver_upstream.0.unwrap_or(upstream),
             },

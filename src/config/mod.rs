@@ -35,9 +35,6 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The default status of a denial while the auth server cannot answer.
 pub const DEFAULT_ERROR_STATUS: u16 = 503;
 
-/// The path of Authgear's resolver on its public origin.
-pub const RESOLVER_PATH: &str = "/_resolver/resolve";
-
 /// How long a locally verified token goes unconfirmed by default.
 pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
 
@@ -52,9 +49,6 @@ pub const DEFAULT_MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9
 
 /// The least important log lines that are written by default.
 pub const DEFAULT_LOG_LEVEL: log::LevelFilter = log::LevelFilter::Info;
-
-/// The path of Authgear's key set on its public origin.
-pub const AUTHGEAR_KEYS_PATH: &str = "/oauth2/jwks";
 
 /// How far the clocks of an issuer and this machine may differ by default.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);

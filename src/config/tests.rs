@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::credential::CookieNames;
+use crate::auth_server::authgear::CookieNames;
 use crate::http::header::Pattern;
 use crate::jose::{Algorithm, MediaType};
 use crate::rules::Access;

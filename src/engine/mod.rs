@@ -27,7 +27,7 @@ use crate::config::{Config, Identity, OnError, OnErrorAction};
 use crate::http::browser;
 use crate::http::credential::{Authorization, Credentials, Secret};
 use crate::http::{
-    BadHead, Call, CallError, Field, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime,
+    BadHead, CALL_GRACE, Call, CallError, Field, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime,
 };
 use crate::jose::{self, Backend, FetchTicket, Token};
 use crate::rules::Access;
@@ -37,12 +37,9 @@ pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
 pub use crate::telemetry::Outcome;
 
-/// How long past its timeout an answer is waited for.
-const GRACE: Duration = Duration::from_secs(1);
-
 /// When a call that is sent now is taken for lost.
 const fn overdue(timeout: Duration, now: UnixTime) -> UnixTime {
-    now.after(timeout).after(GRACE)
+    now.after(timeout).after(CALL_GRACE)
 }
 
 /// What to do next. Whatever it is, [`State::effects`] may hold more to be done.
@@ -281,7 +278,7 @@ impl Engine {
     }
 
     fn credentials<'a>(&self, head: &Head<'a>) -> Credentials<'a> {
-        Credentials::of(head, self.config.resolver().map(|resolver| &resolver.cookies))
+        Credentials::of(head, self.config.resolver().map(|resolver| resolver.cookies.all()))
     }
 
     /// Whether tokens are judged here at all.

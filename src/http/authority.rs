@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use super::bytes::split_once;
+use super::header::split_once;
 
 /// The longest name that DNS knows (RFC 1035 section 2.3.4).
 const MAX_NAME: usize = 253;

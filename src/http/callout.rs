@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::Fields;
 
+/// How long past its timeout a call is waited for. The proxy ends the wait itself; this is for one that does not.
+pub const CALL_GRACE: Duration = Duration::from_secs(1);
+
 /// A request of the filter's own to the auth server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {

@@ -1,10 +1,10 @@
-//! The credentials of a request: the bearer token and Authgear's cookies. Parses each header in one place,
+//! The credentials of a request: the bearer token and an auth server's cookies. Parses each header in one place,
 //! and keeps what it finds in a type that cannot be printed. Does not judge them.
 
 use std::fmt;
 
 use crate::http::Head;
-use crate::http::bytes::split_once;
+use crate::http::header::split_once;
 
 /// The most bytes of credentials that are looked at or sent on. An auth server may answer longer ones with
 /// an error, which would then have been caused by the client.
@@ -97,40 +97,23 @@ fn starts_credentials(element: &[u8]) -> bool {
     }
 }
 
-/// The names of Authgear's three cookies in a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CookieNames([Vec<u8>; 3]);
+/// How many cookies there may be by which an auth server knows a request.
+pub const MAX_COOKIES: usize = 3;
 
-impl CookieNames {
-    /// The names in a project whose `http.cookie_prefix` is `prefix`.
-    #[must_use]
-    pub fn new(prefix: &str) -> Self {
-        Self(
-            ["session", "app_session", "app_access_token"].map(|name| format!("{prefix}{name}").into_bytes()),
-        )
-    }
-
-    /// Whether a cookie is one of them.
-    #[must_use]
-    pub fn contains(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|known| known == name)
-    }
-}
-
-/// Those of Authgear's cookies that a request carries, in the order of their names above.
+/// The cookies that a request carries of those by which an auth server knows it, in the order of the server's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cookies<'a> {
-    found: [Option<(&'a [u8], Secret<'a>)>; 3],
+    found: [Option<(&'a [u8], Secret<'a>)>; MAX_COOKIES],
 }
 
 impl<'a> Cookies<'a> {
-    /// Reads all `Cookie` headers, as Go's `net/http` does, with which Authgear reads them: of cookies with
-    /// one name the first counts, and a value with a byte that cookies cannot have is no cookie.
+    /// Reads all `Cookie` headers as Go's `net/http` does, which Authgear uses: of cookies with one name the first
+    /// counts, and a value with a byte that cookies cannot have is no cookie.
     #[must_use]
-    pub fn of(head: &Head<'a>, names: &CookieNames) -> Self {
-        let mut found = [None; 3];
+    pub fn of(head: &Head<'a>, names: &[Vec<u8>; MAX_COOKIES]) -> Self {
+        let mut found = [None; MAX_COOKIES];
         for pair in head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii) {
-            for (known, slot) in names.0.iter().zip(&mut found) {
+            for (known, slot) in names.iter().zip(&mut found) {
                 if let Some((name, value)) = cookie_named(pair, known)
                     && slot.is_none()
                     && is_cookie_value(value)
@@ -201,7 +184,7 @@ fn is_cookie_value(value: &[u8]) -> bool {
     inner.iter().all(|&byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b';' | b'\\'))
 }
 
-/// All that Authgear could know a request by.
+/// All by which a request may be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials<'a> {
     /// The bearer token.
@@ -214,7 +197,7 @@ impl<'a> Credentials<'a> {
     /// Reads them from a request; no cookies where nobody reads any. Credentials of more than
     /// [`MAX_CREDENTIALS`] bytes are invalid.
     #[must_use]
-    pub fn of(head: &Head<'a>, names: Option<&CookieNames>) -> Self {
+    pub fn of(head: &Head<'a>, names: Option<&[Vec<u8>; MAX_COOKIES]>) -> Self {
         let authorization = Authorization::of(head);
         let cookies = names.map(|names| Cookies::of(head, names)).unwrap_or_default();
         let token = match authorization {
@@ -303,10 +286,14 @@ mod tests {
         }
     }
 
+    fn names(prefix: &str) -> [Vec<u8>; MAX_COOKIES] {
+        ["session", "app_session", "app_access_token"].map(|name| format!("{prefix}{name}").into_bytes())
+    }
+
     fn cookies(lines: &[&[u8]], prefix: &str) -> Vec<(String, String)> {
         let fields: Vec<_> = lines.iter().map(|line| (b"cookie".as_slice(), *line)).collect();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Cookies::of(&head(&fields), &CookieNames::new(prefix))
+        Cookies::of(&head(&fields), &names(prefix))
             .iter()
             .map(|(name, value)| (text(name), text(value.reveal())))
             .collect()
@@ -349,7 +336,7 @@ mod tests {
             let token = [b"Bearer ".as_slice(), &vec![b'a'; token]].concat();
             let cookie = [b"session=".as_slice(), &vec![b'a'; cookie]].concat();
             let fields = [(b"authorization".as_slice(), token.as_slice()), (b"cookie", &cookie)];
-            let found = Credentials::of(&head(&fields), Some(&CookieNames::new(""))).authorization;
+            let found = Credentials::of(&head(&fields), Some(&names(""))).authorization;
             assert_eq!(found != Authorization::Invalid, valid);
         }
     }
@@ -358,7 +345,7 @@ mod tests {
     fn a_secret_does_not_print() {
         let fields =
             [(b"authorization".as_slice(), b"Bearer hunter2".as_slice()), (b"cookie", b"session=hunter2")];
-        let printed = format!("{:?}", Credentials::of(&head(&fields), Some(&CookieNames::new(""))));
+        let printed = format!("{:?}", Credentials::of(&head(&fields), Some(&names(""))));
         assert!(printed.contains("[secret]") && !printed.contains("hunter2"), "{printed}");
     }
 }

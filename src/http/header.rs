@@ -159,6 +159,12 @@ pub const fn is_token(c: char) -> bool {
         )
 }
 
+/// What stands before the first `separator`, and what behind it; `None` where there is none.
+pub(crate) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = bytes.split_at_checked(memchr::memchr(separator, bytes)?)?;
+    Some((before, rest.get(1..)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +230,22 @@ mod tests {
         for text in ["", "*", "-*", "x*", "x-*-y", "x-**", "x y", "x:", ":path", "ü", "x-\r\n", "**"] {
             let problem = Pattern::parse(text).unwrap_err().to_string();
             assert!(problem.contains("x-auth-*"), "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_separator_is_on_neither_side() {
+        let cases: &[(&[u8], Option<(&[u8], &[u8])>)] = &[
+            (b".c", Some((b"", b"c"))),
+            (b"a.c", Some((b"a", b"c"))),
+            (b"a.c.d", Some((b"a", b"c.d"))),
+            (b"a.", Some((b"a", b""))),
+            (b".", Some((b"", b""))),
+            (b"abc", None),
+            (b"", None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(split_once(bytes, b'.'), *expected, "{}", bytes.escape_ascii());
         }
     }
 }

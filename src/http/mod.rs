@@ -5,7 +5,6 @@
 
 pub mod authority;
 pub mod browser;
-pub(crate) mod bytes;
 mod callout;
 pub mod credential;
 mod fields;
@@ -20,7 +19,7 @@ mod time;
 pub mod url;
 mod verdict;
 
-pub use self::callout::{Call, CallError, Response, WantedBody};
+pub use self::callout::{CALL_GRACE, Call, CallError, Response, WantedBody};
 pub use self::fields::{Field, Fields, OwnedField};
 pub use self::head::{BadHead, ClientAddress, Head};
 pub use self::time::UnixTime;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::KeySet;
-use crate::http::UnixTime;
+use crate::http::{CALL_GRACE, UnixTime};
 
 /// How old keys may become before they are fetched again.
 const REFRESH: Duration = Duration::from_secs(600);
@@ -17,9 +17,6 @@ const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 /// The first and the longest wait after failures; it doubles in between.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-
-/// How long past its timeout a fetch may still report before it is given up.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// The keys of one issuer, and when to fetch them.
 #[derive(Debug)]
@@ -127,7 +124,7 @@ impl KeySource {
             self.unknown_key_after = now.after(UNKNOWN_KEY_INTERVAL);
         }
         self.fetches = self.fetches.wrapping_add(1);
-        let until = now.after(timeout).after(GRACE);
+        let until = now.after(timeout).after(CALL_GRACE);
         self.fetch = Fetch::InFlight { number: self.fetches, until, failures, timeout };
         Some(FetchTicket(self.fetches))
     }
@@ -178,7 +175,7 @@ impl KeySource {
 }
 
 fn given_up(until: UnixTime, timeout: Duration, now: UnixTime) -> bool {
-    reached(until, timeout.saturating_add(GRACE), now)
+    reached(until, timeout.saturating_add(CALL_GRACE), now)
 }
 
 /// Whether `moment` has come. It was set at most `ahead` before itself: a moment that is further away was

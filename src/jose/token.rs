@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::members::{Members, value};
 use super::{Algorithm, Backend, Claims, Refusal, base64url};
 use crate::http::UnixTime;
-use crate::http::bytes::cut;
+use crate::http::header::split_once;
 use crate::jose::{Key, KeyId, KeySet};
 
 /// The longest token that is looked at, in bytes.
@@ -78,11 +78,13 @@ impl<'t> Token<'t> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLarge);
         }
-        let (signed, signature) = cut(token, memchr::memrchr(b'.', token)).ok_or(Refusal::Shape)?;
-        let (header, claims) = cut(signed, memchr::memchr(b'.', signed)).ok_or(Refusal::Shape)?;
-        if header.is_empty() || claims.is_empty() || claims.contains(&b'.') {
+        let (header, rest) = split_once(token, b'.').ok_or(Refusal::Shape)?;
+        let (claims, signature) = split_once(rest, b'.').ok_or(Refusal::Shape)?;
+        if header.is_empty() || claims.is_empty() || signature.contains(&b'.') {
             return Err(Refusal::Shape);
         }
+        let signed =
+            token.strip_suffix(signature).and_then(|rest| rest.strip_suffix(b".")).ok_or(Refusal::Shape)?;
         let signature = base64url(signature).ok_or(Refusal::Base64)?;
         let header = Header::parse(header)?;
         Ok(Self {

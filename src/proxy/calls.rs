@@ -18,7 +18,7 @@ use super::quarantine::Quarantine;
 use super::retry::{Failures, Tries};
 use super::{clock, entry, raw};
 use crate::engine::{BackgroundCall, Decision, Engine, State, Step, Verdict, WaitKey, Waiting};
-use crate::http::{Call, CallError, Field, Head, OwnedField, Response};
+use crate::http::{CALL_GRACE, Call, CallError, Field, Head, OwnedField, Response};
 
 /// How soon after a configuration the first tick comes, which fetches what requests will need.
 pub(super) const FIRST_TICK: Duration = Duration::from_millis(20);
@@ -38,9 +38,6 @@ const BATCH: usize = 32;
 
 /// How many requests of one configuration may be parked at once; more would not help whoever comes.
 const MAX_PARKED: usize = 10_000;
-
-/// How long past its timeout an answer is waited for. The proxy ends the wait itself; this is for one that does not.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// The longest timeout that all hosts take: APISIX reads it with a sign.
 const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
@@ -516,7 +513,8 @@ impl Plugin {
 
     /// Ends the wait for answers that the proxy should have ended.
     fn end_overdue(&self, now: Duration) {
-        let is_over = |outgoing: &Outgoing| outgoing.tries.is_some_and(|tries| tries.is_over(GRACE, now));
+        let is_over =
+            |outgoing: &Outgoing| outgoing.tries.is_some_and(|tries| tries.is_over(CALL_GRACE, now));
         let overdue: Vec<_> = self
             .in_flight
             .borrow_mut()

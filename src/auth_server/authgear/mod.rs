@@ -1,14 +1,15 @@
-//! Everything that is known of Authgear: its resolver, its access tokens, and the headers that tell an app who
-//! asks.
+//! Everything that is known of Authgear: its resolver, its cookies, its access tokens, and the headers that tell an app
+//! who asks.
 
+mod cookies;
 pub mod identity;
 pub mod resolver;
 pub mod token;
 
 use std::time::Duration;
 
+pub use self::cookies::CookieNames;
 use crate::auth_server::Server;
-use crate::http::credential::CookieNames;
 use crate::http::url::Url;
 
 /// Authgear's resolver.

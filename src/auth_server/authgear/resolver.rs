@@ -14,6 +14,9 @@ use crate::http::credential::{Authorization, Credentials, Secret};
 use crate::http::header::{self, is_value};
 use crate::http::{Call, CallError, Fields, Head, Response, WantedBody};
 
+/// Its path on a project's public origin.
+pub const PATH: &str = "/_resolver/resolve";
+
 /// The most characters of a User-Agent that a confirmation carries.
 const MAX_USER_AGENT: usize = 512;
 
@@ -183,7 +186,8 @@ mod tests {
             client_address: &|| address,
         };
         let resolver = config.resolver().unwrap();
-        let call = call(resolver, config.timeout, &head, Credentials::of(&head, Some(&resolver.cookies)));
+        let call =
+            call(resolver, config.timeout, &head, Credentials::of(&head, Some(resolver.cookies.all())));
         assert_eq!(
             (call.upstream.as_str(), call.timeout, call.body),
             ("resolver", config.timeout, WantedBody::None)

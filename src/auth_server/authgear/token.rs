@@ -3,6 +3,9 @@
 use crate::http::UnixTime;
 use crate::jose::{Claims, Refusal, is_plain, text_for_header, value};
 
+/// The path of the key set on a project's public origin.
+pub const KEYS_PATH: &str = "/oauth2/jwks";
+
 /// Whom a verified access token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
