@@ -71,7 +71,7 @@ mod architecture {
 
     /// Files that only tests are built from: each says so where it is declared.
     fn is_test_only(file: &Path) -> bool {
-        matches!(file.file_stem().unwrap().to_str().unwrap(), "tests" | "peers" | "properties" | "random")
+        matches!(file.file_stem().unwrap().to_str().unwrap(), "tests")
     }
 
     /// What is left of a file without comments, and without the tests at its end.

@@ -2,103 +2,41 @@
 //! carries out the steps that it returns.
 
 mod answers;
+mod asking;
 mod background;
 mod bearer;
 mod case;
 pub mod denial;
 mod keys;
 mod state;
+mod step;
 mod tokens;
 
 use std::fmt;
-use std::rc::Rc;
 use std::time::Duration;
 
-use self::answers::{About, Arrived, Question, Remembered};
-use self::bearer::{Bearer, Fresh, Glance, Paused};
-use self::case::{Case, Lacking, replied};
+use self::bearer::{Bearer, Fresh, Glance};
+use self::case::{Lacking, replied};
 use self::denial::Denial;
+use self::step::Wait;
 use self::tokens::Standing;
+use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver;
-use crate::auth_server::fault::Fault;
-use crate::auth_server::forward_auth::DenialKind;
-use crate::auth_server::{Answer, AuthServer, Said, Scope};
-use crate::config::{Config, Identity, OnError, OnErrorAction};
+use crate::config::{Config, Identity};
 use crate::http::browser;
 use crate::http::credential::{Authorization, Credentials, Secret};
-use crate::http::{
-    BadHead, CALL_GRACE, Call, CallError, Field, Head, HeaderEdits, OwnedField, Reply, Response, UnixTime,
-};
-use crate::jose::{self, Backend, FetchTicket, Token};
+use crate::http::{BadHead, CALL_GRACE, CallError, Field, Head, Response, UnixTime};
+use crate::jose::{self, Backend, Token};
 use crate::rules::Access;
-use crate::telemetry::Counter;
 
 pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
+pub use self::step::{Decision, Step, Verdict, WaitKey, Waiting};
 pub use crate::telemetry::Outcome;
 
 /// When a call that is sent now is taken for lost.
 const fn overdue(timeout: Duration, now: UnixTime) -> UnixTime {
     now.after(timeout).after(CALL_GRACE)
-}
-
-/// What to do next. Whatever it is, [`State::effects`] may hold more to be done.
-#[must_use]
-#[derive(Debug)]
-pub enum Step {
-    /// Send the call, and [`Engine::resume`] with what comes of it.
-    Call(Call, Waiting),
-    /// Keep the request until [`Engine::finish`] names this wait_key, then [`Engine::wake`] it. Only where the host
-    /// can.
-    Park(WaitKey, Waiting),
-    /// Carry out the decision; nothing follows.
-    Done(Decision),
-}
-
-/// What several requests may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WaitKey {
-    /// The keys of an issuer, by its place in the configuration.
-    Keys(usize),
-    /// The answer to a question about one credential, by its number.
-    Answer(u64),
-}
-
-/// What a request that waits needs to go on: never the whole head. Exists only beside what it waits for, and is
-/// used up by that.
-#[derive(Debug)]
-pub struct Waiting(Wait);
-
-#[derive(Debug)]
-enum Wait {
-    /// For the answer to its own question.
-    Own { case: Box<Case>, about: About },
-    /// For the answer to a question by its number. Who joined another request's question has one of its own, for
-    /// when that answer is not for others.
-    Shared { case: Box<Case>, number: u64, question: Option<Box<Question>> },
-    /// For an issuer's keys.
-    Keys { issuer: usize, ticket: Option<FetchTicket>, paused: Box<Paused> },
-    /// For the resolver to confirm the token; `plain` is the call that is tried next.
-    Confirmation { paused: Box<Paused>, plain: Option<Call> },
-}
-
-/// What becomes of a request, and why.
-#[must_use]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What becomes of it.
-    pub verdict: Verdict,
-    /// Why; counted.
-    pub outcome: Outcome,
-}
-
-/// What becomes of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes on to the app, with other headers.
-    Forward(HeaderEdits),
-    /// It is answered here.
-    Reply(Reply),
 }
 
 /// What a host can do beyond what all of them can.
@@ -308,162 +246,6 @@ impl Engine {
             }
         }
     }
-
-    /// Asks the auth server about a request, unless its answer is remembered.
-    fn ask(
-        &self,
-        state: &mut State,
-        head: &Head<'_>,
-        case: Case,
-        credentials: Credentials<'_>,
-        glance: &Glance<'_>,
-        now: UnixTime,
-    ) -> Step {
-        let Some(server) = &self.config.server else { return Step::Done(case.anonymous()) };
-        match state.answers.recall(server, head, credentials, now) {
-            Ok(remembered) => Step::Done(recalled(state, &remembered, case, now)),
-            Err(inputs) => match server.call(self.config.timeout, head, credentials) {
-                Ok(call) => {
-                    let about = state.answers.about(inputs, self.end_of(credentials, glance));
-                    self.join(state, Question { call, about }, case, now)
-                }
-                Err(bad) => Step::Done(case.bad_request(bad)),
-            },
-        }
-    }
-
-    /// The question about some of a request's credentials.
-    fn question(
-        &self,
-        server: &AuthServer,
-        head: &Head<'_>,
-        credentials: Credentials<'_>,
-    ) -> Option<Question> {
-        let call = server.call(self.config.timeout, head, credentials).ok()?;
-        let ends = self.end_of(credentials, &Glance::default());
-        Some(Question { call, about: About::of(server, head, credentials, ends) })
-    }
-
-    /// Puts a question, unless its answer is remembered or in flight.
-    fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
-        match state.answers.recall_about(&question.about, now) {
-            Some(remembered) => Step::Done(recalled(state, &remembered, case, now)),
-            None => self.join(state, question, case, now),
-        }
-    }
-
-    /// Puts a question whose answer is not remembered, unless it is in flight.
-    fn join(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
-        let case = Box::new(case);
-        if !self.background {
-            let Question { call, about } = question;
-            return Step::Call(call, Waiting(Wait::Own { case, about }));
-        }
-        match state.answers.join(&question.about, now) {
-            Some(number) => {
-                state.outbox.count(Counter::AnswersShared);
-                let question = Some(Box::new(question));
-                Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question }))
-            }
-            None => {
-                let number = state.answers.begin(&question.about, now);
-                Self::send(state, number, question, case)
-            }
-        }
-    }
-
-    fn send(state: &mut State, number: u64, question: Question, case: Box<Case>) -> Step {
-        let Question { call, about } = question;
-        state.outbox.send(call, BackgroundCall::ask(number, about));
-        Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question: None }))
-    }
-
-    /// The next step of one who asked. `own` is the question of one who joined another request's question.
-    fn arrived(
-        &self,
-        state: &mut State,
-        arrived: Arrived,
-        own: Option<Box<Question>>,
-        case: Case,
-        now: UnixTime,
-    ) -> Step {
-        Step::Done(match arrived {
-            Arrived::Answer(answer) => match (answer.scope, own) {
-                (Scope::AskerAlone, Some(question)) => {
-                    let number = state.answers.begin_alone();
-                    return Self::send(state, number, *question, Box::new(case));
-                }
-                (Scope::WithoutCookies, Some(_)) => said(&answer.said, &[], case, now),
-                (Scope::Everyone | Scope::WithoutCookies | Scope::AskerAlone, _) => {
-                    said(&answer.said, &answer.cookies, case, now)
-                }
-            },
-            Arrived::Stale(remembered) => {
-                state.outbox.count(Counter::AnswersStale);
-                said(&remembered.said, &[], case, now)
-            }
-            Arrived::Failed(fault) if fault.may_be_provoked() => case.fail_provoked(self.config.on_error),
-            Arrived::Failed(_) => case.fail(self.config.on_error, Lacking::Answer),
-        })
-    }
-
-    /// Reads an answer, remembers it if it may be used again, and warns of what an operator should know.
-    fn read(
-        &self,
-        state: &mut State,
-        about: &About,
-        result: Result<Response, CallError>,
-        now: UnixTime,
-    ) -> Arrived {
-        let Some(server) = &self.config.server else {
-            return Arrived::Failed(Fault::Call(CallError::NotSent));
-        };
-        let result = server.read(about.inputs, result);
-        let fault = result.as_ref().err().copied();
-        if let Ok(Answer { said: Said::Denied(denied), .. }) = &result
-            && denied.kind == DenialKind::Other
-        {
-            let status = denied.status;
-            state.outbox.warn(
-                |limits| &mut limits.denials,
-                now,
-                || {
-                    format!(
-                        "auth server {server} denied a request with {status}, which the client got: is \
-                         forward_auth.url right?"
-                    )
-                },
-            );
-        }
-        let random = state.outbox.random();
-        let arrived = state.answers.learn(about, result, random, now);
-        if let Some(fault) = fault {
-            let OnError { action, status } = self.config.on_error;
-            let then = match (&arrived, action) {
-                (Arrived::Stale(_), _) => "decided by what it said before (cache.stale_if_error)".to_owned(),
-                (_, OnErrorAction::Allow) if !fault.may_be_provoked() => {
-                    "let through without identity headers (on_error.action is allow)".to_owned()
-                }
-                (_, OnErrorAction::Allow | OnErrorAction::Deny) => format!("denied with {status}"),
-            };
-            state.outbox.warn(
-                |limits| &mut limits.server,
-                now,
-                || format!("auth server {server} failed: {fault}. Requests are {then}"),
-            );
-        }
-        arrived
-    }
-
-    /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
-    fn end_of(&self, credentials: Credentials<'_>, glance: &Glance<'_>) -> Option<UnixTime> {
-        match (credentials.authorization, &glance.parsed) {
-            _ if self.config.cache.ttl.is_zero() => None,
-            (Authorization::Bearer(_), Some(Ok(token))) => token.unverified_expiry(),
-            (Authorization::Bearer(token), _) => jose::peek(token.reveal())?.expires,
-            (Authorization::NoToken | Authorization::Invalid, _) => None,
-        }
-    }
 }
 
 /// Why an `Authorization` cannot be sent to a forward-auth server.
@@ -484,21 +266,3 @@ fn fault_of_authorization(head: &Head<'_>) -> Option<AuthorizationFault> {
     let is_repeated = values.next().is_some() || value.is_ascii() && !value.iter().any(u8::is_ascii_control);
     is_repeated.then_some(AuthorizationFault::Repeated)
 }
-
-/// The decision by a remembered answer.
-fn recalled(state: &mut State, remembered: &Remembered, case: Case, now: UnixTime) -> Decision {
-    state.outbox.count(Counter::AnswersReused);
-    said(&remembered.said, &remembered.cookies, case, now)
-}
-
-/// The decision by what the auth server said.
-fn said(said: &Said, cookies: &[OwnedField], case: Case, now: UnixTime) -> Decision {
-    match said {
-        Said::Session(session) => case.accept(session, cookies, now),
-        Said::NoSession(identity) => case.nobody(Rc::clone(identity), cookies, Outcome::NoSession),
-        Said::Denied(denied) => case.denied(denied),
-    }
-}
-
-#[cfg(test)]
-mod tests;

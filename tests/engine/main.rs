@@ -25,6 +25,10 @@ mod keys;
 #[cfg(test)]
 mod modes;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod resolver;
+#[cfg(test)]
 mod revalidation;
 #[cfg(test)]
 mod rules;

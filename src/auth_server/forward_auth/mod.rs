@@ -14,6 +14,3 @@ pub use self::cookie::{CookiePattern, CookiePatternError};
 pub use self::key::{CacheKey, KeyPart, KeyPartError, is_sent, key};
 pub use self::settings::{ForwardAuth, Method, OriginalRequest};
 pub use crate::http::template::{Piece, Template, TemplateError};
-
-#[cfg(test)]
-mod peers;

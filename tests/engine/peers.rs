@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{DenialKind, ForwardAuth, call, read};
-use crate::auth_server::fault::Fault;
-use crate::auth_server::{Answer, Inputs, Said};
-use crate::http::managed::Managed;
-use crate::http::{CallError, Field, Head, OwnedField, Response};
+use authgear_filter::auth_server::fault::Fault;
+use authgear_filter::auth_server::forward_auth::{DenialKind, ForwardAuth, call, read};
+use authgear_filter::auth_server::{Answer, Inputs, Said};
+use authgear_filter::config::Config;
+use authgear_filter::http::managed::Managed;
+use authgear_filter::http::{CallError, Field, Head, OwnedField, Response};
 
 type Pairs = &'static [(&'static str, &'static str)];
 
@@ -44,7 +45,8 @@ fn config(more: &Value) -> ForwardAuth {
     let mut config = json!({"url": "http://auth/verify", "upstream": "auth",
         "identity_headers": ["x-user-id", "x-user1", "x-auth-*"]});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    ForwardAuth::for_tests(config)
+    let config = json!({"forward_auth": config}).to_string();
+    Config::parse(config.as_bytes()).unwrap().forward_auth().unwrap().clone()
 }
 
 fn with_head<T>(request: Pairs, then: impl FnOnce(&Head<'_>) -> T) -> T {

@@ -1,7 +1,13 @@
-use super::*;
-use crate::auth_server::authgear::identity;
-use crate::http::Field;
-use crate::http::OwnedField;
+//! Each step of a request that only the resolver decides about.
+
+use authgear_filter::auth_server::authgear::identity;
+use authgear_filter::config::Config;
+use authgear_filter::engine::denial::Denial;
+use authgear_filter::engine::{Capabilities, Decision, Engine, Outcome, State, Step, Verdict, Waiting};
+use authgear_filter::http::{CallError, Field, Head, HeaderEdits, OwnedField, Response, UnixTime};
+use authgear_filter::jose::Backend;
+
+use crate::world::done;
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 
@@ -24,13 +30,6 @@ fn start(engine: &Engine, state: &mut State, fields: &[Field<'_>]) -> Step {
         client_address: &|| None,
     };
     engine.start(state, &head, NOW)
-}
-
-fn done(step: Step) -> Decision {
-    match step {
-        Step::Done(decision) => decision,
-        step @ (Step::Call(..) | Step::Park(..)) => panic!("no decision: {step:?}"),
-    }
 }
 
 fn waiting(step: Step) -> Waiting {

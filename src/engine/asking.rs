@@ -1,0 +1,190 @@
+//! A request's question to the auth server: asked once, however many requests have it, and never where the answer is
+//! remembered; and what an answer makes of a request.
+
+use std::rc::Rc;
+
+use super::answers::{About, Arrived, Question, Remembered};
+use super::bearer::Glance;
+use super::case::{Case, Lacking};
+use super::{BackgroundCall, Decision, Engine, Outcome, State, Step, Wait, WaitKey, Waiting};
+use crate::auth_server::fault::Fault;
+use crate::auth_server::forward_auth::DenialKind;
+use crate::auth_server::{Answer, AuthServer, Said, Scope};
+use crate::config::{OnError, OnErrorAction};
+use crate::http::credential::{Authorization, Credentials};
+use crate::http::{CallError, Head, OwnedField, Response, UnixTime};
+use crate::jose;
+use crate::telemetry::Counter;
+
+impl Engine {
+    /// Asks the auth server about a request, unless its answer is remembered.
+    pub(super) fn ask(
+        &self,
+        state: &mut State,
+        head: &Head<'_>,
+        case: Case,
+        credentials: Credentials<'_>,
+        glance: &Glance<'_>,
+        now: UnixTime,
+    ) -> Step {
+        let Some(server) = &self.config.server else { return Step::Done(case.anonymous()) };
+        match state.answers.recall(server, head, credentials, now) {
+            Ok(remembered) => Step::Done(recalled(state, &remembered, case, now)),
+            Err(inputs) => match server.call(self.config.timeout, head, credentials) {
+                Ok(call) => {
+                    let about = state.answers.about(inputs, self.end_of(credentials, glance));
+                    self.join(state, Question { call, about }, case, now)
+                }
+                Err(bad) => Step::Done(case.bad_request(bad)),
+            },
+        }
+    }
+
+    /// The question about some of a request's credentials.
+    pub(super) fn question(
+        &self,
+        server: &AuthServer,
+        head: &Head<'_>,
+        credentials: Credentials<'_>,
+    ) -> Option<Question> {
+        let call = server.call(self.config.timeout, head, credentials).ok()?;
+        let ends = self.end_of(credentials, &Glance::default());
+        Some(Question { call, about: About::of(server, head, credentials, ends) })
+    }
+
+    /// Puts a question, unless its answer is remembered or in flight.
+    pub(super) fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
+        match state.answers.recall_about(&question.about, now) {
+            Some(remembered) => Step::Done(recalled(state, &remembered, case, now)),
+            None => self.join(state, question, case, now),
+        }
+    }
+
+    /// Puts a question whose answer is not remembered, unless it is in flight.
+    fn join(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
+        let case = Box::new(case);
+        if !self.background {
+            let Question { call, about } = question;
+            return Step::Call(call, Waiting(Wait::Own { case, about }));
+        }
+        match state.answers.join(&question.about, now) {
+            Some(number) => {
+                state.outbox.count(Counter::AnswersShared);
+                let question = Some(Box::new(question));
+                Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question }))
+            }
+            None => {
+                let number = state.answers.begin(&question.about, now);
+                Self::send(state, number, question, case)
+            }
+        }
+    }
+
+    fn send(state: &mut State, number: u64, question: Question, case: Box<Case>) -> Step {
+        let Question { call, about } = question;
+        state.outbox.send(call, BackgroundCall::ask(number, about));
+        Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question: None }))
+    }
+
+    /// The next step of one who asked. `own` is the question of one who joined another request's question.
+    pub(super) fn arrived(
+        &self,
+        state: &mut State,
+        arrived: Arrived,
+        own: Option<Box<Question>>,
+        case: Case,
+        now: UnixTime,
+    ) -> Step {
+        Step::Done(match arrived {
+            Arrived::Answer(answer) => match (answer.scope, own) {
+                (Scope::AskerAlone, Some(question)) => {
+                    let number = state.answers.begin_alone();
+                    return Self::send(state, number, *question, Box::new(case));
+                }
+                (Scope::WithoutCookies, Some(_)) => said(&answer.said, &[], case, now),
+                (Scope::Everyone | Scope::WithoutCookies | Scope::AskerAlone, _) => {
+                    said(&answer.said, &answer.cookies, case, now)
+                }
+            },
+            Arrived::Stale(remembered) => {
+                state.outbox.count(Counter::AnswersStale);
+                said(&remembered.said, &[], case, now)
+            }
+            Arrived::Failed(fault) if fault.may_be_provoked() => case.fail_provoked(self.config.on_error),
+            Arrived::Failed(_) => case.fail(self.config.on_error, Lacking::Answer),
+        })
+    }
+
+    /// Reads an answer, remembers it if it may be used again, and warns of what an operator should know.
+    pub(super) fn read(
+        &self,
+        state: &mut State,
+        about: &About,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Arrived {
+        let Some(server) = &self.config.server else {
+            return Arrived::Failed(Fault::Call(CallError::NotSent));
+        };
+        let result = server.read(about.inputs, result);
+        let fault = result.as_ref().err().copied();
+        if let Ok(Answer { said: Said::Denied(denied), .. }) = &result
+            && denied.kind == DenialKind::Other
+        {
+            let status = denied.status;
+            state.outbox.warn(
+                |limits| &mut limits.denials,
+                now,
+                || {
+                    format!(
+                        "auth server {server} denied a request with {status}, which the client got: is \
+                         forward_auth.url right?"
+                    )
+                },
+            );
+        }
+        let random = state.outbox.random();
+        let arrived = state.answers.learn(about, result, random, now);
+        if let Some(fault) = fault {
+            let OnError { action, status } = self.config.on_error;
+            let then = match (&arrived, action) {
+                (Arrived::Stale(_), _) => "decided by what it said before (cache.stale_if_error)".to_owned(),
+                (_, OnErrorAction::Allow) if !fault.may_be_provoked() => {
+                    "let through without identity headers (on_error.action is allow)".to_owned()
+                }
+                (_, OnErrorAction::Allow | OnErrorAction::Deny) => format!("denied with {status}"),
+            };
+            state.outbox.warn(
+                |limits| &mut limits.server,
+                now,
+                || format!("auth server {server} failed: {fault}. Requests are {then}"),
+            );
+        }
+        arrived
+    }
+
+    /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
+    fn end_of(&self, credentials: Credentials<'_>, glance: &Glance<'_>) -> Option<UnixTime> {
+        match (credentials.authorization, &glance.parsed) {
+            _ if self.config.cache.ttl.is_zero() => None,
+            (Authorization::Bearer(_), Some(Ok(token))) => token.unverified_expiry(),
+            (Authorization::Bearer(token), _) => jose::peek(token.reveal())?.expires,
+            (Authorization::NoToken | Authorization::Invalid, _) => None,
+        }
+    }
+}
+
+/// The decision by a remembered answer.
+fn recalled(state: &mut State, remembered: &Remembered, case: Case, now: UnixTime) -> Decision {
+    state.outbox.count(Counter::AnswersReused);
+    said(&remembered.said, &remembered.cookies, case, now)
+}
+
+/// The decision by what the auth server said.
+fn said(said: &Said, cookies: &[OwnedField], case: Case, now: UnixTime) -> Decision {
+    match said {
+        Said::Session(session) => case.accept(session, cookies, now),
+        Said::NoSession(identity) => case.nobody(Rc::clone(identity), cookies, Outcome::NoSession),
+        Said::Denied(denied) => case.denied(denied),
+    }
+}
