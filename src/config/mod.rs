@@ -21,12 +21,13 @@ use std::time::Duration;
 use self::field::Object;
 use self::raw::RawConfig;
 pub use crate::auth_server::authgear::Resolver;
+pub use crate::auth_server::claims::TokenClaims;
 pub use crate::auth_server::forward_auth::ForwardAuth;
 pub use crate::auth_server::{AuthServer, Server};
 use crate::http::managed::Managed;
 use crate::http::url::Url;
 use crate::jose::KeySet;
-use crate::jose::{ClaimPath, Policy};
+use crate::jose::Policy;
 use crate::rules::Rules;
 
 /// The default limit of a call to the auth server.
@@ -128,12 +129,7 @@ pub enum Identity {
     /// What Authgear's resolver would say.
     Authgear,
     /// These claims.
-    Claims {
-        /// Name in lower case → claim.
-        headers: Vec<(Vec<u8>, ClaimPath)>,
-        /// The claim that holds the roles.
-        roles: Option<ClaimPath>,
-    },
+    Claims(TokenClaims),
 }
 
 impl Identity {
@@ -142,7 +138,7 @@ impl Identity {
     pub const fn has_roles(&self) -> bool {
         match self {
             Self::Authgear => true,
-            Self::Claims { roles, .. } => roles.is_some(),
+            Self::Claims(claims) => claims.roles.is_some(),
         }
     }
 }

@@ -114,6 +114,7 @@ pub(super) fn call(config: &Config, issuer: usize) -> Option<Call> {
     Some(Call {
         upstream: upstream.clone(),
         fields: fields.into_iter().collect(),
+        form: None,
         timeout: config.timeout,
         body: WantedBody::Needed { limit: MAX_KEY_SET_BYTES },
     })

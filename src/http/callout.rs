@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Fields;
+use super::{Fields, Form};
 
 /// How long past its timeout a call is waited for. The proxy ends the wait itself; this is for one that does not.
 pub const CALL_GRACE: Duration = Duration::from_secs(1);
@@ -14,6 +14,8 @@ pub struct Call {
     pub upstream: String,
     /// All headers, with `:method`, `:scheme`, `:authority` and `:path` in front: hosts need all four.
     pub fields: Fields,
+    /// What is sent as its body. Hosts add its length.
+    pub form: Option<Form>,
     /// How long to wait for the whole answer, in whole milliseconds.
     pub timeout: Duration,
     /// What is taken of the answer's body.

@@ -8,6 +8,7 @@ pub mod browser;
 mod callout;
 pub mod credential;
 mod fields;
+pub mod form;
 pub mod grpc;
 mod head;
 pub mod header;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use self::callout::{CALL_GRACE, Call, CallError, Response, WantedBody};
 pub use self::fields::{Field, Fields, OwnedField};
+pub use self::form::Form;
 pub use self::head::{BadHead, ClientAddress, Head};
 pub use self::time::UnixTime;
 pub use self::verdict::{HeaderEdits, Reply};

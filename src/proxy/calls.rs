@@ -18,7 +18,7 @@ use super::quarantine::Quarantine;
 use super::retry::{Failures, Tries};
 use super::{clock, entry, raw};
 use crate::engine::{BackgroundCall, Decision, Engine, State, Step, Verdict, WaitKey, Waiting};
-use crate::http::{CALL_GRACE, Call, CallError, Field, Head, OwnedField, Response};
+use crate::http::{CALL_GRACE, Call, CallError, Field, Form, Head, OwnedField, Response};
 
 /// How soon after a configuration the first tick comes, which fetches what requests will need.
 pub(super) const FIRST_TICK: Duration = Duration::from_millis(20);
@@ -470,7 +470,8 @@ impl Plugin {
             return self.unsent.borrow_mut().push((outgoing.asker, CallError::NotSent));
         };
         let timeout = tries.left(now).min(MAX_TIMEOUT);
-        match hostcalls::dispatch_http_call(&outgoing.call.upstream, headers, None, Vec::new(), timeout) {
+        let form = outgoing.call.form.as_ref().map(Form::reveal);
+        match hostcalls::dispatch_http_call(&outgoing.call.upstream, headers, form, Vec::new(), timeout) {
             Ok(token) => {
                 entry::called();
                 if let Asker::Request(exchange) = &outgoing.asker {

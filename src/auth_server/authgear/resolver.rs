@@ -108,7 +108,7 @@ fn push_token(fields: &mut Fields, token: Secret<'_>) {
 }
 
 fn finished(resolver: &Resolver, timeout: Duration, fields: Fields) -> Call {
-    Call { upstream: resolver.server.upstream.clone(), fields, timeout, body: WantedBody::None }
+    Call { upstream: resolver.server.upstream.clone(), fields, form: None, timeout, body: WantedBody::None }
 }
 
 /// Reads an answer. It is a session only when it says so without contradiction. Its `Set-Cookie` clears a cookie that

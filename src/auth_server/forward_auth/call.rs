@@ -99,7 +99,7 @@ pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> R
         (Method::Get, true) => WantedBody::Welcome { limit: MAX_BODY },
         (Method::Get, false) | (Method::Head, _) => WantedBody::None,
     };
-    Ok(Call { upstream: server.upstream.clone(), fields: fields.list, timeout, body })
+    Ok(Call { upstream: server.upstream.clone(), fields: fields.list, form: None, timeout, body })
 }
 
 /// The headers of the client's that are sent as they are. Cookies are apart.
