@@ -20,6 +20,7 @@ pub mod pairs;
 pub mod quarantine;
 #[cfg(target_arch = "wasm32")]
 mod raw;
+pub mod refused;
 pub mod reply;
 #[cfg(target_arch = "wasm32")]
 mod request;

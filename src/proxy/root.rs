@@ -1,16 +1,22 @@
 //! The SDK's root context: one configuration of the filter.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use super::calls::{FIRST_TICK, Plugin};
-use super::host;
+use super::refused::Refused;
 use super::request::Request;
+use super::{entry, host};
 use crate::config::Config;
 use crate::engine::{Capabilities, Engine};
 use crate::jose::Backend;
+
+thread_local! {
+    static REFUSED: RefCell<Refused> = const { RefCell::new(Refused::new()) };
+}
 
 /// A root context; without a plugin until it is configured.
 pub(super) struct Root {
@@ -55,7 +61,11 @@ impl RootContext for Root {
                 true
             }
             Err(problem) => {
-                log::error!("the configuration is refused. {problem}");
+                let is_news =
+                    || REFUSED.with_borrow_mut(|refused| refused.is_news(&problem, entry::number()));
+                if host::has_ticks() || is_news() {
+                    log::error!("the configuration is refused. {problem}");
+                }
                 false
             }
         }

@@ -86,7 +86,11 @@ impl Worker {
         route: usize,
         mut exchange: Exchange,
     ) -> (Exchange, Option<Context>, Next) {
-        let Some(plugin) = self.plugin(route) else { return (exchange, None, Next::Unavailable) };
+        let Some(plugin) = self.plugin(route) else {
+            // The phase of the response tries again, to no avail.
+            self.plugin(route);
+            return (exchange, None, Next::Unavailable);
+        };
         let plugin_id = plugin.id;
         let id = plugin.free.pop_front().unwrap_or_else(|| next(&mut self.last_id));
         exchange.context = id;

@@ -190,6 +190,17 @@ async fn no_configuration_whatever_it_is_ends_the_worker() {
 }
 
 #[tokio::test]
+async fn a_refused_configuration_is_told_once_for_each_request() {
+    let host = Apisix::builder().workers(1).route("/", r#"{"authgear": {}}"#).start();
+    for requests in 1..=5 {
+        assert_eq!(client::send(host.address(), Request::get("/")).await.status, 503);
+        let log = host.log();
+        assert_eq!(log.matches("authgear-filter: ").count(), requests, "{log}");
+        assert_eq!(log.matches("the configuration is refused").count(), requests, "{log}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_none_is_a_fault_that_the_log_explains() {
     let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
     let mut configuration = configuration(&resolver);

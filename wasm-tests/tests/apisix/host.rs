@@ -312,13 +312,13 @@ async fn routes_are_configured_by_their_first_request_and_numbers_are_used_again
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_refused_is_tried_again_by_each_request() {
+async fn a_configuration_that_is_refused_is_tried_again_by_each_request_before_it_and_before_its_response() {
     let host = Module { configure: "(i32.const 0)".into(), ..Module::default() }.start();
     for _ in 0..3 {
         assert_eq!(get(&host).await.status, 503);
     }
     let calls = host.callbacks();
-    assert_eq!(calls.iter().filter(|call| *call == "proxy_on_configure(1, 2)").count(), 3, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| *call == "proxy_on_configure(1, 2)").count(), 2 * 3, "{calls:?}");
     let empty = Apisix::builder().module(Module::default().bytes()).route("/", "").start();
     assert_eq!(get(&empty).await.status, 503);
     assert_eq!(empty.callbacks(), Vec::<String>::new());
