@@ -2,7 +2,6 @@
 //! server; everything that is known of Authgear is in `authgear`. Decides nothing about a request.
 
 pub mod authgear;
-pub mod claims;
 pub mod fault;
 pub mod forward_auth;
 pub mod forwarded;

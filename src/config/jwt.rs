@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use super::field::{Field, Given, List, Map, NonEmpty};
 use super::raw::{missing, repeated};
 use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
-use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server, TokenClaims};
+use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::http::header::{self, Pattern};
 use crate::http::url;
 use crate::jose::KeySet;
@@ -89,7 +89,7 @@ impl RawIssuer {
                 leeway: self.leeway.0.unwrap_or(DEFAULT_LEEWAY),
             },
             keys,
-            identity: Identity::Claims(TokenClaims {
+            identity: Identity::Claims {
                 headers: self
                     .headers
                     .0
@@ -98,7 +98,7 @@ impl RawIssuer {
                     .map(|(name, claim)| (name.into_bytes(), claim))
                     .collect(),
                 roles: self.roles.0,
-            }),
+            },
         })
     }
 }

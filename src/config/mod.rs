@@ -21,13 +21,12 @@ use std::time::Duration;
 use self::field::Object;
 use self::raw::RawConfig;
 pub use crate::auth_server::authgear::Resolver;
-pub use crate::auth_server::claims::TokenClaims;
 pub use crate::auth_server::forward_auth::ForwardAuth;
 pub use crate::auth_server::{AuthServer, Server};
 use crate::http::managed::Managed;
 use crate::http::url::Url;
 use crate::jose::KeySet;
-use crate::jose::Policy;
+use crate::jose::{ClaimPath, Policy};
 use crate::rules::Rules;
 
 /// The default limit of a call to the auth server.
@@ -129,7 +128,12 @@ pub enum Identity {
     /// What Authgear's resolver would say.
     Authgear,
     /// These claims.
-    Claims(TokenClaims),
+    Claims {
+        /// Name in lower case → claim.
+        headers: Vec<(Vec<u8>, ClaimPath)>,
+        /// The claim that holds the roles.
+        roles: Option<ClaimPath>,
+    },
 }
 
 impl Identity {
@@ -138,7 +142,7 @@ impl Identity {
     pub const fn has_roles(&self) -> bool {
         match self {
             Self::Authgear => true,
-            Self::Claims(claims) => claims.roles.is_some(),
+            Self::Claims { roles, .. } => roles.is_some(),
         }
     }
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::auth_server::authgear::CookieNames;
 use crate::http::header::Pattern;
-use crate::jose::{Algorithm, ClaimPath, MediaType};
+use crate::jose::{Algorithm, MediaType};
 use crate::rules::Access;
 
 /// Who may pass where no rule says.
@@ -241,13 +241,13 @@ fn every_field_of_an_issuer_is_read() {
     assert_eq!(one.policy.algorithms, [Algorithm::Es256, Algorithm::Ps512]);
     assert_eq!((one.policy.types.as_slice(), one.policy.leeway), (&[][..], Duration::ZERO));
     let nested = |names: &[&str]| ClaimPath::nested(names.iter().map(|name| (*name).to_owned()));
-    let expected = Identity::Claims(TokenClaims {
+    let expected = Identity::Claims {
         headers: vec![
             (b"x-user".to_vec(), ClaimPath::top("sub")),
             (b"x-city".to_vec(), nested(&["address", "city"]).unwrap()),
         ],
         roles: nested(&["realm_access", "roles"]),
-    });
+    };
     assert_eq!(one.identity, expected);
     assert_eq!(
         (two.policy.algorithms.as_slice(), two.policy.leeway),

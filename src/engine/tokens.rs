@@ -13,8 +13,9 @@ use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, Holder, Said, Session};
 use crate::cache::{BoundedMap, Key, Lifetime, Part, Weigh};
 use crate::config::{Cache, Config, Identity, Issuer};
-use crate::http::UnixTime;
-use crate::jose::{Backend, KeyId, Refusal, Token, Verified};
+use crate::http::{Fields, UnixTime};
+use crate::jose::{Backend, Claims, KeyId, Refusal, Token, Verified};
+use crate::rules::SessionFacts;
 use crate::telemetry::Counter;
 
 /// How many confirmations may be in flight at once; beyond it a token is confirmed at a later use.
@@ -335,7 +336,17 @@ fn known(
 ) -> Result<Known, Refusal> {
     let session = match &issuer.identity {
         Identity::Authgear => identity::session(&token::subject(&verified.claims)?),
-        Identity::Claims(told) => told.session(&verified.claims)?,
+        Identity::Claims { headers, roles } => {
+            let mut identity = Fields::default();
+            for (name, claim) in headers {
+                if let Some(value) = verified.claims.header_value(claim)? {
+                    identity.push(name, value.as_bytes());
+                }
+            }
+            let roles = roles.as_ref().map(|claim| verified.claims.roles(claim)).transpose()?;
+            let facts = facts(&verified.claims, &roles.unwrap_or_default());
+            Session { identity: Rc::new(identity), facts: Rc::new(facts), holder: Holder::Named }
+        }
     };
     let period = match &session.holder {
         Holder::User(_) => config.resolver().and_then(|resolver| resolver.revalidate),
@@ -348,4 +359,16 @@ fn known(
         expires: verified.expires,
         confirmation_due: period.map(|period| now.after(period)),
     })
+}
+
+/// What a token states that is not Authgear's. Whether its user is verified or anonymous only Authgear says.
+fn facts(claims: &Claims, roles: &[String]) -> SessionFacts {
+    let bytes = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
+    SessionFacts {
+        roles: bytes(roles),
+        scopes: bytes(&claims.scopes()),
+        amr: bytes(&claims.amr()),
+        authenticated_at: claims.auth_time(),
+        ..SessionFacts::default()
+    }
 }
