@@ -46,14 +46,11 @@ export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
-# What the demos are made of.
-DEMO_BINS := demo stand-in-authgear echo-app
-
 # The suites that ask a real Envoy, for other versions of it.
 ENVOY_SUITES := auth_o_tron cache demo denials deploy documents edge forward_auth harness issuers resolver \
 	resolver_faults rules tokens upgrades waking
 # Without the halves that ask the host that behaves like APISIX.
-TEST_ENVOY_SUITES = cargo test --locked -p wasm-tests $(ENVOY_SUITES:%=--test %) -- --skip apisix::
+TEST_ENVOY_SUITES = cargo test --locked -p servers -p wasm-tests $(ENVOY_SUITES:%=--test %) -- --skip apisix::
 
 # Where make image leaves the OCI image layout.
 IMAGE_LAYOUT := $(TARGET_DIR)/image
@@ -81,16 +78,16 @@ build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .w
 	@rm $(MODULE).finished && mv $(MODULE).optimised $(MODULE)
 
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
-	cargo build --locked -p wasm-tests $(DEMO_BINS:%=--bin %)
+	cargo build --locked -p servers --bins
 	@$(TARGET_DIR)/debug/demo
 
 run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
-	cargo build --locked -p wasm-tests $(DEMO_BINS:%=--bin %)
+	cargo build --locked -p servers --bins
 	@$(TARGET_DIR)/debug/demo auth-o-tron
 
 test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
 	cargo test --locked -p authgear-filter --all-features
-	cargo test --locked -p wasm-tests
+	cargo test --locked -p servers -p pack-image -p wasm-tests
 	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
 
 soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (minutes)
@@ -107,8 +104,8 @@ test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp $(AUTHOTRON_READY) ## r
 	ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) $(TEST_ENVOY_SUITES)
 
 image: build ## pack the filter into an OCI image layout, the same bytes every time
-	@cargo build --quiet --locked -p wasm-tests --bin image
-	@$(TARGET_DIR)/debug/image --output $(IMAGE_LAYOUT)
+	@cargo build --quiet --locked -p pack-image
+	@$(TARGET_DIR)/debug/pack-image --output $(IMAGE_LAYOUT)
 
 push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 	@test -n "$(IMAGE)" || { echo "say where to: make push IMAGE=registry.example.com/authgear-filter:$(VERSION)" >&2; exit 1; }

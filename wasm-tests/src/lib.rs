@@ -1,16 +1,8 @@
-//! What the filter is tested against and shown with.
+//! What the suites run the filter in: a real Envoy, and a host that behaves like APISIX.
+//!
+//! [`scene`] puts one of them between a client and the [`servers`], which the suites find here as well.
 
 pub mod apisix;
-pub mod auth_o_tron;
-pub mod authgear;
-pub mod authorizer;
-pub mod client;
-pub mod echo;
-pub mod envoy;
-pub mod faulty;
-pub mod flags;
-mod html;
-pub mod process;
-pub mod received;
 pub mod scene;
-mod serve;
+
+pub use servers::{auth_o_tron, authgear, authorizer, client, echo, envoy, faulty, flags, process, received};

@@ -1,9 +1,9 @@
 //! The echo app.
 
 use serde_json::Value;
+use servers::echo::Echo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wasm_tests::echo::Echo;
 
 use super::wire::{ask, in_time, raw};
 

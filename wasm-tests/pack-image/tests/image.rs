@@ -10,9 +10,9 @@ use std::time::SystemTime;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use servers::envoy::{filter_module, target_dir};
+use servers::process;
 use sha2::{Digest as _, Sha256};
-use wasm_tests::envoy::{filter_module, target_dir};
-use wasm_tests::process;
 
 const SOURCE: &str = "https://git.example/authgear-filter";
 
@@ -26,7 +26,7 @@ fn directory(test: &str) -> PathBuf {
 
 /// Runs `make image`'s program; what it prints.
 fn pack(module: &Path, output: &Path) -> Result<String, String> {
-    let run = Command::new(env!("CARGO_BIN_EXE_image"))
+    let run = Command::new(env!("CARGO_BIN_EXE_pack-image"))
         .arg("--module")
         .arg(module)
         .arg("--output")

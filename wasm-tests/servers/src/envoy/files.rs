@@ -51,7 +51,7 @@ pub fn filter_module() -> PathBuf {
 /// The root of the workspace.
 pub fn workspace_dir() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+    package.ancestors().nth(2).unwrap_or(package)
 }
 
 /// Where Cargo builds: `$CARGO_TARGET_DIR`, else `target` in the workspace.

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
-use wasm_tests::echo::Echo;
-use wasm_tests::flags::{Flag, Flags};
+use servers::echo::Echo;
+use servers::flags::{Flag, Flags};
 
 const FLAGS: [Flag; 2] = [
     Flag { name: "listen", about: "the address (127.0.0.1)" },

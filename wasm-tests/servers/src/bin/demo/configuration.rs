@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use wasm_tests::envoy;
+use servers::envoy;
 
 use crate::layout::Layout;
 use crate::ports::{Port, Ports};

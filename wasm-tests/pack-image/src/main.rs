@@ -12,9 +12,9 @@ use std::process::ExitCode;
 
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
+use servers::envoy;
+use servers::flags::{Flag, Flags};
 use sha2::{Digest as _, Sha256};
-use wasm_tests::envoy;
-use wasm_tests::flags::{Flag, Flags};
 
 const FLAGS: [Flag; 3] = [
     Flag { name: "module", about: "the .wasm (the release build)" },

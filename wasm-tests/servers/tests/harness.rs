@@ -1,8 +1,8 @@
 //! The harness itself: an Envoy without the filter starts, serves, refuses and leaves nothing.
 
 use serde_json::json;
-use wasm_tests::client::{self, Connection, Protocol, Request};
-use wasm_tests::envoy::Envoy;
+use servers::client::{self, Connection, Protocol, Request};
+use servers::envoy::Envoy;
 
 #[tokio::test]
 async fn envoy_serves_both_protocols_on_ports_of_its_own() {

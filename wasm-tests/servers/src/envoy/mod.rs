@@ -3,7 +3,7 @@
 //! ```no_run
 //! # async fn example(app: std::net::SocketAddr, authgear: std::net::SocketAddr) {
 //! use serde_json::json;
-//! use wasm_tests::{client::{self, Request}, envoy::Envoy};
+//! use servers::{client::{self, Request}, envoy::Envoy};
 //!
 //! let envoy = Envoy::builder()
 //!     .plugin(json!({ "authgear": { "endpoint": "https://a.test", "upstream": "authgear" } }))

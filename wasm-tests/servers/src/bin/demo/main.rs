@@ -13,9 +13,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use servers::{envoy, process};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wasm_tests::{envoy, process};
 
 use layout::Layout;
 use ports::{Port, Ports};

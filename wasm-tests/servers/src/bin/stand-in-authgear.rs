@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
-use wasm_tests::authgear::{Authgear, Options};
-use wasm_tests::flags::{Flag, Flags};
+use servers::authgear::{Authgear, Options};
+use servers::flags::{Flag, Flags};
 
 const FLAGS: [Flag; 7] = [
     Flag { name: "listen", about: "the address of both servers (127.0.0.1)" },

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, StatusCode, User};
+use servers::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, StatusCode, User};
 
 use super::wire::{Answer, ask};
 

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use servers::faulty::{Answer, Failure, Faulty, INTRUDER};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use wasm_tests::faulty::{Answer, Failure, Faulty, INTRUDER};
 
 use super::wire::in_time;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use servers::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, StatusCode, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, StatusCode, User};
 
-use wasm_tests::faulty::{Failure, Faulty};
+use servers::faulty::{Failure, Faulty};
 
 use super::wire::{Answer, ask, in_time};
 

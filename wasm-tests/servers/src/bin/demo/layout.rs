@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
-use wasm_tests::{auth_o_tron, envoy, process};
+use servers::{auth_o_tron, envoy, process};
 
 use crate::ports::{Port, Ports};
 
@@ -124,7 +124,7 @@ fn sibling(name: &str) -> Result<Command, String> {
     let program = this.with_file_name(name);
     if !program.is_file() {
         let missing = program.display();
-        return Err(format!("{missing} is missing: run `cargo build -p wasm-tests --bins`"));
+        return Err(format!("{missing} is missing: run `cargo build -p servers --bins`"));
     }
     Ok(process::command(program))
 }

@@ -11,8 +11,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wasm_tests::client::{self, Request, Response};
-use wasm_tests::process;
+use servers::client::{self, Request, Response};
+use servers::process;
 
 /// What `make run` starts, and its ports.
 const AUTHGEAR: (&str, &[&str]) =

@@ -1,0 +1,16 @@
+//! The servers around the filter, and what talks to them. The demo is made of them, and so are the suites.
+//!
+//! Nothing here runs WebAssembly: `make run` builds this crate, and must not wait for a compiler of it.
+
+pub mod auth_o_tron;
+pub mod authgear;
+pub mod authorizer;
+pub mod client;
+pub mod echo;
+pub mod envoy;
+pub mod faulty;
+pub mod flags;
+mod html;
+pub mod process;
+pub mod received;
+mod serve;
