@@ -253,6 +253,3 @@ impl Config {
         schemars::schema_for!(RawConfig)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,8 +11,8 @@ use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf};
 use super::forward_auth::RawForwardAuth;
 use super::jwt::RawIssuer;
 use super::rules::{
-    DEFAULT_ALLOW_CORS_PREFLIGHT, RawAnswer, RawOnUnauthenticated, RawRequire, RawRule, RawRules, RawTerms,
-    Sessions,
+    DEFAULT_ALLOW_CORS_PREFLIGHT, RawCustomReply, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
+    RawTerms, Sessions,
 };
 use super::typed::{Span, Status};
 use super::{
@@ -52,7 +52,7 @@ pub(super) struct RawConfig {
     /// The answer to a request without a valid session.
     on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
     /// The answer to a request whose session does not meet `require`.
-    on_forbidden: Given<Object<RawAnswer>>,
+    on_forbidden: Given<Object<RawCustomReply>>,
     /// Whether a real CORS preflight is `public`. Default: `true`.
     allow_cors_preflight: Given<Bool>,
     /// Whether what authenticates is removed from requests before they are forwarded. Default: `false`.

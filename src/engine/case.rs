@@ -85,7 +85,7 @@ impl Engine {
         let connection = self.connection(head, &mut remove);
         let location = match demand.on_unauthenticated() {
             Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(head),
-            Some(OnUnauthenticated::Answer(_)) | None => None,
+            Some(OnUnauthenticated::Reply(_)) | None => None,
         };
         Case {
             remove,
@@ -279,7 +279,7 @@ impl Case {
     fn deny(&self, denial: Denial<'_>) -> Reply {
         match (self.demand.on_unauthenticated(), &self.location) {
             (Some(OnUnauthenticated::Redirect(_)), Some(location)) => denial.redirect(location),
-            (Some(OnUnauthenticated::Answer(answer)), _) => denial.reply_as(answer),
+            (Some(OnUnauthenticated::Reply(custom)), _) => denial.reply_as(custom),
             (Some(OnUnauthenticated::Redirect(_)) | None, _) => denial.reply(),
         }
     }

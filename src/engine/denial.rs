@@ -3,7 +3,7 @@
 
 use crate::http::problem::Problem;
 use crate::http::{BadHead, Reply};
-use crate::rules::{Answer, Unmet};
+use crate::rules::{CustomReply, Unmet};
 
 /// Why a request is denied, as the client is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +33,10 @@ impl Denial<'_> {
 
     /// The answer that the operator wrote.
     #[must_use]
-    pub fn reply_as(self, answer: &Answer) -> Reply {
-        match &answer.body {
-            Some(body) => self.reply_with(answer.status, &body.content_type, body.text.clone().into_bytes()),
-            None => self.reply_with(answer.status, JSON, self.json()),
+    pub fn reply_as(self, custom: &CustomReply) -> Reply {
+        match &custom.body {
+            Some(body) => self.reply_with(custom.status, &body.content_type, body.text.clone().into_bytes()),
+            None => self.reply_with(custom.status, JSON, self.json()),
         }
     }
 

@@ -5,4 +5,6 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows is a test that fails")]
 
 #[cfg(test)]
+mod demands;
+#[cfg(test)]
 mod properties;

@@ -1,7 +1,7 @@
 //! A request → the call that asks about it, built from scratch: nothing of the request goes along but what is
 //! configured, and some things never do.
 
-use super::{ForwardAuth, Method, OriginalRequest};
+use super::{CallMethod, ForwardAuth, OriginalRequest};
 use std::time::Duration;
 
 use crate::auth_server::forwarded;
@@ -61,8 +61,8 @@ pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> R
     let server = &forward_auth.server;
     let mut fields = Sent { list: Fields::default(), of_client: 0 };
     let method = match forward_auth.method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
+        CallMethod::Get => "GET",
+        CallMethod::Head => "HEAD",
     };
     fields.own(b":method", method);
     fields.own(b":scheme", server.url.scheme().as_str());
@@ -96,8 +96,8 @@ pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> R
         fields.tell(b"cookie", value)?;
     }
     let body = match (forward_auth.method, forward_auth.relay_body) {
-        (Method::Get, true) => WantedBody::Welcome { limit: MAX_BODY },
-        (Method::Get, false) | (Method::Head, _) => WantedBody::None,
+        (CallMethod::Get, true) => WantedBody::Welcome { limit: MAX_BODY },
+        (CallMethod::Get, false) | (CallMethod::Head, _) => WantedBody::None,
     };
     Ok(Call { upstream: server.upstream.clone(), fields: fields.list, form: None, timeout, body })
 }

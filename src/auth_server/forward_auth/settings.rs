@@ -12,7 +12,7 @@ pub struct ForwardAuth {
     /// Its endpoint, with a query where one is configured.
     pub server: Server,
     /// How it is asked.
-    pub method: Method,
+    pub method: CallMethod,
     /// The client's headers that are sent.
     pub request_headers: Vec<Pattern>,
     /// The cookies that are sent; all where there is no list.
@@ -31,9 +31,9 @@ pub struct ForwardAuth {
     pub key: CacheKey,
 }
 
-/// How the server is asked.
+/// The method by which the server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Method {
+pub enum CallMethod {
     /// `GET`
     #[default]
     Get,

@@ -8,7 +8,7 @@ use super::raw::{missing, repeated};
 use super::typed::{Upstream, UrlWithQuery, texts, untouchable};
 use crate::auth_server::Server;
 use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, KeyPart, Template, Withheld};
-pub use crate::auth_server::forward_auth::{ForwardAuth, Method, OriginalRequest};
+pub use crate::auth_server::forward_auth::{CallMethod, ForwardAuth, OriginalRequest};
 use crate::http::header::{self, Pattern};
 
 /// The client's headers that are sent by default.
@@ -32,7 +32,7 @@ pub(super) struct RawForwardAuth {
     /// Where it is reached: an Envoy cluster, or `host:port` on APISIX. Required.
     upstream: Given<Upstream>,
     /// How it is asked: `GET` or `HEAD`. Default: `GET`.
-    method: Given<OneOf<Method>>,
+    method: Given<OneOf<CallMethod>>,
     /// The client's headers that are sent: names, or beginnings of names such as `x-auth-*`. Default:
     /// `[authorization, cookie]`.
     request_headers: Given<List<RequestHeader>>,
@@ -54,7 +54,7 @@ pub(super) struct RawForwardAuth {
     relay_body: Given<Bool>,
 }
 
-impl Choice for Method {
+impl Choice for CallMethod {
     const CHOICES: &'static [(&'static str, Self)] = &[("GET", Self::Get), ("HEAD", Self::Head)];
     const EXPECTED: &'static str = "`GET` or `HEAD`";
 }
@@ -170,7 +170,7 @@ impl RawForwardAuth {
             self.request_headers.0.unwrap_or_else(|| DEFAULT_REQUEST_HEADERS.map(named).to_vec());
         let client_headers =
             self.client_headers.0.unwrap_or_else(|| DEFAULT_CLIENT_HEADERS.map(named).to_vec());
-        if method == Method::Head && self.relay_body.0.is_some() {
+        if method == CallMethod::Head && self.relay_body.0.is_some() {
             return Err(ConfigError::new(
                 "forward_auth.relay_body",
                 "does nothing with `method` HEAD, whose answers have no body",
@@ -291,6 +291,3 @@ impl ForwardAuth {
         typed.unwrap().check(None).unwrap()
     }
 }
-
-#[cfg(test)]
-mod tests;

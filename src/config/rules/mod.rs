@@ -14,7 +14,9 @@ use self::text::{
 use super::ConfigError;
 use super::field::{Given, NonEmpty, Object, OneOf, Only};
 use super::typed::Status;
-use crate::rules::{Access, Answer, Body, Condition, OnUnauthenticated, Requirement, Rule, Rules, Terms};
+use crate::rules::{
+    Access, Condition, CustomBody, CustomReply, OnUnauthenticated, Requirement, Rule, Rules, Terms,
+};
 
 /// Whether a real CORS preflight is public by default.
 pub const DEFAULT_ALLOW_CORS_PREFLIGHT: bool = true;
@@ -79,7 +81,7 @@ pub(super) struct RawTerms {
     pub(super) access: Option<Access>,
     pub(super) require: Option<RawRequire>,
     pub(super) on_unauthenticated: Option<RawOnUnauthenticated>,
-    pub(super) on_forbidden: Option<RawAnswer>,
+    pub(super) on_forbidden: Option<RawCustomReply>,
 }
 
 /// What is demanded of the requests that it matches. A rule that names nothing matches everything.
@@ -103,7 +105,7 @@ pub(super) struct RawRule {
     /// The answer to a request without a valid session. Default: `on_unauthenticated` beside the rules.
     on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
     /// The answer to a request whose session does not meet `require`. Default: `on_forbidden` beside the rules.
-    on_forbidden: Given<Object<RawAnswer>>,
+    on_forbidden: Given<Object<RawCustomReply>>,
 }
 
 /// What a session must be; all of it. What a session does not state is not met.
@@ -145,7 +147,7 @@ pub(super) struct RawOnUnauthenticated {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnForbidden"))]
-pub(super) struct RawAnswer {
+pub(super) struct RawCustomReply {
     /// The status: 400 to 599, but not 444 and 499. Default: 403.
     status: Given<Status>,
     /// The body; not empty. Default: the filter's own JSON.
@@ -242,7 +244,7 @@ struct Said {
     access: Option<Access>,
     require: Option<Requirement>,
     on_unauthenticated: Option<OnUnauthenticated>,
-    on_forbidden: Option<Answer>,
+    on_forbidden: Option<CustomReply>,
 }
 
 impl RawTerms {
@@ -320,10 +322,10 @@ impl RawRequire {
 impl RawOnUnauthenticated {
     fn check(self, at: &At) -> Result<OnUnauthenticated, ConfigError> {
         let Self { status, body, content_type, redirect } = self;
-        let answer = RawAnswer { status, body, content_type };
+        let answer = RawCustomReply { status, body, content_type };
         let Some(redirect) = redirect.0 else {
             let answer = answer.check(at, "on_unauthenticated", DEFAULT_UNAUTHENTICATED_STATUS)?;
-            return Ok(OnUnauthenticated::Answer(answer));
+            return Ok(OnUnauthenticated::Reply(answer));
         };
         if answer.status.0.is_some() || answer.body.0.is_some() || answer.content_type.0.is_some() {
             return Err(at.wrong(
@@ -335,18 +337,18 @@ impl RawOnUnauthenticated {
     }
 }
 
-impl RawAnswer {
-    fn check(self, at: &At, field: &str, default_status: u16) -> Result<Answer, ConfigError> {
+impl RawCustomReply {
+    fn check(self, at: &At, field: &str, default_status: u16) -> Result<CustomReply, ConfigError> {
         let status = self.status.0.unwrap_or(default_status);
         let body = match (self.body.0, self.content_type.0) {
-            (Some(text), Some(content_type)) => Some(Body { text, content_type }),
-            (Some(text), None) => Some(Body { text, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
+            (Some(text), Some(content_type)) => Some(CustomBody { text, content_type }),
+            (Some(text), None) => Some(CustomBody { text, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
             (None, Some(_)) => {
                 return Err(at.wrong(&format!("{field}.content_type"), "is that of a `body`; give one"));
             }
             (None, None) => None,
         };
-        Ok(Answer { status, body })
+        Ok(CustomReply { status, body })
     }
 }
 

@@ -59,10 +59,11 @@ fn every_field_is_read() {
     };
     assert_eq!(demand.access(), Access::Required);
     assert_eq!(demand.requirements().collect::<Vec<_>>(), [&requirement]);
-    let body = |text: &str, kind: &str| Some(Body { text: text.to_owned(), content_type: kind.to_owned() });
-    assert_eq!(demand.on_forbidden(), Some(&Answer { status: 404, body: body("<p>", "text/html") }));
-    let otherwise = Answer { status: 403, body: body("no", DEFAULT_CONTENT_TYPE) };
-    assert_eq!(demand.on_unauthenticated(), Some(&OnUnauthenticated::Answer(otherwise)));
+    let body =
+        |text: &str, kind: &str| Some(CustomBody { text: text.to_owned(), content_type: kind.to_owned() });
+    assert_eq!(demand.on_forbidden(), Some(&CustomReply { status: 404, body: body("<p>", "text/html") }));
+    let otherwise = CustomReply { status: 403, body: body("no", DEFAULT_CONTENT_TYPE) };
+    assert_eq!(demand.on_unauthenticated(), Some(&OnUnauthenticated::Reply(otherwise)));
     let redirect = Redirect::parse("/login?to={url}").unwrap();
     let page = rules.decide(b"GET", b"a", b"/page");
     assert_eq!(page.on_unauthenticated(), Some(&OnUnauthenticated::Redirect(redirect)));

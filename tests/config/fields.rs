@@ -1,10 +1,18 @@
+//! Every field, and each refusal.
+
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::*;
-use crate::auth_server::authgear::CookieNames;
-use crate::http::header::Pattern;
-use crate::jose::{Algorithm, MediaType};
-use crate::rules::Access;
+use authgear_filter::auth_server::authgear::{CookieNames, identity};
+use authgear_filter::config::{
+    Cache, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_LOG_LEVEL, DEFAULT_MAX_ENTRIES, Identity, Issuer,
+    Keys, OnError, OnErrorAction,
+};
+use authgear_filter::http::header::Pattern;
+use authgear_filter::http::managed::Managed;
+use authgear_filter::jose::{Algorithm, ClaimPath, MediaType, Policy};
+use authgear_filter::rules::Access;
 
 /// Who may pass where no rule says.
 fn access(config: &Config) -> Access {
@@ -43,10 +51,7 @@ fn the_smallest_configuration_has_every_default() {
     );
     assert_eq!(resolver.cookies, CookieNames::new(""));
     assert_eq!(resolver.revalidate, Some(Duration::from_secs(60)));
-    assert_eq!(
-        (&config.managed, access(&config)),
-        (&crate::auth_server::authgear::identity::managed(), Access::Optional)
-    );
+    assert_eq!((&config.managed, access(&config)), (&identity::managed(), Access::Optional));
     assert_eq!((config.allow_cors_preflight, config.strip_credentials), (true, false));
     let expected = Cache {
         ttl: Duration::from_secs(10),

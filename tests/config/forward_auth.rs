@@ -1,8 +1,14 @@
+//! Fields of `forward_auth`, and each refusal.
+
 use serde_json::{Value, json};
 
-use super::*;
-use crate::config::Config;
-use crate::http::url::Url;
+use authgear_filter::auth_server::Server;
+use authgear_filter::auth_server::forward_auth::{
+    CacheKey, CallMethod, CookiePattern, ForwardAuth, KeyPart, OriginalRequest,
+};
+use authgear_filter::config::{Config, ConfigError};
+use authgear_filter::http::header::Pattern;
+use authgear_filter::http::url::Url;
 
 fn parse(config: Value) -> Result<ForwardAuth, ConfigError> {
     Config::parse(config.to_string().as_bytes()).map(|config| config.forward_auth().unwrap().clone())
@@ -25,7 +31,7 @@ fn the_smallest_configuration_has_every_default() {
             url: Url::parse("http://auth:8080/authenticate").unwrap(),
             upstream: "auth-o-tron".into(),
         },
-        method: Method::Get,
+        method: CallMethod::Get,
         request_headers: patterns(&["authorization", "cookie"]),
         cookies: None,
         extra_headers: vec![],
@@ -71,7 +77,7 @@ fn every_field_is_read() {
         "a query may be a secret, and is not shown"
     );
     assert_eq!(found.server.url.path_and_query(), "/oauth2/auth?allowed_groups=x");
-    assert_eq!((found.method, found.original_request), (Method::Head, OriginalRequest::XOriginal));
+    assert_eq!((found.method, found.original_request), (CallMethod::Head, OriginalRequest::XOriginal));
     assert_eq!(found.request_headers, patterns(&["cookie", "x-auth-*"]));
     assert_eq!(found.cookies, Some(vec![CookiePattern::Name("session".to_owned())]));
     let names: Vec<_> = found.extra_headers.iter().map(|(name, _)| name.as_str()).collect();
