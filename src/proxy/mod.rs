@@ -2,7 +2,7 @@
 //! nothing.
 //!
 //! The runtime is the `proxy-wasm` SDK: `root` holds its root context and `request` its HTTP context. Both are thin
-//! around one `calls::Plugin`, which holds a configuration and everything that is under way for it.
+//! around one `plugin::Plugin`, which holds a configuration and everything that is under way for it.
 //!
 //! Every call is sent as the root context, because the SDK drops an answer whose context is gone. A request that needs a
 //! call leaves it in the plugin's outbox and enters the root context, which empties it.
@@ -14,9 +14,13 @@ mod clock;
 #[cfg(target_arch = "wasm32")]
 mod entry;
 #[cfg(target_arch = "wasm32")]
+mod exchange;
+#[cfg(target_arch = "wasm32")]
 mod host;
 pub mod log;
 pub mod pairs;
+#[cfg(target_arch = "wasm32")]
+mod plugin;
 pub mod quarantine;
 #[cfg(target_arch = "wasm32")]
 mod raw;
@@ -27,6 +31,8 @@ mod request;
 pub mod retry;
 #[cfg(target_arch = "wasm32")]
 mod root;
+#[cfg(target_arch = "wasm32")]
+mod waiters;
 
 /// The VM starts.
 #[cfg(target_arch = "wasm32")]

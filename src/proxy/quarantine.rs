@@ -5,10 +5,27 @@
 //! answer that follows is read by the next call, which is another user's. Nothing that a filter can send prevents that,
 //! so it makes no call until the connection has surely left the pool.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// How long nginx keeps an idle connection by default (`lua_socket_keepalive_timeout 60s`), and some more.
 const HELD: Duration = Duration::from_secs(65);
+
+thread_local! {
+    /// Of all configurations: the connections belong to the worker.
+    static QUARANTINE: RefCell<Quarantine> = const { RefCell::new(Quarantine::new()) };
+}
+
+/// An answer below 200 came to this worker from this upstream.
+pub fn put(upstream: &str, now: Duration) {
+    QUARANTINE.with_borrow_mut(|quarantine| quarantine.put(upstream, now));
+}
+
+/// Whether this worker is not to call an upstream now.
+#[must_use]
+pub fn holds(upstream: &str, now: Duration) -> bool {
+    QUARANTINE.with_borrow_mut(|quarantine| quarantine.holds(upstream, now))
+}
 
 /// The upstreams, and until when. Times are those of any clock that nobody sets.
 #[derive(Debug, Default)]

@@ -5,9 +5,10 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::calls::{Exchange, Plugin};
 use super::entry;
+use super::exchange::Exchange;
 use super::host::{self, HostRefused};
+use super::plugin::Plugin;
 
 /// A request. `plugin` is missing where the configuration was refused.
 pub(super) struct Request {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
-use super::calls::{FIRST_TICK, Plugin};
+use super::plugin::{FIRST_TICK, Plugin};
 use super::refused::Refused;
 use super::request::Request;
 use super::{entry, host};

@@ -1,0 +1,47 @@
+//! A request, as far as it has come.
+
+use std::cell::Cell;
+
+use crate::engine::Waiting;
+use crate::http::OwnedField;
+
+/// A request. Shared with whatever it waits for, because the SDK lends no context to another.
+pub(super) struct Exchange {
+    /// The HTTP context.
+    pub(super) context: u32,
+    pub(super) stage: Cell<Stage>,
+    /// The token of its call in flight.
+    pub(super) token: Cell<Option<u32>>,
+}
+
+pub(super) enum Stage {
+    /// Nothing is decided, and nothing asked.
+    New,
+    /// Paused until the answer to its own call comes.
+    Calling(Waiting),
+    /// Paused until what it waits for is settled.
+    Parked(Waiting),
+    /// Let through; these go to the client with the response.
+    Forwarded(Vec<OwnedField>),
+    /// Let through or answered, and nothing is left to do.
+    Done,
+    /// The client has left, and the answer to its own call is still taken note of.
+    Left(Waiting),
+}
+
+impl Exchange {
+    pub(super) fn new(context: u32) -> Self {
+        Self { context, stage: Cell::new(Stage::New), token: Cell::new(None) }
+    }
+
+    /// The headers for the response, once.
+    pub(super) fn respond(&self) -> Option<Vec<OwnedField>> {
+        let stage = self.stage.replace(Stage::Done);
+        if let Stage::Forwarded(respond) = stage {
+            return Some(respond);
+        }
+        // A response before its request was let through is the host's own, to a request that timed out.
+        self.stage.set(stage);
+        None
+    }
+}

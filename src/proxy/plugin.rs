@@ -1,0 +1,363 @@
+//! A configured plugin: carries out the engine's steps for its requests, calls and ticks.
+//!
+//! Hosts with ticks (Envoy) let a callback act for any request. Hosts without (APISIX) do not, so there no request waits
+//! for another one's call.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::types::Action;
+
+use super::calls::{Asker, At, Calls, Outgoing};
+use super::exchange::{Exchange, Stage};
+use super::host::{self, Counters, HostRefused};
+use super::retry::Failures;
+use super::waiters::{Next, Waiters};
+use super::{clock, quarantine};
+use crate::engine::{BackgroundCall, Decision, Engine, State, Step, Verdict, WaitKey, Waiting};
+use crate::http::{CallError, Field, Head, Response};
+
+/// How soon after a configuration the first tick comes, which fetches what requests will need.
+pub(super) const FIRST_TICK: Duration = Duration::from_millis(20);
+
+/// The time between ticks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How much sooner than a second after the last one a tick may come to count as the next.
+const EARLY: Duration = Duration::from_millis(500);
+
+/// The time between ticks while requests wait to be woken.
+const WAKING_TICK: Duration = Duration::from_millis(1);
+
+/// How many requests are woken in one callback. Envoy sends the replies of a callback one inside the other, and about
+/// 300 of them overflow the VM's stack.
+const BATCH: usize = 32;
+
+/// One configuration of the filter in this VM.
+pub(super) struct Plugin {
+    engine: Engine,
+    state: RefCell<State>,
+    counters: Counters,
+    calls: Calls,
+    waiters: Waiters,
+    /// The period of the ticks now.
+    period: Cell<Duration>,
+    /// When the engine's next tick is due.
+    tick_due: Cell<Duration>,
+}
+
+impl Plugin {
+    pub(super) fn new(root: u32, engine: Engine) -> Self {
+        let state = RefCell::new(engine.state(host::random()));
+        Self {
+            engine,
+            state,
+            counters: Counters::define(),
+            calls: Calls::new(root),
+            waiters: Waiters::default(),
+            period: Cell::new(FIRST_TICK),
+            tick_due: Cell::new(Duration::ZERO),
+        }
+    }
+
+    /// The headers of a request have come.
+    pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
+        let step = match host::RequestHeaders::read() {
+            Ok(headers) => self.first_step(&headers),
+            Err(bad) => Step::Done(self.engine.bad_request(bad)),
+        };
+        let action = self.run(exchange, step, At::Request);
+        self.schedule();
+        action
+    }
+
+    /// The names of the trailers that no client may send.
+    pub(super) fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
+        self.engine.forged_trailers(trailers)
+    }
+
+    /// A tick, or the root context was entered from a request's callback.
+    pub(super) fn on_tick(&self) {
+        if self.calls.was_entered() {
+            return;
+        }
+        let now = clock::elapsed();
+        self.calls.send_delayed(now);
+        self.deliver_unsent();
+        // Ticks come sooner while requests wait to be woken.
+        if now.saturating_add(EARLY) >= self.tick_due.get() {
+            self.tick_due.set(now.saturating_add(TICK));
+            for asker in self.calls.take_overdue(now) {
+                self.deliver(asker, Err(CallError::NoAnswer));
+            }
+            self.with_state(|engine, state| engine.tick(state, clock::now()));
+            self.carry_out(At::Root);
+        }
+        self.wake();
+        self.schedule();
+    }
+
+    /// The answer to a call has come, or will not.
+    pub(super) fn on_answer(&self, token: u32, headers: usize, body: usize) {
+        // Nobody waits for the answer to a call whose request is gone.
+        let Some(outgoing) = self.calls.take(token) else { return };
+        let mut result = host::call_response(headers, body, outgoing.call.body);
+        if let Ok(response) = &result
+            && response.status < 200
+            && !host::has_ticks()
+        {
+            quarantine(&outgoing.call.upstream, response.status);
+            result = Err(CallError::Quarantined);
+        }
+        let Outgoing { call, asker, mut tries, .. } = outgoing;
+        let failures = if host::has_ticks() { Failures::Replies } else { Failures::Silence };
+        let is_repeated =
+            tries.as_mut().is_some_and(|tries| tries.is_repeated(&result, failures, clock::elapsed));
+        if is_repeated {
+            self.calls.post(Outgoing::new(call, asker, tries));
+            self.calls.flush(At::Root);
+            self.deliver_unsent();
+        } else {
+            self.deliver(asker, result);
+        }
+        self.wake();
+        self.schedule();
+    }
+
+    /// A request's context is gone.
+    pub(super) fn on_left(&self, exchange: &Exchange) {
+        match exchange.stage.replace(Stage::Done) {
+            // Its answer comes to the root context all the same.
+            Stage::Calling(waiting) if host::has_ticks() => exchange.stage.set(Stage::Left(waiting)),
+            Stage::Calling(waiting) => {
+                if let Some(token) = exchange.token.take() {
+                    self.calls.take(token);
+                }
+                self.abandon(waiting);
+            }
+            Stage::Parked(waiting) => {
+                self.waiters.left();
+                self.abandon(waiting);
+            }
+            Stage::New | Stage::Forwarded(_) | Stage::Done | Stage::Left(_) => {}
+        }
+    }
+
+    /// The root context is gone. Its calls end with it, and the host does not say so.
+    pub(super) fn close(&self) {
+        self.calls.close();
+        self.waiters.close();
+    }
+
+    fn first_step(&self, headers: &host::RequestHeaders) -> Step {
+        let mut fields = Vec::new();
+        let listed = headers.fields();
+        let head = listed.and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
+        match head {
+            Ok(head) => self.with_state(|engine, state| engine.start(state, &head, clock::now())),
+            Err(bad) => Step::Done(self.engine.bad_request(bad)),
+        }
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&Engine, &mut State) -> T) -> T {
+        work(&self.engine, &mut self.state.borrow_mut())
+    }
+
+    fn abandon(&self, waiting: Waiting) {
+        self.with_state(|engine, state| engine.abandon(state, waiting, clock::now()));
+    }
+
+    /// Carries out steps until one has to wait, or none is left.
+    fn run(&self, exchange: &Rc<Exchange>, mut step: Step, at: At) -> Action {
+        let mut settled = Vec::new();
+        loop {
+            settled.extend(self.carry_out(at));
+            step = match step {
+                Step::Call(call, waiting) => {
+                    exchange.stage.set(Stage::Calling(waiting));
+                    self.calls.post(Outgoing::new(call, Asker::Request(Rc::clone(exchange)), None));
+                    self.calls.flush(at);
+                    // Nothing else was in the outbox.
+                    let Some((_, error)) = self.calls.take_unsent().pop() else { return Action::Pause };
+                    if let Stage::Calling(waiting) = exchange.stage.replace(Stage::New) {
+                        self.with_state(|engine, state| {
+                            engine.resume(state, waiting, Err(error), clock::now())
+                        })
+                    } else {
+                        Step::Done(Engine::broken())
+                    }
+                }
+                Step::Park(key, waiting) => {
+                    // What it waits for may have failed already, in `carry_out`.
+                    if !settled.contains(&key) && self.waiters.have_room() {
+                        self.waiters.park(key, exchange, waiting);
+                        return Action::Pause;
+                    }
+                    self.with_state(|engine, state| engine.wake(state, waiting, clock::now()))
+                }
+                Step::Done(decision) => return self.finish(exchange, decision, at),
+            };
+        }
+    }
+
+    /// Acts for a paused request in a callback of the root context.
+    fn run_for(&self, exchange: &Rc<Exchange>, step: Step) {
+        match host::act_for(exchange.context) {
+            Ok(()) => {
+                self.run(exchange, step, At::Root);
+            }
+            // The host has forgotten the request, and nobody waits.
+            Err(HostRefused) => {
+                self.carry_out(At::Root);
+            }
+        }
+    }
+
+    fn finish(&self, exchange: &Exchange, decision: Decision, at: At) -> Action {
+        let Decision { verdict, outcome } = decision;
+        let reply = match verdict {
+            Verdict::Forward(edits) => match host::edit_request(&edits) {
+                Ok(()) => {
+                    self.counters.count(outcome.into());
+                    exchange.stage.set(match edits.respond {
+                        respond if respond.is_empty() => Stage::Done,
+                        respond => Stage::Forwarded(respond),
+                    });
+                    if at == At::Root {
+                        host::resume_request();
+                    }
+                    return Action::Continue;
+                }
+                // Half of the edits are as good as a forged header.
+                Err(HostRefused) => {
+                    log::error!("the proxy did not edit the headers of a request, which is denied");
+                    return self.finish(exchange, Engine::broken(), at);
+                }
+            },
+            Verdict::Reply(reply) => reply,
+        };
+        self.counters.count(outcome.into());
+        exchange.stage.set(Stage::Done);
+        host::reply(&reply, outcome);
+        Action::Pause
+    }
+
+    /// Does what steps want done besides: log, count, send calls for all requests. Returns what is settled because its
+    /// call will not be sent.
+    fn carry_out(&self, at: At) -> Vec<WaitKey> {
+        let mut settled = Vec::new();
+        loop {
+            let effects = self.state.borrow_mut().effects();
+            for warning in &effects.warnings {
+                log::warn!("{warning}");
+            }
+            for counter in effects.counters {
+                self.counters.count(counter);
+            }
+            if effects.background_calls.is_empty() {
+                return settled;
+            }
+            for (call, background) in effects.background_calls {
+                self.calls.post(Outgoing::new(call, Asker::Background(background), None));
+            }
+            self.calls.flush(at);
+            for (asker, error) in self.calls.take_unsent() {
+                if let Asker::Background(background) = asker {
+                    settled.extend(self.finish_background(background, Err(error)));
+                }
+            }
+        }
+    }
+
+    fn finish_background(
+        &self,
+        background: BackgroundCall,
+        result: Result<Response, CallError>,
+    ) -> Option<WaitKey> {
+        let key = self.with_state(|engine, state| engine.finish(state, background, result, clock::now()))?;
+        self.waiters.settle(key);
+        Some(key)
+    }
+
+    /// Gives what came of a call to whoever asked. Only in a callback of the root context.
+    fn deliver(&self, asker: Asker, result: Result<Response, CallError>) {
+        match asker {
+            Asker::Background(background) => {
+                self.finish_background(background, result);
+                self.carry_out(At::Root);
+            }
+            Asker::Request(exchange) => {
+                exchange.token.set(None);
+                let (waiting, has_left) = match exchange.stage.replace(Stage::Done) {
+                    Stage::Calling(waiting) => (waiting, false),
+                    Stage::Left(waiting) => (waiting, true),
+                    stage @ (Stage::New | Stage::Parked(_) | Stage::Forwarded(_) | Stage::Done) => {
+                        return exchange.stage.set(stage);
+                    }
+                };
+                let step =
+                    self.with_state(|engine, state| engine.resume(state, waiting, result, clock::now()));
+                if !has_left {
+                    return self.run_for(&exchange, step);
+                }
+                match step {
+                    Step::Call(_, waiting) | Step::Park(_, waiting) => self.abandon(waiting),
+                    Step::Done(_) => {}
+                }
+                self.carry_out(At::Root);
+            }
+        }
+    }
+
+    fn deliver_unsent(&self) {
+        for (asker, error) in self.calls.take_unsent() {
+            self.deliver(asker, Err(error));
+        }
+    }
+
+    /// Wakes some of those whose wait is over; a tick wakes the others. Only in a callback of the root context.
+    fn wake(&self) {
+        let mut left = BATCH;
+        while left > 0 {
+            match self.waiters.next() {
+                Some(Next::Wake(exchange, waiting)) => {
+                    let step = self.with_state(|engine, state| engine.wake(state, waiting, clock::now()));
+                    self.run_for(&exchange, step);
+                    left = left.saturating_sub(1);
+                }
+                Some(Next::Told(key)) => self.with_state(|engine, state| engine.told(state, key)),
+                None => return,
+            }
+        }
+    }
+
+    /// Has the next tick come when there is something to do.
+    fn schedule(&self) {
+        if !host::has_ticks() {
+            return;
+        }
+        let period = if !self.waiters.are_told() {
+            WAKING_TICK
+        } else if let Some(next) = self.calls.next_try() {
+            next.saturating_sub(clock::elapsed()).max(WAKING_TICK).min(TICK)
+        } else {
+            match self.period.get() {
+                // The first one is still to come.
+                FIRST_TICK if self.tick_due.get().is_zero() => FIRST_TICK,
+                _ => TICK,
+            }
+        };
+        if self.period.replace(period) != period {
+            host::set_tick_period(period);
+        }
+    }
+}
+
+/// No call goes to this upstream for a while.
+fn quarantine(upstream: &str, status: u16) {
+    log::warn!(
+        "{upstream} answered {status}, after which this proxy may mix up answers; this worker does not call it for 65 s"
+    );
+    quarantine::put(upstream, clock::elapsed());
+}
