@@ -121,7 +121,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::http::credential::{Authorization, Credentials};
+    use crate::http::credential::{Cookies, Credentials};
+    use crate::http::place::{Found, Place};
     use crate::http::{Field, Head};
     use fastrand::Rng;
 
@@ -211,9 +212,8 @@ mod tests {
     /// The key of what Authgear's resolver is sent.
     fn key_of(credentials: &Credentials<'_>) -> Key {
         let mut key = Key::new();
-        match credentials.authorization {
-            Authorization::Bearer(token) => key.push(Part::Bearer, token.reveal()),
-            Authorization::NoToken | Authorization::Invalid => {}
+        if let Some(token) = credentials.bearer {
+            key.push(Part::Bearer, token.reveal());
         }
         for (name, value) in credentials.cookies.iter() {
             key.push(Part::Cookie(name), value.reveal());
@@ -257,7 +257,12 @@ mod tests {
             };
             let known = cookies.map(|name| format!("{prefix}{name}"));
             let names = known.clone().map(String::into_bytes);
-            let key = key_of(&Credentials::of(&head, Some(&names)));
+            let found = Place::bearer().find(&head);
+            let bearer = match &found {
+                Found::Token(token) => Some(token.secret()),
+                Found::Nothing | Found::Unclear => None,
+            };
+            let key = key_of(&Credentials { bearer, cookies: Cookies::of(&head, &names) });
 
             let held = known.iter().filter_map(|name| sent.iter().find(|cookie| cookie.0 == *name));
             let credentials = (token, held.cloned().collect::<Vec<_>>());

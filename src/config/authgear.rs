@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::field::{Choice, Given, List, NonEmpty, OneOf};
 use super::raw::{Deciders, missing};
 use super::rules::Sessions;
+use super::token_from::{self, TokenFrom};
 use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, Url};
 use super::{
     ACCESS_TOKEN_TYPE, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE, DEFAULT_TTL, Identity,
@@ -41,6 +42,9 @@ pub(super) struct RawAuthgear {
     /// Where keys are fetched, by `upstream`, such as a main server inside the cluster. `Host` and
     /// `X-Forwarded-Proto` of the call stay those of `endpoint`. Default: `<endpoint>/oauth2/jwks`.
     jwks_url: Given<Url>,
+    /// Where the token may stand; the first place that holds one decides. Default:
+    /// `[{header: authorization, scheme: Bearer}]`.
+    token_from: Given<TokenFrom>,
     /// In `auto`, how long after it was first seen or last confirmed a token in use is confirmed with the resolver
     /// again: at most `24h`; `0s` is never. Default: `60s`.
     revalidate: Given<Span>,
@@ -78,6 +82,8 @@ impl RawAuthgear {
             )
         })?;
         self.refuse_idle_fields()?;
+        let token_from = token_from::checked(self.token_from.0, "authgear.token_from")?;
+        token_from::refuse_identities(&token_from, &identity::managed(), "authgear.token_from")?;
         let mode = self.mode.0.unwrap_or_default();
         let issuer = Issuer {
             policy: Policy {
@@ -96,6 +102,7 @@ impl RawAuthgear {
                 public: endpoint.clone(),
             },
             identity: Identity::Authgear,
+            token_from: token_from.clone(),
         };
         let revalidate = self.revalidate.0.unwrap_or(DEFAULT_REVALIDATE);
         let resolver = Resolver {
@@ -120,7 +127,7 @@ impl RawAuthgear {
             Mode::Resolver => (vec![], Some(server)),
             Mode::Local => (vec![issuer], None),
         };
-        Ok(Deciders { issuers, server, ttl: DEFAULT_TTL, managed: identity::managed(), sessions })
+        Ok(Deciders { issuers, server, token_from, ttl: DEFAULT_TTL, managed: identity::managed(), sessions })
     }
 
     /// Refuses the fields that have no effect in the configured mode.

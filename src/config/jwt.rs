@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::field::{Field, Given, List, Map, NonEmpty};
 use super::raw::{missing, repeated};
+use super::token_from::{self, TokenFrom};
 use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
 use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::http::header::{self, Pattern};
@@ -40,6 +41,9 @@ pub(super) struct RawIssuer {
     headers: Given<Headers>,
     /// The claim that holds the roles, which `require.roles` looks at. Default: none.
     roles: Given<typed::ClaimPath>,
+    /// Where its tokens may stand; the first place that holds one decides. Default:
+    /// `[{header: authorization, scheme: Bearer}]`.
+    token_from: Given<TokenFrom>,
 }
 
 impl RawIssuer {
@@ -76,7 +80,9 @@ impl RawIssuer {
             missing(path("audiences"), "list what `aud` may be, or any token would be accepted")
         })?;
         let keys = keys(self.jwks.0, self.jwks_uri.0, self.upstream.0, path)?;
+        let token_from = token_from::checked(self.token_from.0, &path("token_from"))?;
         Ok(Issuer {
+            token_from,
             policy: Policy {
                 issuer,
                 audiences,

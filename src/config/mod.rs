@@ -12,6 +12,7 @@ pub mod forward_auth;
 mod jwt;
 mod raw;
 pub mod rules;
+mod token_from;
 mod typed;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use crate::auth_server::authgear::Resolver;
 pub use crate::auth_server::forward_auth::ForwardAuth;
 pub use crate::auth_server::{AuthServer, Server};
 use crate::http::managed::Managed;
+use crate::http::place::Place;
 use crate::http::url::Url;
 use crate::jose::KeySet;
 use crate::jose::{ClaimPath, Policy};
@@ -64,6 +66,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// The server that decides what is not decided locally.
     pub server: Option<AuthServer>,
+    /// Where tokens may stand, in order: of all issuers together, each place once. Never empty.
+    pub token_from: Vec<Place>,
     /// The headers of a client that are removed: those that only the filter may set, and with `strip_overrides` those
     /// by which some frameworks take another path or method than that of the request.
     pub managed: Managed,
@@ -105,6 +109,8 @@ pub struct Issuer {
     pub keys: Keys,
     /// What the app is told about a token.
     pub identity: Identity,
+    /// Where its tokens may stand, in order; never empty.
+    pub token_from: Vec<Place>,
 }
 
 /// Where an issuer's keys come from.
@@ -244,6 +250,23 @@ impl Config {
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         document::read::<Object<RawConfig>>(bytes)?.check()
+    }
+
+    /// The configuration, if a host can do what it asks for. APISIX cannot rewrite paths.
+    ///
+    /// # Errors
+    ///
+    /// Names the field that the host cannot serve.
+    pub fn on_host(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
+        let has_query = self.token_from.iter().any(|place| matches!(place, Place::Query(_)));
+        if self.strip_credentials && has_query && !rewrites_paths {
+            return Err(ConfigError::new(
+                "strip_credentials",
+                "cannot remove a token from the query on APISIX, which has no way to rewrite a path; leave it out, \
+                 or take the token from another place than `query` (token_from)",
+            ));
+        }
+        Ok(self)
     }
 
     /// The JSON Schema of a configuration.

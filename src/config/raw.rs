@@ -14,12 +14,14 @@ use super::rules::{
     DEFAULT_ALLOW_CORS_PREFLIGHT, RawCustomReply, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
     RawTerms, Sessions,
 };
+use super::token_from;
 use super::typed::{Span, Status};
 use super::{
     AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, Issuer,
     OnError, OnErrorAction,
 };
 use crate::http::managed::Managed;
+use crate::http::place::Place;
 use crate::rules::Access;
 
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
@@ -94,6 +96,8 @@ struct RawOnError {
 pub(super) struct Deciders {
     pub(super) issuers: Vec<Issuer>,
     pub(super) server: Option<AuthServer>,
+    /// Where tokens may stand, of all issuers together.
+    pub(super) token_from: Vec<Place>,
     /// How long the server's accepting answers are reused by default.
     pub(super) ttl: Duration,
     pub(super) managed: Managed,
@@ -124,7 +128,7 @@ impl RawConfig {
         let strip_overrides = self.strip_overrides.0.unwrap_or_else(|| rules.name_path_or_method());
         let mut cache = self.cache.0.take().unwrap_or_default();
         let key = cache.key.0.take();
-        let Deciders { issuers, server, ttl, managed, sessions } =
+        let Deciders { issuers, server, token_from, ttl, managed, sessions } =
             match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
                 (Some(_), Some(_), _) => {
                     return Err(ConfigError::new(
@@ -162,11 +166,14 @@ impl RawConfig {
                         false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
                     };
                     let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
+                    let managed = Managed::new(managed);
+                    let token_from = of_all(&issuers, &managed)?;
                     Deciders {
                         issuers,
                         server,
+                        token_from,
                         ttl: Duration::ZERO,
-                        managed: Managed::new(managed),
+                        managed,
                         sessions,
                     }
                 }
@@ -179,6 +186,7 @@ impl RawConfig {
         Ok(Config {
             issuers,
             server,
+            token_from,
             managed: if strip_overrides { managed.and(OVERRIDES) } else { managed },
             rules: rules.check(sessions)?,
             allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
@@ -189,6 +197,23 @@ impl RawConfig {
             on_error: self.on_error.0.unwrap_or_default().check(),
         })
     }
+}
+
+/// The places of all issuers, each once; the default where there are none.
+fn of_all(issuers: &[Issuer], managed: &Managed) -> Result<Vec<Place>, ConfigError> {
+    if issuers.is_empty() {
+        return Ok(vec![Place::bearer()]);
+    }
+    let mut all: Vec<Place> = Vec::new();
+    for (number, issuer) in issuers.iter().enumerate() {
+        token_from::refuse_identities(&issuer.token_from, managed, &format!("jwt[{number}].token_from"))?;
+        for place in &issuer.token_from {
+            if !all.iter().any(|known| known.is_same(place)) {
+                all.push(place.clone());
+            }
+        }
+    }
+    Ok(all)
 }
 
 impl RawOnError {

@@ -11,7 +11,7 @@ use crate::auth_server::fault::Fault;
 use crate::auth_server::forward_auth::DenialKind;
 use crate::auth_server::{Answer, AuthServer, Said, Scope};
 use crate::config::{OnError, OnErrorAction};
-use crate::http::credential::{Authorization, Credentials};
+use crate::http::credential::Credentials;
 use crate::http::{CallError, Head, OwnedField, Response, UnixTime};
 use crate::jose;
 use crate::telemetry::Counter;
@@ -165,11 +165,10 @@ impl Engine {
 
     /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
     fn end_of(&self, credentials: Credentials<'_>, glance: &Glance<'_>) -> Option<UnixTime> {
-        match (credentials.authorization, &glance.parsed) {
-            _ if self.config.cache.ttl.is_zero() => None,
-            (Authorization::Bearer(_), Some(Ok(token))) => token.unverified_expiry(),
-            (Authorization::Bearer(token), _) => jose::peek(token.reveal())?.expires,
-            (Authorization::NoToken | Authorization::Invalid, _) => None,
+        let token = credentials.bearer.filter(|_token| !self.config.cache.ttl.is_zero())?;
+        match &glance.parsed {
+            Some(Ok(token)) => token.unverified_expiry(),
+            Some(Err(_)) | None => jose::peek(token.reveal())?.expires,
         }
     }
 }

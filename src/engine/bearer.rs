@@ -9,7 +9,7 @@ use super::tokens::{Accepted, Judgement, Lack, Rejection};
 use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver::{self, Confirmation};
-use crate::http::credential::{Authorization, Cookies, Credentials, Secret};
+use crate::http::credential::{Cookies, Credentials, Secret};
 use crate::http::{Head, UnixTime};
 use crate::jose::{Need, Refusal, Token};
 
@@ -224,7 +224,7 @@ impl Engine {
         match bearer {
             Bearer::Fresh(Fresh { cookies, .. }) if cookies.is_empty() => None,
             Bearer::Fresh(Fresh { head, cookies, .. }) => {
-                let alone = Credentials { authorization: Authorization::NoToken, cookies: *cookies };
+                let alone = Credentials { bearer: None, cookies: *cookies };
                 self.question_of_resolver(head, alone)
             }
             Bearer::Paused(paused) => paused.cookies.clone(),
@@ -234,8 +234,7 @@ impl Engine {
     fn whole_question(&self, bearer: &Bearer<'_>) -> Option<Question> {
         match bearer {
             Bearer::Fresh(Fresh { head, token, cookies, .. }) => {
-                let authorization = Authorization::Bearer(*token);
-                self.question_of_resolver(head, Credentials { authorization, cookies: *cookies })
+                self.question_of_resolver(head, Credentials { bearer: Some(*token), cookies: *cookies })
             }
             Bearer::Paused(paused) => paused.whole.clone(),
         }

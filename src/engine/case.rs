@@ -3,24 +3,22 @@
 
 use std::rc::Rc;
 
+use super::edits::Edits;
+use super::presented::Presented;
 use super::{Decision, Engine, Outcome, Verdict};
 use crate::auth_server::authgear::identity;
 use crate::auth_server::forward_auth::{DenialKind, Denied};
-use crate::auth_server::{AuthServer, Holder, Session};
+use crate::auth_server::{Holder, Session};
 use crate::config::{OnError, OnErrorAction};
 use crate::engine::denial::Denial;
-use crate::http::credential::{self, Authorization, Credentials};
 use crate::http::grpc;
-use crate::http::{BadHead, Fields, Head, HeaderEdits, OwnedField, Reply, UnixTime};
+use crate::http::{BadHead, Fields, Head, OwnedField, Reply, UnixTime};
 use crate::rules::{Access, Demand, OnUnauthenticated};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// Headers to remove, and the cookies that stay, as in [`HeaderEdits`].
-    remove: Vec<Vec<u8>>,
-    cookie: Option<Vec<u8>>,
-    connection: Option<Vec<u8>>,
+    edits: Edits,
     demand: Demand,
     /// Where a person is sent to log in.
     location: Option<String>,
@@ -64,93 +62,33 @@ impl Engine {
     }
 
     fn unauthenticated(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Decision {
-        let mut remove = self.with_unlisted(forged);
-        let cookie = match self.config.strip_credentials {
-            true => self.strip(head, &self.credentials(head), &mut remove),
-            false => None,
-        };
-        let connection = self.connection(head, &mut remove);
-        let edits = HeaderEdits { remove, cookie, connection, ..HeaderEdits::default() };
+        let edits = self.edits(head, forged).with(Rc::default(), &[]);
         Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public }
     }
 
-    /// What there is to know about a request before its credentials are judged.
-    pub(super) fn case(&self, head: &Head<'_>, demand: Demand, credentials: &Credentials<'_>) -> Case {
-        let config = &self.config;
-        let mut remove = self.with_unlisted(config.managed.forged(head.fields));
-        let cookie = match config.strip_credentials {
-            true => self.strip(head, credentials, &mut remove),
-            false => None,
-        };
-        let connection = self.connection(head, &mut remove);
+    /// What there is to know about a request before its credentials are judged. `told` is its head as others are told
+    /// of it, without tokens in the query.
+    pub(super) fn case(
+        &self,
+        head: &Head<'_>,
+        told: &Head<'_>,
+        demand: Demand,
+        presented: &Presented<'_>,
+    ) -> Case {
+        let edits = self.edits(head, self.config.managed.forged(head.fields));
         let location = match demand.on_unauthenticated() {
-            Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(head),
+            Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(told),
             Some(OnUnauthenticated::Reply(_)) | None => None,
         };
         Case {
-            remove,
-            cookie,
-            connection,
+            edits,
             demand,
             location,
-            has_token: credentials.authorization != Authorization::NoToken,
+            has_token: *presented != Presented::Nothing,
             is_authgears: self.is_authgears,
             is_grpc: grpc::is_grpc(head),
             tells_grpc: self.background,
         }
-    }
-
-    /// Adds the names that can be known unseen, where the host does not list all headers of a request.
-    fn with_unlisted(&self, mut names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        if !self.background {
-            names.extend_from_slice(self.config.managed.unseen());
-        }
-        names
-    }
-
-    /// Has `Connection` removed where it nominates an identity header, which the next hop would drop; gives back what
-    /// it says besides.
-    fn connection(&self, head: &Head<'_>, remove: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
-        let options = || {
-            let lines = head.values(b"connection").flat_map(|line| line.split(|&byte| byte == b','));
-            lines.map(<[u8]>::trim_ascii)
-        };
-        if !options().any(|option| self.config.managed.contains(option)) {
-            return None;
-        }
-        remove.push(b"connection".to_vec());
-        let rest: Vec<_> =
-            options().filter(|option| !option.is_empty() && !self.config.managed.contains(option)).collect();
-        let rest = rest.join(b", ".as_slice());
-        (!rest.is_empty()).then_some(rest)
-    }
-
-    /// Has what authenticates removed; gives back the cookies that stay, where some do not.
-    fn strip(
-        &self,
-        head: &Head<'_>,
-        credentials: &Credentials<'_>,
-        remove: &mut Vec<Vec<u8>>,
-    ) -> Option<Vec<u8>> {
-        let cookies = match &self.config.server {
-            Some(AuthServer::Resolver(resolver)) => {
-                credential::cookies_without(head, |name| resolver.cookies.contains(name))
-            }
-            Some(AuthServer::ForwardAuth(server)) => {
-                let patterns = server.cookies.as_deref().unwrap_or_default();
-                credential::cookies_without(head, |name| patterns.iter().any(|pattern| pattern.matches(name)))
-            }
-            None => None,
-        };
-        let authorization = b"authorization".as_slice();
-        let is_sent = self.config.forward_auth().is_some_and(|server| server.sends(authorization));
-        let is_token = credentials.authorization != Authorization::NoToken;
-        if head.values(b"authorization").next().is_some() && (is_sent || is_token) {
-            remove.push(authorization.to_vec());
-        }
-        let cookies = cookies?;
-        remove.push(b"cookie".to_vec());
-        (!cookies.is_empty()).then_some(cookies)
     }
 }
 
@@ -271,9 +209,7 @@ impl Case {
     }
 
     fn forward(self, set: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
-        let Self { remove, cookie, connection, .. } = self;
-        let edits = HeaderEdits { remove, set, cookie, connection, respond: cookies.to_vec() };
-        Decision { verdict: Verdict::Forward(edits), outcome }
+        Decision { verdict: Verdict::Forward(self.edits.with(set, cookies)), outcome }
     }
 
     fn deny(&self, denial: Denial<'_>) -> Reply {

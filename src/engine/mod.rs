@@ -7,7 +7,9 @@ mod background;
 mod bearer;
 mod case;
 pub mod denial;
+mod edits;
 mod keys;
+mod presented;
 mod state;
 mod step;
 mod tokens;
@@ -19,12 +21,14 @@ use self::bearer::{Bearer, Fresh, Glance};
 use self::case::{Lacking, replied};
 use self::denial::Denial;
 use self::step::Wait;
+use self::presented::Presented;
 use self::tokens::Standing;
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver;
 use crate::config::{Config, Identity};
 use crate::http::browser;
-use crate::http::credential::{Authorization, Credentials, Secret};
+use crate::http::credential::{Cookies, Credentials, Secret};
+use crate::http::place;
 use crate::http::{BadHead, CALL_GRACE, CallError, Field, Head, Response, UnixTime};
 use crate::jose::{self, Backend, Token};
 use crate::rules::Access;
@@ -99,37 +103,50 @@ impl Engine {
         if self.config.allow_cors_preflight && browser::is_cors_preflight(head) {
             return Step::Done(self.preflight(head));
         }
-        let credentials = self.credentials(head);
-        let Credentials { authorization, cookies } = credentials;
-        let case = self.case(head, demand, &credentials);
-        match (authorization, &self.config.server) {
-            (Authorization::Invalid, Some(AuthServer::ForwardAuth(server))) if !self.judges() => {
+        let path = place::path_without_tokens(head.path, &self.config.token_from);
+        let told = &Head { path: &path, ..*head };
+        let cookies = self.config.resolver().map(|resolver| Cookies::of(head, resolver.cookies.all()));
+        let cookies = cookies.unwrap_or_default();
+        let mut presented = self.presented(head);
+        let token = match &presented {
+            Presented::Token(token) => Some(token.secret()),
+            Presented::Nothing | Presented::Refused(_) => None,
+        };
+        if (Credentials { bearer: token, cookies }).are_too_large() {
+            presented = Presented::Refused("the credentials are too large");
+        }
+        let case = self.case(head, told, demand, &presented);
+        let head = told;
+        let ask = |state: &mut State, case, bearer, glance: &Glance<'_>| {
+            self.ask(state, head, case, Credentials { bearer, cookies }, glance, now)
+        };
+        match (&presented, &self.config.server) {
+            (Presented::Refused(_), Some(AuthServer::ForwardAuth(server))) if !self.judges() => {
                 match server.sends(b"authorization").then(|| fault_of_authorization(head)).flatten() {
                     Some(AuthorizationFault::Repeated) => Step::Done(case.bad_request(BadHead::Repeated)),
                     Some(AuthorizationFault::NoText) => Step::Done(case.refuse("it is malformed")),
-                    None => self.ask(state, head, case, credentials, &Glance::default(), now),
+                    None => ask(state, case, None, &Glance::default()),
                 }
             }
-            (Authorization::Invalid, _) => {
-                Step::Done(case.refuse("there is more than one, or it is malformed"))
-            }
-            (Authorization::Bearer(token), _) if self.judges() => {
+            (Presented::Refused(reason), _) => Step::Done(case.refuse(reason)),
+            (Presented::Token(token), _) if self.judges() => {
+                let token = token.secret();
                 let mut glance =
                     Glance { recalled: state.tokens.recall(token.reveal(), &state.keys, now), parsed: None };
                 if self.is_judged_here(token, &mut glance) {
                     let fresh = Fresh { head, case: Box::new(case), token, cookies, glance };
                     return self.bearer(state, Bearer::Fresh(fresh), now);
                 }
-                self.ask(state, head, case, credentials, &glance, now)
+                ask(state, case, Some(token), &glance)
             }
-            (_, Some(AuthServer::ForwardAuth(_)))
-            | (Authorization::Bearer(_), Some(AuthServer::Resolver(_))) => {
-                self.ask(state, head, case, credentials, &Glance::default(), now)
+            (Presented::Token(token), Some(_)) => ask(state, case, Some(token.secret()), &Glance::default()),
+            (Presented::Nothing, Some(AuthServer::ForwardAuth(_))) => {
+                ask(state, case, None, &Glance::default())
             }
-            (Authorization::NoToken, Some(AuthServer::Resolver(_))) if !cookies.is_empty() => {
-                self.ask(state, head, case, credentials, &Glance::default(), now)
+            (Presented::Nothing, Some(AuthServer::Resolver(_))) if !cookies.is_empty() => {
+                ask(state, case, None, &Glance::default())
             }
-            (Authorization::NoToken | Authorization::Bearer(_), _) => Step::Done(case.anonymous()),
+            (Presented::Nothing | Presented::Token(_), _) => Step::Done(case.anonymous()),
         }
     }
 
@@ -213,10 +230,6 @@ impl Engine {
     /// be edited must not go on.
     pub fn broken() -> Decision {
         replied(Denial::Broken.reply(), &[], Outcome::Broken)
-    }
-
-    fn credentials<'a>(&self, head: &Head<'a>) -> Credentials<'a> {
-        Credentials::of(head, self.config.resolver().map(|resolver| resolver.cookies.all()))
     }
 
     /// Whether tokens are judged here at all.

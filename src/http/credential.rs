@@ -15,6 +15,10 @@ pub const MAX_CREDENTIALS: usize = 16 * 1024;
 pub struct Secret<'a>(&'a [u8]);
 
 impl<'a> Secret<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes themselves. Never for a log, a metric or a message.
     #[must_use]
     pub const fn reveal(self) -> &'a [u8] {
@@ -25,75 +29,6 @@ impl<'a> Secret<'a> {
 impl fmt::Debug for Secret<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
-    }
-}
-
-/// What the `Authorization` headers of a request say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authorization<'a> {
-    /// None, or none that carries a bearer token: Authgear ignores every other scheme.
-    NoToken,
-    /// One bearer token (RFC 6750 section 2.1).
-    Bearer(Secret<'a>),
-    /// More than one, which programs resolve differently, or bytes that no token has.
-    Invalid,
-}
-
-impl<'a> Authorization<'a> {
-    /// Reads the `Authorization` headers. Envoy joins repeated ones with a comma, APISIX keeps them apart.
-    #[must_use]
-    pub fn of(head: &Head<'a>) -> Self {
-        let mut values = head.values(b"authorization");
-        let Some(value) = values.next() else {
-            return Self::NoToken;
-        };
-        if values.next().is_some() {
-            return Self::Invalid;
-        }
-        Self::parse(value)
-    }
-
-    fn parse(value: &'a [u8]) -> Self {
-        // What almost every request with a token sends; the rest is read byte by byte.
-        if let Some(token) = value.strip_prefix(b"Bearer ")
-            && !token.is_empty()
-            && token.iter().all(|byte| matches!(byte, b'-'..=b'~'))
-        {
-            return Self::Bearer(Secret(token));
-        }
-        let value = value.trim_ascii();
-        if value.iter().any(|&byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
-            return Self::Invalid;
-        }
-        if value.split(|&byte| byte == b',').skip(1).any(starts_credentials) {
-            return Self::Invalid;
-        }
-        // Authgear separates them by exactly one space: a second one is the token's, and a tab is no space.
-        let Some((scheme, token)) = split_once(value, b' ') else {
-            return Self::NoToken;
-        };
-        if !scheme.eq_ignore_ascii_case(b"bearer") || token.is_empty() {
-            return Self::NoToken;
-        }
-        // No token has a comma (RFC 6750: b64token), so this is two headers after all.
-        if token.contains(&b',') || token.contains(&b'\t') {
-            return Self::Invalid;
-        }
-        Self::Bearer(Secret(token))
-    }
-}
-
-/// Whether an element of a comma-separated list begins credentials of its own (`Bearer abc`) instead of
-/// going on with the parameters of the scheme before it (`realm="x"`, as in Digest).
-fn starts_credentials(element: &[u8]) -> bool {
-    let element = element.trim_ascii();
-    match split_once(element, b' ') {
-        Some((word, rest)) => {
-            !word.is_empty()
-                && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(byte))
-                && rest.trim_ascii_start().first() != Some(&b'=')
-        }
-        None => false,
     }
 }
 
@@ -184,33 +119,24 @@ fn is_cookie_value(value: &[u8]) -> bool {
     inner.iter().all(|&byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b';' | b'\\'))
 }
 
-/// All by which a request may be known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// All by which a server may know a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Credentials<'a> {
-    /// The bearer token.
-    pub authorization: Authorization<'a>,
+    /// The token that decides, wherever it stood.
+    pub bearer: Option<Secret<'a>>,
     /// The cookies.
     pub cookies: Cookies<'a>,
 }
 
-impl<'a> Credentials<'a> {
-    /// Reads them from a request; no cookies where nobody reads any. Credentials of more than
-    /// [`MAX_CREDENTIALS`] bytes are invalid.
+impl Credentials<'_> {
+    /// Whether there are more than [`MAX_CREDENTIALS`] bytes of them.
     #[must_use]
-    pub fn of(head: &Head<'a>, names: Option<&[Vec<u8>; MAX_COOKIES]>) -> Self {
-        let authorization = Authorization::of(head);
-        let cookies = names.map(|names| Cookies::of(head, names)).unwrap_or_default();
-        let token = match authorization {
-            Authorization::Bearer(token) => token.reveal().len(),
-            Authorization::NoToken | Authorization::Invalid => 0,
-        };
-        let size = cookies.iter().fold(token, |sum, (name, value)| {
+    pub fn are_too_large(&self) -> bool {
+        let token = self.bearer.map_or(0, |token| token.reveal().len());
+        let size = self.cookies.iter().fold(token, |sum, (name, value)| {
             sum.saturating_add(name.len()).saturating_add(value.reveal().len())
         });
-        if size > MAX_CREDENTIALS {
-            return Self { authorization: Authorization::Invalid, cookies };
-        }
-        Self { authorization, cookies }
+        size > MAX_CREDENTIALS
     }
 }
 
@@ -226,63 +152,6 @@ mod tests {
             path: b"/",
             fields,
             client_address: &|| None,
-        }
-    }
-
-    #[test]
-    fn authorization_is_read_as_authgear_reads_it() {
-        let bearer = |token| Authorization::Bearer(Secret(token));
-        let cases: &[(&[u8], Authorization<'_>)] = &[
-            (b"Bearer abc", bearer(b"abc")),
-            (b"bEARER abc", bearer(b"abc")),
-            (b"Bearer   abc  ", bearer(b"  abc")),
-            (b"Bearer abc def", bearer(b"abc def")),
-            (b"Bearer", Authorization::NoToken),
-            (b"Bearer ", Authorization::NoToken),
-            (b"Bearer\tabc", Authorization::NoToken),
-            (b"Bearer a\tb", Authorization::Invalid),
-            (b"", Authorization::NoToken),
-            (b"Basic dXNlcjpwYXNz", Authorization::NoToken),
-            (b"DPoP abc", Authorization::NoToken),
-            (b"Digest username=\"a\", realm=\"b\", nc = 1", Authorization::NoToken),
-            (b"Bearer abc,Bearer def", Authorization::Invalid),
-            (b"Bearer abc, def", Authorization::Invalid),
-            (b"Bearer abc,", Authorization::Invalid),
-            (b"Basic dXNlcjpwYXNz,Bearer abc", Authorization::Invalid),
-            (b"Digest a=b, bearer abc", Authorization::Invalid),
-            (b"Bearer a\xffb", Authorization::Invalid),
-            (b"Basic \xff", Authorization::Invalid),
-            (b"Bearer a\x01b", Authorization::Invalid),
-        ];
-        for (value, expected) in cases {
-            let fields = [(b"authorization".as_slice(), *value)];
-            assert_eq!(Authorization::of(&head(&fields)), *expected, "{}", value.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn a_byte_that_no_credential_has_is_found_wherever_it_stands() {
-        for byte in 0..=255 {
-            for at in 1..19 {
-                let mut token = [b'a'; 20];
-                token[at] = byte;
-                let value = [b"Bearer ".as_slice(), &token].concat();
-                let fields = [(b"authorization".as_slice(), value.as_slice())];
-                let is_invalid = byte.is_ascii_control() || !byte.is_ascii() || byte == b',';
-                let expected = match is_invalid {
-                    true => Authorization::Invalid,
-                    false => Authorization::Bearer(Secret(&token)),
-                };
-                assert_eq!(Authorization::of(&head(&fields)), expected, "{byte} at {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn two_authorization_headers_are_invalid_whatever_they_hold() {
-        for second in [b"Bearer b".as_slice(), b"Basic eDp5", b"", b"Bearer a"] {
-            let fields = [(b"authorization".as_slice(), b"Bearer a".as_slice()), (b"authorization", second)];
-            assert_eq!(Authorization::of(&head(&fields)), Authorization::Invalid);
         }
     }
 
@@ -333,19 +202,20 @@ mod tests {
         let half = MAX_CREDENTIALS / 2;
         for (token, cookie, valid) in [(half, 10, true), (half, half, false), (MAX_CREDENTIALS + 1, 0, false)]
         {
-            let token = [b"Bearer ".as_slice(), &vec![b'a'; token]].concat();
+            let token = vec![b'a'; token];
             let cookie = [b"session=".as_slice(), &vec![b'a'; cookie]].concat();
-            let fields = [(b"authorization".as_slice(), token.as_slice()), (b"cookie", &cookie)];
-            let found = Credentials::of(&head(&fields), Some(&names(""))).authorization;
-            assert_eq!(found != Authorization::Invalid, valid);
+            let fields = [(b"cookie".as_slice(), cookie.as_slice())];
+            let cookies = Cookies::of(&head(&fields), &names(""));
+            let bearer = Some(Secret::new(&token)).filter(|token| !token.reveal().is_empty());
+            assert_eq!(!Credentials { bearer, cookies }.are_too_large(), valid);
         }
     }
 
     #[test]
     fn a_secret_does_not_print() {
-        let fields =
-            [(b"authorization".as_slice(), b"Bearer hunter2".as_slice()), (b"cookie", b"session=hunter2")];
-        let printed = format!("{:?}", Credentials::of(&head(&fields), Some(&names(""))));
+        let fields = [(b"cookie".as_slice(), b"session=hunter2".as_slice())];
+        let cookies = Cookies::of(&head(&fields), &names(""));
+        let printed = format!("{:?}", Credentials { bearer: Some(Secret::new(b"hunter2")), cookies });
         assert!(printed.contains("[secret]") && !printed.contains("hunter2"), "{printed}");
     }
 }

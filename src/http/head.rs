@@ -70,7 +70,7 @@ impl<'a> Head<'a> {
     }
 
     /// The values of a header, in order; `name` in lower case.
-    pub fn values(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn values<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.fields.iter().filter(move |field| field.0 == name).map(|field| field.1)
     }
 }

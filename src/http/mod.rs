@@ -14,6 +14,7 @@ mod head;
 pub mod header;
 pub mod managed;
 pub(crate) mod percent;
+pub mod place;
 pub mod problem;
 pub mod template;
 mod time;

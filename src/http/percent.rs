@@ -1,6 +1,7 @@
 //! Percent-coding (RFC 3986 section 2.1). The `percent-encoding` crate encodes; it decodes every escape or none,
 //! where paths want some, so that is done here.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -31,6 +32,16 @@ pub(crate) fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
         }
     }
     (out.len() != path.len()).then_some(out)
+}
+
+/// Decodes a name or a value of a query as forms are decoded (URL standard): `+` is a space, every escape is decoded
+/// once, and a `%` that begins none stays.
+pub(crate) fn decode_form(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Cow::Borrowed(text);
+    }
+    let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    Cow::Owned(decode(&spaced, |_byte| true).unwrap_or(spaced))
 }
 
 /// Reads an escape's two hexadecimal digits (RFC 3986 section 2.1).

@@ -12,12 +12,18 @@ pub struct HeaderEdits {
     /// Headers to set after that, repeated ones apart; none that the client sent and that is not removed. Shared with
     /// whoever remembers them.
     pub set: Rc<Fields>,
-    /// The `Cookie` header to set after that; `None` leaves it as it is by then.
-    pub cookie: Option<Vec<u8>>,
-    /// The `Connection` header to set after that; `None` leaves it as it is by then.
-    pub connection: Option<Vec<u8>>,
+    /// Headers of the client, and its `:path`, that get other values after that.
+    pub rewrite: Vec<(&'static [u8], Vec<u8>)>,
     /// Headers to add to the response to the client, repeated ones apart.
     pub respond: Vec<OwnedField>,
+}
+
+impl HeaderEdits {
+    /// The other value of a header of the client; `None` where that is as the client sent it, or removed.
+    #[must_use]
+    pub fn rewritten(&self, name: &[u8]) -> Option<&[u8]> {
+        self.rewrite.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_slice())
+    }
 }
 
 /// An answer of the filter's own to the client.

@@ -164,10 +164,8 @@ pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
             seen.push(name);
         }
     }
-    for (name, value) in [(b"cookie".as_slice(), &edits.cookie), (b"connection", &edits.connection)] {
-        if let Some(value) = value {
-            raw::replace(MAP, name, value)?;
-        }
+    for (name, value) in &edits.rewrite {
+        raw::replace(MAP, name, value)?;
     }
     Ok(())
 }

@@ -44,7 +44,10 @@ impl RootContext for Root {
         host::discover();
         let config = host::configuration(size)
             .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
-            .and_then(|bytes| Config::parse(&bytes).map_err(|error| error.to_string()));
+            .and_then(|bytes| {
+                let config = Config::parse(&bytes).and_then(|config| config.on_host(host::has_ticks()));
+                config.map_err(|error| error.to_string())
+            });
         match config {
             Ok(config) => {
                 log::set_max_level(config.log_level);

@@ -28,7 +28,7 @@ fn the_smallest_configuration_has_every_default() {
     let config =
         parse(&json!({"authgear": {"endpoint": "https://myapp.authgear.cloud", "upstream": "authgear"}}))
             .unwrap();
-    let [Issuer { policy, keys: Keys::Fetched { server, public }, identity: Identity::Authgear }] =
+    let [Issuer { policy, keys: Keys::Fetched { server, public }, identity: Identity::Authgear, .. }] =
         config.issuers.as_slice()
     else {
         panic!("{config:?}");

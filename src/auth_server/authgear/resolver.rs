@@ -10,7 +10,7 @@ use crate::auth_server::fault::{Fault, Unusable};
 use crate::auth_server::forwarded::{self, can_inform};
 use crate::auth_server::{Answer, Holder, Inputs, Said, Scope, Session, set_cookies};
 use crate::cache::{Key, Part};
-use crate::http::credential::{Authorization, Credentials, Secret};
+use crate::http::credential::{Credentials, Secret};
 use crate::http::header::{self, is_value};
 use crate::http::{Call, CallError, Fields, Head, Response, WantedBody};
 
@@ -22,7 +22,7 @@ const MAX_USER_AGENT: usize = 512;
 
 /// Adds the bearer token and the three cookies, each with its name. The resolver looks at nothing else.
 pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
-    if let Authorization::Bearer(token) = credentials.authorization {
+    if let Some(token) = credentials.bearer {
         key.push(Part::Bearer, token.reveal());
     }
     for (name, value) in credentials.cookies.iter() {
@@ -35,7 +35,7 @@ pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
 /// what stands here.
 #[must_use]
 pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials: Credentials<'_>) -> Call {
-    let Credentials { authorization, cookies } = credentials;
+    let Credentials { bearer, cookies } = credentials;
     let mut fields = addressed(resolver, head);
     for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
         // The call can do without them.
@@ -43,7 +43,7 @@ pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials
             fields.push(name, value);
         }
     }
-    if let Authorization::Bearer(token) = authorization {
+    if let Some(token) = bearer {
         push_token(&mut fields, token);
     }
     if !cookies.is_empty() {
@@ -163,6 +163,8 @@ mod tests {
     use super::*;
     use crate::auth_server::forwarded::MAX_INFORMATIVE;
     use crate::config::Config;
+    use crate::http::credential::Cookies;
+    use crate::http::place::{Found, Place};
     use crate::http::Field;
 
     fn config() -> Config {
@@ -186,8 +188,13 @@ mod tests {
             client_address: &|| address,
         };
         let resolver = config.resolver().unwrap();
-        let call =
-            call(resolver, config.timeout, &head, Credentials::of(&head, Some(resolver.cookies.all())));
+        let found = Place::bearer().find(&head);
+        let bearer = match &found {
+            Found::Token(token) => Some(token.secret()),
+            Found::Nothing | Found::Unclear => None,
+        };
+        let credentials = Credentials { bearer, cookies: Cookies::of(&head, resolver.cookies.all()) };
+        let call = call(resolver, config.timeout, &head, credentials);
         assert_eq!(
             (call.upstream.as_str(), call.timeout, call.body),
             ("resolver", config.timeout, WantedBody::None)
@@ -391,8 +398,8 @@ mod tests {
                 fields,
                 client_address: &|| Some([192, 0, 2, 1].into()),
             };
-            let Authorization::Bearer(token) = Authorization::of(&head) else { panic!() };
-            let Confirmation { call, plain } = confirmation(resolver, config.timeout, &head, token);
+            let Found::Token(token) = Place::bearer().find(&head) else { panic!() };
+            let Confirmation { call, plain } = confirmation(resolver, config.timeout, &head, token.secret());
             let names = |call: &Call| {
                 let names = call.fields.iter().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap());
                 names.skip(6).collect::<Vec<_>>()

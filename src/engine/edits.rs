@@ -1,0 +1,106 @@
+//! What is taken out of a request, whatever is decided about it: headers that only the filter may set, and what
+//! authenticates, where the operator wants that.
+
+use super::Engine;
+use crate::auth_server::AuthServer;
+use crate::http::credential;
+use crate::http::place::{self, Found, Place, WEBSOCKET_PROTOCOL};
+use crate::http::{Fields, Head, HeaderEdits, OwnedField};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    remove: Vec<Vec<u8>>,
+    rewrite: Vec<(&'static [u8], Vec<u8>)>,
+}
+
+impl Edits {
+    /// All that is edited of a request that goes on.
+    pub(super) fn with(self, set: Rc<Fields>, respond: &[OwnedField]) -> HeaderEdits {
+        HeaderEdits { remove: self.remove, set, rewrite: self.rewrite, respond: respond.to_vec() }
+    }
+
+    fn remove(&mut self, name: &[u8]) {
+        if !self.remove.iter().any(|known| known == name) {
+            self.remove.push(name.to_vec());
+        }
+    }
+
+    /// Removes a header, and puts back what is left of it.
+    fn leave(&mut self, name: &'static [u8], rest: Vec<u8>) {
+        self.remove(name);
+        if !rest.is_empty() {
+            self.rewrite.push((name, rest));
+        }
+    }
+}
+
+impl Engine {
+    /// What is taken out of a request; `forged` are the names of headers that no client may send.
+    pub(super) fn edits(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Edits {
+        let mut edits = Edits { remove: forged, rewrite: Vec::new() };
+        if !self.background {
+            // Names that can be known unseen, where the host does not list all headers of a request.
+            edits.remove.extend_from_slice(self.config.managed.unseen());
+        }
+        if self.config.strip_credentials {
+            self.strip(head, &mut edits);
+        }
+        if let Some(rest) = self.connection(head) {
+            edits.leave(b"connection", rest);
+        }
+        edits
+    }
+
+    /// What `Connection` says beside the identity headers that it nominates, which the next hop would drop; `None`
+    /// where it nominates none.
+    fn connection(&self, head: &Head<'_>) -> Option<Vec<u8>> {
+        let options = || {
+            let lines = head.values(b"connection").flat_map(|line| line.split(|&byte| byte == b','));
+            lines.map(<[u8]>::trim_ascii)
+        };
+        if !options().any(|option| self.config.managed.contains(option)) {
+            return None;
+        }
+        let rest: Vec<_> =
+            options().filter(|option| !option.is_empty() && !self.config.managed.contains(option)).collect();
+        Some(rest.join(b", ".as_slice()))
+    }
+
+    /// Takes out what authenticates: tokens from every place, whether one was looked for there or not, and what the
+    /// auth server knows a request by.
+    fn strip(&self, head: &Head<'_>, edits: &mut Edits) {
+        let places = &self.config.token_from;
+        for field in head.fields.iter().filter(|field| places.iter().any(|place| place.is_in(**field))) {
+            edits.remove(field.0);
+        }
+        let authorization = b"authorization".as_slice();
+        let is_sent = self.config.forward_auth().is_some_and(|server| server.sends(authorization));
+        let is_unclear = |place: &Place| place.is_header(authorization) && place.find(head) == Found::Unclear;
+        if head.values(authorization).next().is_some() && (is_sent || places.iter().any(is_unclear)) {
+            edits.remove(authorization);
+        }
+        let is_credential = |name: &[u8]| {
+            let is_token = places.iter().any(|place| matches!(place, Place::Cookie(known) if known == name));
+            is_token
+                || match &self.config.server {
+                    Some(AuthServer::Resolver(resolver)) => resolver.cookies.contains(name),
+                    Some(AuthServer::ForwardAuth(server)) => {
+                        server.cookies.iter().flatten().any(|pattern| pattern.matches(name))
+                    }
+                    None => false,
+                }
+        };
+        if let Some(cookies) = credential::cookies_without(head, is_credential) {
+            edits.leave(b"cookie", cookies);
+        }
+        if let Some(protocols) = place::protocols_without_tokens(head, places) {
+            edits.leave(WEBSOCKET_PROTOCOL, protocols);
+        }
+        if let Cow::Owned(path) = place::path_without_tokens(head.path, places) {
+            edits.rewrite.push((b":path", path));
+        }
+    }
+}

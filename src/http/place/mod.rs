@@ -1,0 +1,225 @@
+//! Where tokens stand in requests, how one is read from each place, and what is left of a request without them. Does
+//! not judge tokens.
+//!
+//! A place that holds two tokens is unclear, the same one twice included: programs behind would choose differently.
+
+mod query;
+mod scheme;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use self::query::Query;
+use super::credential::{Secret, cookie_pairs, split_cookie};
+use super::header::{self, is_name};
+use super::{Field, Head};
+
+const AUTHORIZATION: &[u8] = b"authorization";
+
+/// The header by which a WebSocket client offers subprotocols (RFC 6455 section 11.3.4).
+pub const WEBSOCKET_PROTOCOL: &[u8] = b"sec-websocket-protocol";
+
+/// A place where a token may stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a header.
+    Header {
+        /// Its name, in lower case.
+        name: Vec<u8>,
+        /// The word before the token, in any case; none where the whole value is the token.
+        scheme: Option<Vec<u8>>,
+    },
+    /// In the cookie of this name.
+    Cookie(Vec<u8>),
+    /// In the parameter of the query of this name, which is decoded.
+    Query(Vec<u8>),
+    /// In the entry of `Sec-WebSocket-Protocol` that begins so, behind this beginning.
+    WebSocketProtocol(Vec<u8>),
+}
+
+/// What a place holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// No token.
+    Nothing,
+    /// One.
+    Token(Carried<'a>),
+    /// More than one, or bytes that no token has.
+    Unclear,
+}
+
+/// A token as a request carries it, decoded. Prints as `[secret]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Carried<'a>(Cow<'a, [u8]>);
+
+impl fmt::Debug for Carried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.secret().fmt(f)
+    }
+}
+
+impl Carried<'_> {
+    /// The token itself.
+    #[must_use]
+    pub fn secret(&self) -> Secret<'_> {
+        Secret::new(&self.0)
+    }
+}
+
+impl<'a> Found<'a> {
+    /// A value that is a token as a whole; an empty one is none. No token has a comma (RFC 6750 section 2.1), and with
+    /// one, or with white space at an end, it would be another token in the header of a call.
+    fn whole(value: impl Into<Cow<'a, [u8]>>) -> Self {
+        let value = value.into();
+        let is_token = value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b',')
+            && value.trim_ascii().len() == value.len();
+        match value.is_empty() {
+            true => Self::Nothing,
+            false if is_token => Self::Token(Carried(value)),
+            false => Self::Unclear,
+        }
+    }
+
+    /// What two parts of one place hold together.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, found) | (found, Self::Nothing) => found,
+            (Self::Token(_) | Self::Unclear, Self::Token(_) | Self::Unclear) => Self::Unclear,
+        }
+    }
+
+    fn all(parts: impl Iterator<Item = Self>) -> Self {
+        parts.fold(Self::Nothing, Self::and)
+    }
+}
+
+impl Place {
+    /// `Authorization: Bearer` (RFC 6750 section 2.1), where tokens stand by default.
+    #[must_use]
+    pub fn bearer() -> Self {
+        Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"Bearer".to_vec()) }
+    }
+
+    /// Whether it is a header of this name.
+    #[must_use]
+    pub fn is_header(&self, known: &[u8]) -> bool {
+        matches!(self, Self::Header { name, .. } if name == known)
+    }
+
+    /// Whether two places are one.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Header { name, scheme: Some(scheme) },
+                Self::Header { name: other, scheme: Some(word) },
+            ) => name == other && scheme.eq_ignore_ascii_case(word),
+            _ => self == other,
+        }
+    }
+
+    /// Whether a text can begin a subprotocol (RFC 6455 section 4.1: a token).
+    #[must_use]
+    pub fn is_protocol_prefix(text: &str) -> bool {
+        is_name(text)
+    }
+
+    /// What it holds in a request.
+    #[must_use]
+    pub fn find<'a>(&self, head: &Head<'a>) -> Found<'a> {
+        match self {
+            // Two of them are resolved differently by programs, whatever they hold.
+            Self::Header { name, .. } if name == AUTHORIZATION && head.values(name).nth(1).is_some() => {
+                Found::Unclear
+            }
+            Self::Header { name, scheme } => {
+                Found::all(head.values(name).map(|value| in_value(value, scheme.as_deref())))
+            }
+            Self::Cookie(wanted) => {
+                let cookies = cookie_pairs(head).filter_map(split_cookie);
+                Found::all(
+                    cookies
+                        .filter(|(name, _)| name == wanted)
+                        .map(|(_, value)| Found::whole(unquoted(value))),
+                )
+            }
+            Self::Query(wanted) => {
+                let pairs = Query::of(head.path).pairs();
+                Found::all(
+                    pairs.filter(|pair| pair.is_named(wanted)).map(|pair| Found::whole(pair.value())),
+                )
+            }
+            Self::WebSocketProtocol(prefix) => {
+                let tokens = protocols(head).filter_map(|entry| entry.strip_prefix(prefix.as_slice()));
+                Found::all(tokens.map(Found::whole))
+            }
+        }
+    }
+
+    /// Whether a header of a request holds a token of this place, in whatever spelling its name is.
+    #[must_use]
+    pub fn is_in(&self, field: Field<'_>) -> bool {
+        let (known, value) = field;
+        match self {
+            Self::Header { name, scheme } => {
+                header::is_same(known, name) && in_value(value, scheme.as_deref()) != Found::Nothing
+            }
+            Self::Cookie(_) | Self::Query(_) | Self::WebSocketProtocol(_) => false,
+        }
+    }
+}
+
+/// What one value of a header holds. Proxies join repeated headers with commas.
+fn in_value<'a>(value: &'a [u8], scheme: Option<&[u8]>) -> Found<'a> {
+    match scheme {
+        Some(scheme) => scheme::read(value, scheme),
+        None => Found::all(value.split(|&byte| byte == b',').map(|part| Found::whole(part.trim_ascii()))),
+    }
+}
+
+/// A cookie's value without the quotes that may stand around it (RFC 6265 section 4.1.1).
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+/// The subprotocols that a WebSocket client offers, in all lines.
+fn protocols<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let lines = head.values(WEBSOCKET_PROTOCOL).flat_map(|line| line.split(|&byte| byte == b','));
+    lines.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty())
+}
+
+/// The subprotocols that a WebSocket client offers, but for tokens, joined as one header; `None` where there is no
+/// token among them.
+#[must_use]
+pub fn protocols_without_tokens(head: &Head<'_>, places: &[Place]) -> Option<Vec<u8>> {
+    let is_token = |entry: &[u8]| {
+        places.iter().any(|place| match place {
+            Place::WebSocketProtocol(prefix) => {
+                entry.len() > prefix.len() && entry.starts_with(prefix)
+            }
+            Place::Header { .. } | Place::Cookie(_) | Place::Query(_) => false,
+        })
+    };
+    let rest: Vec<_> = protocols(head).filter(|entry| !is_token(entry)).collect();
+    protocols(head).any(is_token).then(|| rest.join(b", ".as_slice()))
+}
+
+/// A path and its query without the tokens in it, and otherwise as they came. Whatever is made of a request's URL is
+/// made of this.
+#[must_use]
+pub fn path_without_tokens<'p>(path: &'p [u8], places: &[Place]) -> Cow<'p, [u8]> {
+    let names = || {
+        places.iter().filter_map(|place| match place {
+            Place::Query(name) => Some(name),
+            Place::Header { .. } | Place::Cookie(_) | Place::WebSocketProtocol(_) => None,
+        })
+    };
+    if names().next().is_none() {
+        return Cow::Borrowed(path);
+    }
+    let query = Query::of(path);
+    query.without(|pair| !pair.is_empty() && names().any(|name| pair.is_named(name)))
+}
+
+#[cfg(test)]
+mod tests;
