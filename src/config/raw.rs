@@ -168,14 +168,7 @@ impl RawConfig {
                     let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
                     let managed = Managed::new(managed);
                     let token_from = of_all(&issuers, &managed)?;
-                    Deciders {
-                        issuers,
-                        server,
-                        token_from,
-                        ttl: Duration::ZERO,
-                        managed,
-                        sessions,
-                    }
+                    Deciders { issuers, server, token_from, ttl: Duration::ZERO, managed, sessions }
                 }
             };
         let timeout = self.timeout.0.unwrap_or(DEFAULT_TIMEOUT);

@@ -6,3 +6,5 @@
 mod fields;
 #[cfg(test)]
 mod forward_auth;
+#[cfg(test)]
+mod places;

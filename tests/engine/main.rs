@@ -26,6 +26,7 @@ mod keys;
 mod modes;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
 mod places;
 #[cfg(test)]
 mod resolver;

@@ -27,7 +27,8 @@ type Request<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 fn start(world: &mut World, method: &str, request: Request<'_>) -> Step {
     let (query, fields) = request;
     let path = format!("/app{query}");
-    let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let fields: Vec<Field<'_>> =
+        fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     world.start_head(&Head {
         method: method.as_bytes(),
         scheme: b"https",
@@ -336,8 +337,7 @@ fn tokens_are_stripped_from_every_place_on_every_route() {
             let removed: Vec<_> = removed.iter().map(|name| name.as_bytes().to_vec()).collect();
             assert_eq!(edits.remove, removed, "{method} {query} {fields:?}");
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-            let found: Vec<_> =
-                edits.rewrite.iter().map(|(name, value)| (text(name), text(value))).collect();
+            let found: Vec<_> = edits.rewrite.iter().map(|(name, value)| (text(name), text(value))).collect();
             let expected: Vec<_> =
                 rewritten.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             assert_eq!(found, expected, "{method} {query} {fields:?}");

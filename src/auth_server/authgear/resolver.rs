@@ -163,9 +163,9 @@ mod tests {
     use super::*;
     use crate::auth_server::forwarded::MAX_INFORMATIVE;
     use crate::config::Config;
+    use crate::http::Field;
     use crate::http::credential::Cookies;
     use crate::http::place::{Found, Place};
-    use crate::http::Field;
 
     fn config() -> Config {
         Config::parse(

@@ -145,9 +145,7 @@ impl Place {
             }
             Self::Query(wanted) => {
                 let pairs = Query::of(head.path).pairs();
-                Found::all(
-                    pairs.filter(|pair| pair.is_named(wanted)).map(|pair| Found::whole(pair.value())),
-                )
+                Found::all(pairs.filter(|pair| pair.is_named(wanted)).map(|pair| Found::whole(pair.value())))
             }
             Self::WebSocketProtocol(prefix) => {
                 let tokens = protocols(head).filter_map(|entry| entry.strip_prefix(prefix.as_slice()));
@@ -194,9 +192,7 @@ fn protocols<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
 pub fn protocols_without_tokens(head: &Head<'_>, places: &[Place]) -> Option<Vec<u8>> {
     let is_token = |entry: &[u8]| {
         places.iter().any(|place| match place {
-            Place::WebSocketProtocol(prefix) => {
-                entry.len() > prefix.len() && entry.starts_with(prefix)
-            }
+            Place::WebSocketProtocol(prefix) => entry.len() > prefix.len() && entry.starts_with(prefix),
             Place::Header { .. } | Place::Cookie(_) | Place::Query(_) => false,
         })
     };
