@@ -47,7 +47,7 @@ export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
 # The suites that ask a real Envoy, for other versions of it.
-ENVOY_SUITES := auth_o_tron cache demo denials deploy documents edge forward_auth harness issuers resolver \
+ENVOY_SUITES := auth_o_tron bodies cache demo denials deploy documents edge forward_auth harness issuers resolver \
 	resolver_faults rules tokens upgrades waking
 # Without the halves that ask the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test --locked -p servers -p wasm-tests $(ENVOY_SUITES:%=--test %) -- --skip apisix::
@@ -101,7 +101,7 @@ bench: build $(ENVOY_READY) ## measure the filter beside others, into bench/resu
 	@$(TARGET_DIR)/release/bench
 
 test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
-	ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) $(TEST_ENVOY_SUITES)
+	SWAP_STOP_ITERATION=1 ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) $(TEST_ENVOY_SUITES)
 
 image: build ## pack the filter into an OCI image layout, the same bytes every time
 	@cargo build --quiet --locked -p pack-image

@@ -23,24 +23,15 @@ use wasm_tests::scene::{self, Host as _, Layout, ORIGIN, Scene, seen};
 
 const ACTIVE: &str = "http.ingress.downstream_rq_active";
 
-/// Has Envoy go on with a body after a plain `Pause`, or not.
-fn stop_iteration(option: bool) -> impl FnOnce(envoy::Builder) -> envoy::Builder {
-    move |envoy| {
-        envoy.concurrency(1).edit(move |bootstrap| {
-            let config = bootstrap
-                .pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config")
-                .expect("the plugin's configuration");
-            config["allow_on_headers_stop_iteration"] = option.into();
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_body_reaches_the_app_only_after_the_verdict_whatever_the_plugins_options_say() {
     for option in [false, true] {
         let required = |configuration: &mut Value| configuration["access"] = "required".into();
         let held = [(Endpoint::Resolver, Fault::Hold)];
-        let scene = Scene::start_failing(Options::default(), held, required, stop_iteration(option)).await;
+        let scene = Scene::start_failing(Options::default(), held, required, |envoy| {
+            envoy.concurrency(1).allow_on_headers_stop_iteration(option)
+        })
+        .await;
         let session = scene.authgear.log_in("alice");
         for (session, expected) in [("bad", None), (session.as_str(), Some("alice"))] {
             scene.authgear.fail(Endpoint::Resolver, Fault::Hold);

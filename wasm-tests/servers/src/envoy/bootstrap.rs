@@ -19,6 +19,8 @@ pub(super) struct Bootstrap {
     pub(super) connection_manager: Map<String, Value>,
     /// What runs the plugin; the filter's own build unless told.
     pub(super) module: Option<PathBuf>,
+    /// The plugin's option of this name.
+    pub(super) allow_on_headers_stop_iteration: bool,
 }
 
 /// The plugin's configuration, as the `Any` that Envoy takes.
@@ -64,7 +66,7 @@ impl Bootstrap {
         let mut http_filters = self.http_filters.clone();
         if let Some(plugin) = &self.plugin {
             let module = self.module.clone().unwrap_or_else(filter_module);
-            http_filters.push(wasm_filter(plugin, &module));
+            http_filters.push(wasm_filter(plugin, &module, self.allow_on_headers_stop_iteration));
         }
         http_filters.push(json!({
             "name": "envoy.filters.http.router",
@@ -108,7 +110,7 @@ impl Bootstrap {
     }
 }
 
-fn wasm_filter(plugin: &Plugin, wasm: &Path) -> Value {
+fn wasm_filter(plugin: &Plugin, wasm: &Path, allow_on_headers_stop_iteration: bool) -> Value {
     let configuration = match plugin {
         Plugin::Text(text) => json!({
             "@type": "type.googleapis.com/google.protobuf.StringValue",
@@ -126,6 +128,7 @@ fn wasm_filter(plugin: &Plugin, wasm: &Path) -> Value {
             "config": {
                 "name": "authgear",
                 "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": allow_on_headers_stop_iteration,
                 "configuration": configuration,
                 "vm_config": {
                     "vm_id": "authgear",

@@ -96,6 +96,15 @@ impl Builder {
         self
     }
 
+    /// Whether a plain `Pause` of the plugin stops the headers only, and a body goes on. The filter must behave the same
+    /// either way: unless told, half of the tests have it so, by their names, and `SWAP_STOP_ITERATION=1` gives it to
+    /// the other half.
+    #[must_use]
+    pub fn allow_on_headers_stop_iteration(mut self, yes: bool) -> Self {
+        self.bootstrap.allow_on_headers_stop_iteration = yes;
+        self
+    }
+
     /// Adds an HTTP filter of Envoy's own; it runs before the plugin.
     #[must_use]
     pub fn http_filter(mut self, filter: Value) -> Self {
@@ -258,6 +267,7 @@ impl Envoy {
                 routes: None,
                 connection_manager: serde_json::Map::new(),
                 module: None,
+                allow_on_headers_stop_iteration: is_of_half_of_the_tests(),
             },
             edits: Vec::new(),
             concurrency: 2,
@@ -417,6 +427,14 @@ impl Drop for Process {
             self.files.remove();
         }
     }
+}
+
+/// The harness names the thread of a test after it.
+fn is_of_half_of_the_tests() -> bool {
+    let this = thread::current();
+    let Some(name) = this.name().filter(|name| *name != "main") else { return false };
+    let is_odd = name.bytes().fold(0_u8, u8::wrapping_add) % 2 == 1;
+    is_odd != std::env::var_os("SWAP_STOP_ITERATION").is_some()
 }
 
 /// Whether the Envoy with this admin address takes requests. Its `/ready` speaks of the configuration
