@@ -68,9 +68,9 @@ impl Key {
     fn generate() -> Arc<Self> {
         let private = PrivateKey::new(&mut rand::rng(), BITS).expect("2048 bits are a valid RSA key size");
         let (n, e) = (encode(private.n_bytes()), encode(private.e_bytes()));
-        // The thumbprint of RFC 7638: a name that no two keys share.
-        let kid = encode(Sha256::digest(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)));
-        let jwk = json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e});
+        // Of the thumbprint (RFC 7638): a name that no two keys share.
+        let kid = uuid(&Sha256::digest(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)));
+        let jwk = json!({"alg": "RS256", "created_at": super::now(), "e": e, "kid": kid, "kty": "RSA", "n": n, "use": "sig"});
         let signing = SigningKey::new(private);
         let verifying = signing.verifying_key();
         Arc::new(Self { kid, jwk, signing, verifying })
@@ -147,6 +147,12 @@ impl Keys {
             header["alg"] == "RS256" && key.verifying.verify(signed.as_bytes(), &signature).is_ok();
         verified.then(|| serde_json::from_slice(&decode(payload)?).ok()).flatten()
     }
+}
+
+/// The first 16 bytes as a UUID (RFC 9562, version 8).
+fn uuid(bytes: &[u8]) -> String {
+    let hex: String = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-8{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {

@@ -16,6 +16,7 @@ use crate::received::Journal;
 use crate::serve::{self, Server};
 
 mod keys;
+mod lock;
 mod options;
 mod origin;
 mod pages;
@@ -27,11 +28,12 @@ mod world;
 
 pub use hyper::StatusCode;
 pub use keys::Signer;
-pub use options::{Authenticated, Client, MachineClient, Options, Status, User};
+pub use options::{Authenticated, Client, ClientKind, MachineClient, Options, Status, User};
 pub use tap::{Endpoint, Fault};
 pub use tokens::Members;
 
 use keys::{Key, Keys};
+use lock::Locks;
 use origin::Origin;
 use tap::Tap;
 use tokens::Issue;
@@ -97,6 +99,13 @@ impl Authgear {
         self.grant(user, None, Credential::AppSession)
     }
 
+    /// The value of an `app_session` cookie whose authorization lacks the scope of full access: it counts for nothing.
+    pub fn narrow_app_session(&self, user: &str) -> String {
+        let value = self.app_session(user);
+        self.project.world().narrow(&Credential::AppSession(value.clone()));
+        value
+    }
+
     /// The value of an `app_access_token` cookie: an opaque access token.
     pub fn app_access_token(&self, user: &str) -> String {
         self.opaque_token(user)
@@ -156,19 +165,24 @@ impl Authgear {
         self.project.world().revoke_user(user);
     }
 
-    /// Disables an account; its sessions stay, and are refused.
+    /// Disables an account, which ends all its sessions.
     pub fn disable(&self, user: &str) {
-        self.update_user(user, |user| user.status = Status::Disabled);
+        self.set_status(user, Status::Disabled);
     }
 
-    /// Lets a disabled or deleted account in again.
+    /// Lets an account in again. What was ended stays so.
     pub fn enable(&self, user: &str) {
-        self.update_user(user, |user| user.status = Status::Active);
+        self.set_status(user, Status::Active);
     }
 
-    /// Deletes an account; what is left of its sessions is refused.
+    /// Deletes an account, which ends all its sessions.
     pub fn delete(&self, user: &str) {
-        self.update_user(user, |user| user.status = Status::Deleted);
+        self.set_status(user, Status::Deleted);
+    }
+
+    /// The time that was set for an account is over: its sessions stay, and are refused.
+    pub fn bar(&self, user: &str) {
+        self.set_status(user, Status::OutOfTime);
     }
 
     /// Changes a user from now on: what an earlier JWT says stays as it was.
@@ -240,6 +254,10 @@ impl Authgear {
         self.project.tap(endpoint).set(fault);
     }
 
+    fn set_status(&self, user: &str, status: Status) {
+        known(self.project.world().set_status(user, status).then_some(()), user);
+    }
+
     fn grant(&self, user: &str, expires: Option<u64>, kind: fn(String) -> Credential) -> String {
         known(self.project.world().grant(user, now(), expires, kind), user).0
     }
@@ -253,6 +271,7 @@ struct Project {
     world: Mutex<World>,
     keys: Mutex<Keys>,
     taps: [Tap; 3],
+    locks: Locks,
     /// Counts the lists of roles that were sent.
     turn: AtomicUsize,
 }
@@ -273,6 +292,7 @@ impl Project {
             origin,
             options,
             taps: Default::default(),
+            locks: Locks::default(),
             turn: AtomicUsize::new(0),
         })
     }
@@ -339,7 +359,14 @@ impl Project {
     }
 
     fn issue<'a>(&'a self, client_id: &'a str) -> Issue<'a> {
-        Issue { origin: &self.origin, client_id, now: now(), lifetime: self.options.token_lifetime }
+        let client = self.options.clients.iter().find(|client| client.id == client_id);
+        Issue {
+            origin: &self.origin,
+            client_id,
+            now: now(),
+            lifetime: self.options.token_lifetime,
+            kind: client.map_or(ClientKind::Public, |client| client.kind),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Owns what a stand-in is started with: its project, users and clients.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// How the stand-in behaves. The default is what tests want: free ports, the demo's users, no log.
@@ -15,8 +15,18 @@ pub struct Options {
     pub public_origin: Option<String>,
     /// Further hosts (with their port, if any) that the resolver knows the project by.
     pub other_hosts: Vec<String>,
-    /// Authgear's `TRUST_PROXY`: believe `X-Forwarded-Host`, `X-Original-Host`, `X-Forwarded-Proto`.
+    /// The project comes from a directory (`local_fs`): the resolver answers for any host.
+    pub is_any_host_known: bool,
+    /// Authgear's `TRUST_PROXY`: believe `X-Forwarded-Host`, `X-Original-Host`, `X-Forwarded-Proto`,
+    /// `X-Forwarded-For`. Without it a resolver that is reached over plain HTTP accepts no JWT of an https endpoint.
     pub trust_proxy: bool,
+    /// The project's `network_protection.ip_filter`: these get no keys (403). The resolver does not care.
+    pub denied_addresses: Vec<IpAddr>,
+    /// User agents that get no keys (403), by a part of their name.
+    pub denied_user_agents: Vec<String>,
+    /// How long each resolve holds the lock on its session; `None` takes no lock. Another one tries five times, and is a
+    /// 500 then.
+    pub session_lock: Option<Duration>,
     /// The hosted layout: the resolver's paths on the main server too.
     pub resolver_on_main: bool,
     /// The project's `http.cookie_prefix`.
@@ -50,7 +60,11 @@ impl Default for Options {
             resolver: free_port,
             public_origin: None,
             other_hosts: vec![],
+            is_any_host_known: false,
             trust_proxy: true,
+            denied_addresses: vec![],
+            denied_user_agents: vec![],
+            session_lock: None,
             resolver_on_main: false,
             cookie_prefix: String::new(),
             cookie_domain: None,
@@ -85,6 +99,8 @@ pub struct User {
     pub amr: Vec<String>,
     /// When sessions of this user say that they were authenticated.
     pub authenticated: Authenticated,
+    /// Standard claims of the user (`email`, …), which only some clients' tokens state.
+    pub attributes: Vec<(String, String)>,
     /// Whether the user still is one.
     pub status: Status,
 }
@@ -101,6 +117,7 @@ impl User {
             roles: vec![],
             amr: vec!["pwd".into()],
             authenticated: Authenticated::AtLogin,
+            attributes: vec![("email".into(), format!("{id}@example.com")), ("name".into(), id.into())],
             status: Status::Active,
         }
     }
@@ -150,10 +167,12 @@ pub enum Authenticated {
 pub enum Status {
     /// May log in.
     Active,
-    /// Disabled by an administrator: sessions stay, and are refused.
+    /// Disabled by an administrator, which has ended all sessions.
     Disabled,
-    /// Gone: what is left of its sessions is refused.
+    /// Gone, with all sessions.
     Deleted,
+    /// Outside the time that was set for it (valid until, disabled from): sessions stay, and are refused.
+    OutOfTime,
 }
 
 /// An app that users log in to.
@@ -164,11 +183,24 @@ pub struct Client {
     /// Where a login may lead back to, exact, or a beginning and `*`. Besides, everything below the public
     /// origin is allowed.
     pub redirect_uris: Vec<String>,
+    /// Its kind, `x_application_type`.
+    pub kind: ClientKind,
+}
+
+/// What kind of app a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientKind {
+    /// `spa`, `traditional_webapp`, `native`.
+    Public,
+    /// `confidential`: its tokens state the user's attributes too.
+    Confidential,
+    /// `third_party_app`: likewise.
+    ThirdParty,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        Self { id: "demo-app".into(), redirect_uris: vec![] }
+        Self { id: "demo-app".into(), redirect_uris: vec![], kind: ClientKind::Public }
     }
 }
 

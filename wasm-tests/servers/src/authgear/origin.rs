@@ -1,5 +1,7 @@
 //! Owns which project, and which of its addresses, a request is for.
 
+use std::net::{IpAddr, SocketAddr};
+
 use hyper::http::request;
 
 use super::options::Options;
@@ -30,10 +32,10 @@ impl Origin {
         self.scheme == "https"
     }
 
-    /// Whether the request came for exactly this scheme and host, as far as the server can know.
-    pub(super) fn is_meant(&self, head: &request::Parts, trust_proxy: bool) -> bool {
+    /// The origin that the request came for, as far as the server can know.
+    pub(super) fn of(head: &request::Parts, trust_proxy: bool) -> Self {
         let forwarded = header(head, "x-forwarded-proto").filter(|_| trust_proxy);
-        forwarded.unwrap_or("http") == self.scheme && host(head, trust_proxy) == self.authority
+        Self { scheme: forwarded.unwrap_or("http").to_owned(), authority: host(head, trust_proxy) }
     }
 }
 
@@ -46,7 +48,9 @@ impl std::fmt::Display for Origin {
 /// Whether the request is for a host that the project is known by.
 pub(super) fn is_known(head: &request::Parts, origin: &Origin, options: &Options) -> bool {
     let host = host(head, options.trust_proxy);
-    host == origin.authority || options.other_hosts.iter().any(|other| other.eq_ignore_ascii_case(&host))
+    options.is_any_host_known
+        || host == origin.authority
+        || options.other_hosts.iter().any(|other| other.eq_ignore_ascii_case(&host))
 }
 
 /// The host that the request is for, in lower case: behind a proxy that is trusted, the first of
@@ -57,6 +61,15 @@ pub(super) fn host(head: &request::Parts, trust_proxy: bool) -> String {
     // HTTP/2 has `:authority` instead of `Host`.
     let sent = || header(head, "host").or(head.uri.authority().map(|authority| authority.as_str()));
     named.or_else(sent).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Whom the server takes for the client: the first address of `X-Forwarded-For`, whoever wrote it, where a proxy is
+/// trusted.
+pub(super) fn client_address(head: &request::Parts, peer: SocketAddr, trust_proxy: bool) -> Option<IpAddr> {
+    match header(head, "x-forwarded-for").filter(|_| trust_proxy) {
+        Some(list) => list.split(',').next()?.trim().parse().ok(),
+        None => Some(peer.ip()),
+    }
 }
 
 /// A value that is no text is there all the same, and is no host of ours.

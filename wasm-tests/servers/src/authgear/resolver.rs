@@ -14,13 +14,13 @@ use super::world::{Credential, Found, Grant, World};
 pub(super) enum Resolution {
     /// No credential, or only such as leave no trace.
     NoSession,
-    /// A `session` cookie that is no good, or a user who was disabled or deleted.
+    /// A `session` cookie that is no good, or a user whose time is over.
     Invalid {
         /// A `session` cookie came along, and is to be cleared.
         clear_cookie: bool,
     },
     /// A session, and what it was found by.
-    Valid(Box<(Grant, User)>, &'static str),
+    Valid(Box<(Grant, User)>, &'static str, Credential),
 }
 
 /// Tries the credentials in their order of precedence; one that is not known makes way for the next.
@@ -28,30 +28,30 @@ pub(super) fn resolve(
     headers: &HeaderMap,
     world: &World,
     keys: &Keys,
-    origin: &Origin,
+    asked: &Origin,
     options: &Options,
     now: u64,
 ) -> Resolution {
     let cookie = |name: &str| cookie(headers, &format!("{}{name}", options.cookie_prefix));
-    let access = |token: &str| match access_token(token, keys, origin, now) {
-        Some(credential) => world.find(&credential, now),
-        None => Found::Nothing,
-    };
+    let find = |credential: Credential| (world.find(&credential, now), credential);
+    let access = |token: &str| access_token(token, keys, asked, now).map(find);
     let session_cookie = cookie("session");
     let attempts = [
-        ("bearer", bearer(headers).map(access)),
-        (
-            "app_session",
-            cookie("app_session").map(|value| world.find(&Credential::AppSession(value.into()), now)),
-        ),
-        ("app_access_token", cookie("app_access_token").map(access)),
-        ("session", session_cookie.map(|value| world.find(&Credential::Session(value.into()), now))),
+        ("bearer", bearer(headers).and_then(access)),
+        ("app_session", cookie("app_session").map(|value| find(Credential::AppSession(value.into())))),
+        ("app_access_token", cookie("app_access_token").and_then(access)),
+        ("session", session_cookie.map(|value| find(Credential::Session(value.into())))),
     ];
     for (by, found) in attempts {
         match found {
-            Some(Found::Session(grant, user)) => return Resolution::Valid(Box::new((grant, user)), by),
-            Some(Found::Barred) => return Resolution::Invalid { clear_cookie: session_cookie.is_some() },
-            Some(Found::Nothing) | None => {}
+            Some((Found::Session(grant, user), credential)) => {
+                return Resolution::Valid(Box::new((grant, user)), by, credential);
+            }
+            // No other credential counts then.
+            Some((Found::Barred, _)) => {
+                return Resolution::Invalid { clear_cookie: session_cookie.is_some() };
+            }
+            Some((Found::Nothing, _)) | None => {}
         }
     }
     match session_cookie {
@@ -61,21 +61,22 @@ pub(super) fn resolve(
 }
 
 impl Resolution {
-    /// The answer's headers, in the order of the table. `turn` counts the answers, for the order of roles.
+    /// The answer's headers, in the order of the table. `asked` is the origin of the request, and `turn` counts the
+    /// answers, for the order of roles.
     pub(super) fn headers(
         &self,
         options: &Options,
-        origin: &Origin,
+        asked: &Origin,
         turn: &AtomicUsize,
     ) -> Vec<(String, String)> {
         let (grant, user) = match self {
             Self::NoSession => return vec![],
             Self::Invalid { clear_cookie } => {
                 let mut headers = vec![(name("session-valid"), "false".to_owned())];
-                headers.extend(clear_cookie.then(|| clearing("session", options, origin)));
+                headers.extend(clear_cookie.then(|| clearing("session", options, asked)));
                 return headers;
             }
-            Self::Valid(session, _) => (&session.0, &session.1),
+            Self::Valid(session, ..) => (&session.0, &session.1),
         };
         let mut headers = vec![
             (name("session-valid"), "true".to_owned()),
@@ -109,27 +110,36 @@ impl Resolution {
         match self {
             Self::NoSession => "no session".into(),
             Self::Invalid { .. } => "session-valid=false".into(),
-            Self::Valid(session, by) => format!("user={} by={by}", session.1.id.escape_debug()),
+            Self::Valid(session, by, _) => format!("user={} by={by}", session.1.id.escape_debug()),
         }
     }
 }
 
-/// A cookie of the project, to be set.
-pub(super) fn set_cookie(kind: &str, value: &str, options: &Options, origin: &Origin) -> (String, String) {
-    let domain =
-        options.cookie_domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-    let secure = if origin.is_secure() { "; Secure" } else { "" };
-    let name = format!("{}{kind}", options.cookie_prefix);
-    (
-        header::SET_COOKIE.to_string(),
-        format!("{name}={value}; Path=/{domain}; HttpOnly{secure}; SameSite=Lax"),
-    )
+/// A cookie of the project, to be set in answer to a request for the origin `asked`.
+pub(super) fn set_cookie(kind: &str, value: &str, options: &Options, asked: &Origin) -> (String, String) {
+    cookie_line(kind, value, "", options, asked)
 }
 
 /// The same cookie, cleared.
-pub(super) fn clearing(kind: &str, options: &Options, origin: &Origin) -> (String, String) {
-    let (name, value) = set_cookie(kind, "", options, origin);
-    (name, format!("{value}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"))
+pub(super) fn clearing(kind: &str, options: &Options, asked: &Origin) -> (String, String) {
+    cookie_line(kind, "", "; Expires=Thu, 01 Jan 1970 00:00:00 GMT", options, asked)
+}
+
+fn cookie_line(
+    kind: &str,
+    value: &str,
+    expires: &str,
+    options: &Options,
+    asked: &Origin,
+) -> (String, String) {
+    let domain =
+        options.cookie_domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let secure = if asked.is_secure() { "; Secure" } else { "" };
+    let name = format!("{}{kind}", options.cookie_prefix);
+    (
+        header::SET_COOKIE.to_string(),
+        format!("{name}={value}; Path=/{domain}{expires}; HttpOnly{secure}; SameSite=Lax"),
+    )
 }
 
 /// The value of the first cookie of that name, whichever `Cookie` line it is in. As in the real server, quotes
@@ -141,13 +151,14 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     values.filter_map(cookie_value).next()
 }
 
-/// What an access token is known by: itself, or the `jti` of a JWT that this server signed for itself.
-pub(super) fn access_token(token: &str, keys: &Keys, origin: &Origin, now: u64) -> Option<Credential> {
+/// What an access token is known by: itself, or the `jti` of a JWT that this server signed for the origin of the request
+/// that asks.
+pub(super) fn access_token(token: &str, keys: &Keys, asked: &Origin, now: u64) -> Option<Credential> {
     if !token.contains('.') {
         return Some(Credential::Access(token.to_owned()));
     }
     let claims = keys.verify(token)?;
-    let origin = origin.to_string();
+    let origin = asked.to_string();
     let for_us = match &claims["aud"] {
         serde_json::Value::Array(list) => list.iter().any(|audience| *audience == origin),
         single => *single == origin,
@@ -202,6 +213,9 @@ mod tests {
             ("Bearer", None),
             ("DPoP t", None),
             ("Bearert", None),
+            // One space, and no more.
+            ("Bearer  t", Some(" t")),
+            ("Bearer\tt", None),
         ] {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
             assert_eq!(bearer(&headers), expected, "{value}");

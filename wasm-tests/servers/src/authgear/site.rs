@@ -13,6 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::options::{Client, MachineClient, Status, User};
+use super::origin::Origin;
 use super::tap::Endpoint;
 use super::world::{Credential, Found};
 use super::{Project, now, origin, pages, resolver};
@@ -23,14 +24,15 @@ use crate::serve::{self, Reply};
 const RESOLVER: [&str; 2] = ["/_resolver/resolve", "/resolve"];
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/oauth2/jwks";
+const HEALTH: &str = "/healthz";
 
 /// Bytes of a form that are read.
 const MAX_BODY: usize = 64 * 1024;
 
 type Route = (&'static str, Method, fn(&Call<'_>) -> Reply);
 
-/// The main server's pages and endpoints. GET stands for HEAD too.
-const ROUTES: [Route; 15] = [
+/// The main server's pages and endpoints. GET stands for HEAD too, but for the keys.
+const ROUTES: [Route; 16] = [
     ("/", Method::GET, home),
     ("/login", Method::POST, log_in),
     ("/logout", Method::POST, log_out),
@@ -45,6 +47,7 @@ const ROUTES: [Route; 15] = [
     ("/stand-in/disable", Method::POST, |call| administer(call, "disable")),
     ("/stand-in/enable", Method::POST, |call| administer(call, "enable")),
     ("/stand-in/delete", Method::POST, |call| administer(call, "delete")),
+    ("/stand-in/bar", Method::POST, |call| administer(call, "bar")),
     ("/stand-in/rotate-key", Method::POST, rotate_key),
 ];
 
@@ -66,13 +69,33 @@ pub(super) async fn resolver(project: Arc<Project>, request: Request<Incoming>, 
     while let Some(Ok(frame)) = body.frame().await {
         length += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
-    let reply = if RESOLVER.contains(&head.uri.path()) {
-        resolve(&project, &head, length, peer).await
-    } else {
-        text(StatusCode::NOT_FOUND, "the stand-in's resolver knows /_resolver/resolve and /resolve only")
+    let reply = match head.uri.path() {
+        HEALTH => text(StatusCode::OK, "OK"),
+        path => match resolver_path(path) {
+            Some(Ok(())) => resolve(&project, &head, length, peer).await,
+            Some(Err(meant)) => moved(&head, meant),
+            None => {
+                let known = "the stand-in's resolver knows /_resolver/resolve and /resolve only";
+                text(StatusCode::NOT_FOUND, known)
+            }
+        },
     };
     log(&project, "resolver", &head, &reply);
     reply
+}
+
+/// Whether that is a path of the resolver; `Err` with the one that it means where it is spelled otherwise: with a final
+/// slash, a double one, or in another case.
+fn resolver_path(path: &str) -> Option<Result<(), &'static str>> {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let plain = format!("/{}", parts.join("/")).to_ascii_lowercase();
+    let meant = RESOLVER.into_iter().find(|known| *known == plain)?;
+    Some(if meant == path { Ok(()) } else { Err(meant) })
+}
+
+fn moved(head: &request::Parts, meant: &str) -> Reply {
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    redirect(StatusCode::MOVED_PERMANENTLY, &format!("{meant}{query}"))
 }
 
 async fn resolve(project: &Project, head: &request::Parts, body_length: u64, peer: SocketAddr) -> Reply {
@@ -91,18 +114,30 @@ async fn resolve(project: &Project, head: &request::Parts, body_length: u64, pee
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return not_allowed("GET, HEAD");
     }
+    let asked = Origin::of(head, project.options.trust_proxy);
     let resolution = {
         let (world, keys) = (project.world(), project.keys());
-        resolver::resolve(&head.headers, &world, &keys, &project.origin, &project.options, now())
+        resolver::resolve(&head.headers, &world, &keys, &asked, &project.options, now())
     };
-    let headers = resolution.headers(&project.options, &project.origin, &project.turn);
+    if let (resolver::Resolution::Valid(_, _, credential), Some(time)) =
+        (&resolution, project.options.session_lock)
+        && project.locks.hold(credential.clone(), time).await.is_err()
+    {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the session is locked");
+    }
+    let headers = resolution.headers(&project.options, &asked, &project.turn);
     noted(with_headers(Reply::default(), headers), resolution.summary())
 }
 
 async fn answer(project: &Project, head: &request::Parts, body: &Bytes, peer: SocketAddr) -> Reply {
     let path = head.uri.path();
-    if project.options.resolver_on_main && RESOLVER.contains(&path) {
-        return resolve(project, head, body.len() as u64, peer).await;
+    match resolver_path(path).filter(|_| project.options.resolver_on_main) {
+        Some(Ok(())) => return resolve(project, head, body.len() as u64, peer).await,
+        Some(Err(meant)) => return moved(head, meant),
+        None => {}
+    }
+    if path == HEALTH {
+        return text(StatusCode::OK, "OK");
     }
     let tapped = match path {
         JWKS => Some(Endpoint::Jwks),
@@ -117,20 +152,38 @@ async fn answer(project: &Project, head: &request::Parts, body: &Bytes, peer: So
         }
     }
     // What only a test double has is there under any name.
-    if !path.starts_with("/stand-in/") && !project.origin.is_meant(head, project.options.trust_proxy) {
+    let asked = Origin::of(head, project.options.trust_proxy);
+    if !path.starts_with("/stand-in/") && asked != project.origin {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         return redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{}{target}", project.origin));
     }
-    let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+    if path == JWKS && is_filtered(project, head, peer) {
+        return text(StatusCode::FORBIDDEN, "the project's network protection");
+    }
+    let method = if head.method == Method::HEAD && path != JWKS { &Method::GET } else { &head.method };
     let Some((_, expected, handler)) = ROUTES.iter().find(|(known, ..)| *known == path) else {
         return page(StatusCode::NOT_FOUND, "Not found", &pages::problem("The stand-in has no such page."));
     };
     if method != expected {
-        return not_allowed(if *expected == Method::GET { "GET, HEAD" } else { "POST" });
+        return not_allowed(match (path, expected) {
+            (JWKS, _) => "GET",
+            (_, &Method::GET) => "GET, HEAD",
+            _ => "POST",
+        });
     }
     let fields = [body.as_ref(), head.uri.query().unwrap_or_default().as_bytes()];
     let fields = fields.into_iter().flat_map(form_urlencoded::parse).collect();
     handler(&Call { project, head, fields })
+}
+
+/// Whether the project gives this client no keys.
+fn is_filtered(project: &Project, head: &request::Parts, peer: SocketAddr) -> bool {
+    let options = &project.options;
+    let address = origin::client_address(head, peer, options.trust_proxy);
+    let agent =
+        head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    address.is_some_and(|address| options.denied_addresses.contains(&address))
+        || options.denied_user_agents.iter().any(|denied| agent.contains(denied))
 }
 
 /// A request to one of [`ROUTES`].
@@ -222,16 +275,23 @@ fn authorize(call: &Call<'_>) -> Reply {
     let Some(uri) = call.field("redirect_uri").filter(allowed) else {
         return refuse("This redirect_uri is not one of the client's.");
     };
+    let state = call.field("state").map(|state| ("state", state));
+    if !call.field("scope").unwrap_or_default().split(' ').any(|scope| scope == "openid") {
+        let error = [("error", "invalid_request"), ("error_description", "scope must contain 'openid'")];
+        return redirect(StatusCode::SEE_OTHER, &with_query(uri, error.into_iter().chain(state)));
+    }
     if call.user().is_none() {
         return call.login_page("Log in to go on", call.head.uri.query().unwrap_or_default());
     }
-    match call.field("state") {
-        None => redirect(StatusCode::FOUND, uri),
-        Some(state) => {
-            let separator = if uri.contains('?') { '&' } else { '?' };
-            let state: String = form_urlencoded::byte_serialize(state.as_bytes()).collect();
-            redirect(StatusCode::FOUND, &format!("{uri}{separator}state={state}"))
-        }
+    redirect(StatusCode::FOUND, &with_query(uri, state))
+}
+
+fn with_query<'a>(uri: &str, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    match (query.is_empty(), uri.contains('?')) {
+        (true, _) => uri.to_owned(),
+        (false, true) => format!("{uri}&{query}"),
+        (false, false) => format!("{uri}?{query}"),
     }
 }
 
@@ -318,9 +378,10 @@ fn authenticated_machine<'a>(call: &Call<'a>) -> Option<&'a MachineClient> {
     call.project.options.machines.iter().find(|machine| machine.id == id && machine.secret == secret)
 }
 
-/// RFC 7009: 200 whether there was such a token or not.
+/// RFC 7009: 200 whether there was such a token or not. A JWT is none that it knows.
 fn revoke(call: &Call<'_>) -> Reply {
-    let revoked = call.field("token").is_some_and(|token| call.project.revoke_token(token));
+    let token = call.field("token").filter(|token| !token.contains('.'));
+    let revoked = token.is_some_and(|token| call.project.revoke_token(token));
     noted(Reply::default(), if revoked { "revoked a token" } else { "nothing to revoke" })
 }
 
@@ -382,6 +443,7 @@ fn administer(call: &Call<'_>, action: &str) -> Reply {
         "disable" => world.set_status(id, Status::Disabled),
         "enable" => world.set_status(id, Status::Active),
         "delete" => world.set_status(id, Status::Deleted),
+        "bar" => world.set_status(id, Status::OutOfTime),
         _ => {
             world.revoke_user(id);
             world.user(id).is_some()

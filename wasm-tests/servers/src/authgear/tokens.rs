@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::options::User;
+use super::options::{ClientKind, User};
 use super::origin::Origin;
 use super::world::Grant;
 
@@ -25,6 +25,8 @@ pub(super) struct Issue<'a> {
     /// Unix seconds.
     pub(super) now: u64,
     pub(super) lifetime: Duration,
+    /// Of the client.
+    pub(super) kind: ClientKind,
 }
 
 impl Issue<'_> {
@@ -57,6 +59,12 @@ pub(super) fn access(issue: &Issue<'_>, jti: &str, grant: &Grant, user: &User) -
         ("jti", jti.into()),
     ]));
     claims.extend(about(grant, user));
+    match issue.kind {
+        ClientKind::Public => {}
+        ClientKind::Confidential | ClientKind::ThirdParty => {
+            claims.extend(user.attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
+        }
+    }
     claims
 }
 
@@ -88,9 +96,8 @@ fn about(grant: &Grant, user: &User) -> Members {
     if !grant.amr.is_empty() {
         claims.insert("amr".into(), json!(grant.amr));
     }
-    if !user.roles.is_empty() {
-        claims.insert("https://authgear.com/claims/user/roles".into(), json!(user.roles));
-    }
+    // Unlike `amr`, it is there without any.
+    claims.insert("https://authgear.com/claims/user/roles".into(), json!(user.roles));
     claims
 }
 

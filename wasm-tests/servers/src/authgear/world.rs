@@ -27,6 +27,8 @@ pub(super) struct Grant {
     pub(super) authenticated_at: Option<i64>,
     /// Unix seconds from which on it is refused; `None` never.
     pub(super) expires: Option<u64>,
+    /// Whether it may do all that the user may. An `app_session` without it counts for nothing.
+    pub(super) has_full_access: bool,
 }
 
 /// What a credential leads to.
@@ -34,7 +36,7 @@ pub(super) struct Grant {
 pub(super) enum Found {
     /// A session of a user in good standing.
     Session(Grant, User),
-    /// A session whose user was disabled or deleted.
+    /// A session of a user whose time is over, or has not come.
     Barred,
     /// Nothing: never granted, revoked or expired.
     Nothing,
@@ -68,8 +70,11 @@ impl World {
         self.users.push(user);
     }
 
-    /// Whether that user exists; the state is changed then.
+    /// Whether that user exists; the state is changed then. Disabling and deleting end all sessions first.
     pub(super) fn set_status(&mut self, id: &str, status: Status) -> bool {
+        if matches!(status, Status::Disabled | Status::Deleted) {
+            self.revoke_user(id);
+        }
         self.user_mut(id).map(|user| user.status = status).is_some()
     }
 
@@ -81,7 +86,8 @@ impl World {
             Authenticated::Never => None,
             Authenticated::At(time) => Some(time),
         };
-        Some(Grant { user: user.id.clone(), amr: user.amr.clone(), authenticated_at, expires })
+        let (user, amr) = (user.id.clone(), user.amr.clone());
+        Some(Grant { user, amr, authenticated_at, expires, has_full_access: true })
     }
 
     /// Grants what `credential` makes of a fresh secret.
@@ -102,9 +108,21 @@ impl World {
         let live =
             self.grants.get(credential).filter(|grant| grant.expires.is_none_or(|expires| now < expires));
         let Some(grant) = live else { return Found::Nothing };
-        match self.user(&grant.user) {
-            Some(user) if user.status == Status::Active => Found::Session(grant.clone(), user.clone()),
-            _ => Found::Barred,
+        if matches!(credential, Credential::AppSession(_)) && !grant.has_full_access {
+            return Found::Nothing;
+        }
+        let Some(user) = self.user(&grant.user) else { return Found::Nothing };
+        match user.status {
+            Status::Active => Found::Session(grant.clone(), user.clone()),
+            Status::OutOfTime => Found::Barred,
+            Status::Disabled | Status::Deleted => Found::Nothing,
+        }
+    }
+
+    /// Takes the full access from a grant.
+    pub(super) fn narrow(&mut self, credential: &Credential) {
+        if let Some(grant) = self.grants.get_mut(credential) {
+            grant.has_full_access = false;
         }
     }
 

@@ -24,7 +24,7 @@ async fn start() -> Authgear {
 }
 
 async fn resolve(authgear: &Authgear, headers: &[(&str, &str)]) -> Answer {
-    let mut all = vec![("host", "auth.example.com")];
+    let mut all = vec![("host", "auth.example.com"), ("x-forwarded-proto", "https")];
     all.extend(headers);
     let answer = ask(authgear.resolver_address(), "GET /_resolver/resolve", &all, "").await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -67,8 +67,8 @@ fn session(user: &str) -> Vec<String> {
     lines.iter().map(|&line| line.to_owned()).collect()
 }
 
-const CLEARED: &str = "set-cookie: session=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0; \
-                       Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+const CLEARED: &str = "set-cookie: session=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; \
+                       SameSite=Lax";
 
 fn invalid(with_cookie: bool) -> Vec<String> {
     let mut lines = vec!["x-authgear-session-valid: false".to_owned()];
@@ -91,6 +91,9 @@ async fn the_first_credential_that_is_good_decides() {
         ("", "", none.clone()),
         ("Basic YTpi", "theme=dark", none.clone()),
         (&format!("DPoP {alice}"), "", none.clone()),
+        // One space stands between.
+        (&format!("Bearer  {alice}"), "", none.clone()),
+        (&format!("Bearer\t{alice}"), &format!("session={a}"), session("alice")),
         // Each credential alone.
         (&format!("Bearer {alice}"), "", session("alice")),
         (&format!("bEARER {b_jwt}"), "", session("bob")),
@@ -101,6 +104,7 @@ async fn the_first_credential_that_is_good_decides() {
         ("", &format!("session={guest}"), session("guest")),
         // Of the wrong kind.
         ("", &format!("app_session={alice}"), none.clone()),
+        ("", &format!("app_session={}", authgear.narrow_app_session("alice")), none.clone()),
         (&format!("Bearer {a}"), "", none.clone()),
         (&format!("Bearer {id_token}"), "", none.clone()),
         (&format!("Bearer {machine}"), "", none.clone()),
@@ -134,7 +138,8 @@ async fn the_first_credential_that_is_good_decides() {
 async fn both_paths_answer_get_and_head_and_nothing_else() {
     let authgear = start().await;
     let token = format!("Bearer {}", authgear.jwt("alice"));
-    let headers = [("host", "auth.example.com"), ("authorization", token.as_str())];
+    let headers =
+        [("host", "auth.example.com"), ("x-forwarded-proto", "https"), ("authorization", token.as_str())];
     for (request, status) in [
         ("GET /_resolver/resolve", 200),
         ("HEAD /_resolver/resolve", 200),
@@ -144,11 +149,25 @@ async fn both_paths_answer_get_and_head_and_nothing_else() {
         ("PUT /_resolver/resolve", 405),
         ("OPTIONS /resolve", 405),
         ("GET /", 404),
-        ("GET /resolve/", 404),
+        ("DELETE /resolve", 405),
         ("GET /oauth2/jwks", 404),
+        ("GET /healthz", 200),
+        ("GET /resolve/", 301),
+        ("GET //resolve", 301),
+        ("GET /Resolve", 301),
+        ("GET /_resolver//resolve?a=b", 301),
+        ("GET /_resolver/resolve/", 301),
     ] {
         let answer = ask(authgear.resolver_address(), request, &headers, "").await;
         assert_eq!(answer.status, status, "{request}");
+        let location = match (status, request.contains("_resolver"), request.contains('?')) {
+            (301, true, true) => Some("/_resolver/resolve?a=b"),
+            (301, true, false) => Some("/_resolver/resolve"),
+            (301, false, _) => Some("/resolve"),
+            _ => None,
+        };
+        assert_eq!(answer.header("location"), location, "{request}");
+        let status = if request.ends_with("/healthz") { 0 } else { status };
         let expected = if status == 200 { session("alice") } else { vec![] };
         assert_eq!(answer.session(), expected, "{request}");
     }
@@ -180,20 +199,116 @@ async fn the_project_is_found_by_the_forwarded_host_before_the_host() {
 }
 
 #[tokio::test]
-async fn a_disabled_or_deleted_user_is_invalid_by_any_credential() {
-    let authgear = start().await;
-    let cookie = format!("session={}", authgear.log_in("alice"));
-    let token = format!("Bearer {}", authgear.jwt("alice"));
-    let bobs = format!("session={}", authgear.log_in("bob"));
+async fn disabling_or_deleting_a_user_ends_all_sessions_so_a_token_leaves_no_trace() {
     for end in [Authgear::disable, Authgear::delete] {
+        let authgear = start().await;
+        let cookie = format!("session={}", authgear.log_in("alice"));
+        let app = format!("app_session={}", authgear.app_session("alice"));
+        let (jwt, opaque) = (authgear.jwt("alice"), authgear.opaque_token("alice"));
+        let bobs = format!("session={}", authgear.log_in("bob"));
         end(&authgear, "alice");
         assert_eq!(resolve(&authgear, &[("cookie", &cookie)]).await.session(), invalid(true));
-        assert_eq!(resolve(&authgear, &[("authorization", &token)]).await.session(), invalid(false));
-        let both = [("authorization", token.as_str()), ("cookie", bobs.as_str())];
-        assert_eq!(resolve(&authgear, &both).await.session(), invalid(true));
-        authgear.enable("alice");
-        assert_eq!(resolve(&authgear, &[("authorization", &token)]).await.session(), session("alice"));
+        assert_eq!(resolve(&authgear, &[("cookie", &app)]).await.session(), [""; 0]);
+        for token in [jwt, opaque] {
+            let bearer = format!("Bearer {token}");
+            assert_eq!(resolve(&authgear, &[("authorization", &bearer)]).await.session(), [""; 0]);
+            let both = [("authorization", bearer.as_str()), ("cookie", bobs.as_str())];
+            assert_eq!(resolve(&authgear, &both).await.session(), session("bob"), "it falls through");
+            authgear.enable("alice");
+            let answer = resolve(&authgear, &[("authorization", &bearer)]).await;
+            assert_eq!(answer.session(), [""; 0], "what has ended stays so");
+        }
+        let cookie = format!("session={}", authgear.log_in("alice"));
+        assert_eq!(resolve(&authgear, &[("cookie", &cookie)]).await.session(), session("alice"));
     }
+}
+
+#[tokio::test]
+async fn a_user_whose_time_is_over_is_invalid_by_any_credential_and_nothing_falls_through() {
+    let authgear = start().await;
+    let cookie = format!("session={}", authgear.log_in("alice"));
+    let app = format!("app_session={}", authgear.app_session("alice"));
+    let token = format!("Bearer {}", authgear.jwt("alice"));
+    let bobs = format!("session={}", authgear.log_in("bob"));
+    authgear.bar("alice");
+    assert_eq!(resolve(&authgear, &[("cookie", &cookie)]).await.session(), invalid(true));
+    assert_eq!(resolve(&authgear, &[("cookie", &app)]).await.session(), invalid(false));
+    assert_eq!(resolve(&authgear, &[("authorization", &token)]).await.session(), invalid(false));
+    let both = [("authorization", token.as_str()), ("cookie", bobs.as_str())];
+    assert_eq!(resolve(&authgear, &both).await.session(), invalid(true), "whoever's cookie it is");
+    authgear.enable("alice");
+    assert_eq!(resolve(&authgear, &[("authorization", &token)]).await.session(), session("alice"));
+}
+
+#[tokio::test]
+async fn without_trust_in_the_proxy_every_jwt_is_nobody_over_plain_http() {
+    let options = Options { trust_proxy: false, ..options() };
+    let authgear = Authgear::start(options).await.unwrap();
+    for (token, expected) in
+        [(authgear.jwt("alice"), vec![]), (authgear.opaque_token("alice"), session("alice"))]
+    {
+        let bearer = format!("Bearer {token}");
+        assert_eq!(resolve(&authgear, &[("authorization", &bearer)]).await.session(), expected);
+    }
+    let cookie = format!("session={}", authgear.log_in("alice"));
+    assert_eq!(resolve(&authgear, &[("cookie", &cookie)]).await.session(), session("alice"));
+    let cleared = CLEARED.replace(" Secure;", "");
+    let answer = resolve(&authgear, &[("cookie", "session=bad")]).await;
+    assert_eq!(answer.session(), ["x-authgear-session-valid: false", cleared.as_str()]);
+
+    // With it, the audience is compared with the origin that the proxy names.
+    let trusting = start().await;
+    let bearer = format!("Bearer {}", trusting.jwt("alice"));
+    for (proto, expected) in [("https", session("alice")), ("http", vec![]), ("", vec![])] {
+        let headers =
+            [("host", "auth.example.com"), ("x-forwarded-proto", proto), ("authorization", bearer.as_str())];
+        let answer = ask(trusting.resolver_address(), "GET /resolve", &headers, "").await;
+        assert_eq!((answer.status, answer.session()), (200, expected), "{proto:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_clearing_cookie_has_its_domain_before_its_end_and_is_secure_as_the_request_was() {
+    let options = Options { cookie_domain: Some("example.com".into()), ..options() };
+    let authgear = Authgear::start(options).await.unwrap();
+    for (proto, secure) in [("https", "; Secure"), ("http", "")] {
+        let headers = [("host", "auth.example.com"), ("x-forwarded-proto", proto), ("cookie", "session=bad")];
+        let answer = ask(authgear.resolver_address(), "GET /resolve", &headers, "").await;
+        let expected = format!(
+            "session=; Path=/; Domain=example.com; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly{secure}; \
+             SameSite=Lax"
+        );
+        assert_eq!(answer.header("set-cookie"), Some(expected.as_str()), "{proto}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_from_a_directory_answers_for_any_host() {
+    let authgear = Authgear::start(Options { is_any_host_known: true, ..options() }).await.unwrap();
+    let cookie = format!("session={}", authgear.log_in("alice"));
+    let headers = [("host", "app.example.com"), ("cookie", cookie.as_str())];
+    let answer = ask(authgear.resolver_address(), "GET /resolve", &headers, "").await;
+    assert_eq!((answer.status, answer.session()), (200, session("alice")));
+}
+
+#[tokio::test]
+async fn a_session_is_resolved_by_one_question_at_a_time_and_too_many_fail() {
+    let options = Options { session_lock: Some(Duration::from_millis(200)), ..options() };
+    let authgear = Authgear::start(options).await.unwrap();
+    let cookie = format!("session={}", authgear.log_in("alice"));
+    let address = authgear.resolver_address();
+    let mut questions = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let cookie = cookie.clone();
+        questions.spawn(async move {
+            let headers = [("host", "auth.example.com"), ("cookie", cookie.as_str())];
+            ask(address, "GET /resolve", &headers, "").await.status
+        });
+    }
+    let statuses = questions.join_all().await;
+    // Whoever finds it taken five times has waited for 750 ms: not for seven others.
+    assert!(statuses.contains(&200) && statuses.contains(&500), "{statuses:?}");
+    assert_eq!(resolve(&authgear, &[("cookie", "session=bad")]).await.session(), invalid(true));
 }
 
 #[tokio::test]

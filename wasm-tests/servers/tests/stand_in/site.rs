@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use servers::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, StatusCode, User};
+use servers::authgear::{
+    Authenticated, Authgear, Client, ClientKind, Endpoint, Fault, Options, StatusCode, User,
+};
 
 use super::wire::{Answer, ask};
 
@@ -66,7 +68,7 @@ async fn an_access_token_says_exactly_what_the_real_one_says() {
     );
     let (_, guest) = parts(&authgear.jwt("guest"));
     assert_eq!(guest.get("amr"), None);
-    assert_eq!(guest.get("https://authgear.com/claims/user/roles"), None);
+    assert_eq!(guest["https://authgear.com/claims/user/roles"], json!([]));
     assert!(guest["auth_time"].as_i64().unwrap() < 0);
 }
 
@@ -156,6 +158,11 @@ async fn the_published_set_is_the_one_that_tokens_are_signed_with() {
                 (&key["kty"], &key["alg"], &key["use"]),
                 (&json!("RSA"), &json!("RS256"), &json!("sig"))
             );
+            let members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(members, ["alg", "created_at", "e", "kid", "kty", "n", "use"]);
+            let parts: Vec<_> = key["kid"].as_str().unwrap().split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "a UUID");
+            assert!(key["created_at"].is_u64());
             assert_eq!(URL_SAFE_NO_PAD.decode(key["n"].as_str().unwrap()).unwrap().len(), 256);
         }
         keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -175,7 +182,7 @@ async fn the_published_set_is_the_one_that_tokens_are_signed_with() {
 async fn a_person_logs_in_goes_on_gets_tokens_and_logs_out() {
     let authgear = start().await;
     let app = format!("{}/app?x=1", authgear.public_origin());
-    let query = format!("response_type=none&client_id=demo-app&redirect_uri={app}");
+    let query = format!("response_type=none&client_id=demo-app&scope=openid&redirect_uri={app}");
     let query: String = query.replace("?x=1", "%3Fx%3D1");
     let authorize = format!("GET /oauth2/authorize?{query}");
 
@@ -213,7 +220,7 @@ async fn a_person_logs_in_goes_on_gets_tokens_and_logs_out() {
 
     let out = request(&authgear, "POST /logout", &logged_in, "").await;
     assert!(out.header("set-cookie").unwrap().starts_with("session=; "));
-    assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
+    assert!(out.header("set-cookie").unwrap().contains("; Expires=Thu, 01 Jan 1970 00:00:00 GMT; "));
     assert_eq!(resolved(&authgear, "cookie", &cookie).await[0], "x-authgear-session-valid: false");
     assert!(request(&authgear, "GET /", &logged_in, "").await.body.contains("Log in as alice"));
 }
@@ -231,14 +238,75 @@ async fn a_login_leads_back_to_allowed_addresses_only() {
         ("//evil.com".into(), 400),
         (String::new(), 400),
     ] {
-        let target =
-            format!("GET /oauth2/authorize?response_type=none&client_id=demo-app&redirect_uri={uri}");
+        let target = format!(
+            "GET /oauth2/authorize?response_type=none&client_id=demo-app&scope=openid&redirect_uri={uri}"
+        );
         assert_eq!(request(&authgear, &target, &[], "").await.status, status, "{uri}");
     }
     for query in ["response_type=code&client_id=demo-app", "response_type=none&client_id=other"] {
-        let target = format!("GET /oauth2/authorize?{query}&redirect_uri={origin}");
+        let target = format!("GET /oauth2/authorize?{query}&scope=openid&redirect_uri={origin}");
         assert_eq!(request(&authgear, &target, &[], "").await.status, 400);
     }
+}
+
+#[tokio::test]
+async fn without_the_scope_openid_a_login_leads_back_with_an_error() {
+    let authgear = start().await;
+    let uri = format!("{}/app", authgear.public_origin());
+    for scope in ["", "&scope=", "&scope=profile", "&scope=openid2"] {
+        let target = format!(
+            "GET /oauth2/authorize?response_type=none&client_id=demo-app&redirect_uri={uri}&state=a%26b{scope}"
+        );
+        let answer = request(&authgear, &target, &[], "").await;
+        assert_eq!(answer.status, 303, "{scope}");
+        let location = answer.header("location").unwrap();
+        assert!(location.starts_with(&format!("{uri}?error=invalid_request&")), "{location}");
+        assert!(location.ends_with("&state=a%26b"), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn confidential_and_third_party_clients_get_the_users_attributes_in_their_tokens() {
+    for (kind, email) in [
+        (ClientKind::Public, json!(null)),
+        (ClientKind::Confidential, json!("alice@example.com")),
+        (ClientKind::ThirdParty, json!("alice@example.com")),
+    ] {
+        let clients = vec![Client { kind, ..Client::default() }];
+        let authgear = Authgear::start(Options { clients, ..Options::default() }).await.unwrap();
+        assert_eq!(parts(&authgear.jwt("alice")).1["email"], email, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_networks_protection_keeps_keys_back_and_nothing_else() {
+    let denied_addresses = vec!["203.0.113.9".parse().unwrap()];
+    let denied_user_agents = vec!["BadBot".to_owned()];
+    let options = Options { denied_addresses, denied_user_agents, ..Options::default() };
+    let authgear = Authgear::start(options).await.unwrap();
+    // The first address counts, whoever wrote it.
+    for (name, value, status) in [
+        ("x-forwarded-for", "203.0.113.9", 403),
+        ("x-forwarded-for", "203.0.113.9, 192.0.2.1", 403),
+        ("x-forwarded-for", "192.0.2.1, 203.0.113.9", 200),
+        ("user-agent", "BadBot/1.0", 403),
+        ("user-agent", "curl/8", 200),
+    ] {
+        let answer = request(&authgear, "GET /oauth2/jwks", &[(name, value)], "").await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+        let host = authgear.main_address().to_string();
+        let headers = [("host", host.as_str()), (name, value)];
+        assert_eq!(ask(authgear.resolver_address(), "GET /resolve", &headers, "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn without_trust_in_the_proxy_keys_of_an_https_origin_are_never_had_over_plain_http() {
+    let public_origin = Some("https://auth.example.com".to_owned());
+    let options = Options { public_origin, trust_proxy: false, ..Options::default() };
+    let authgear = Authgear::start(options).await.unwrap();
+    let headers = [("host", "auth.example.com"), ("x-forwarded-proto", "https")];
+    assert_eq!(ask(authgear.main_address(), "GET /oauth2/jwks", &headers, "").await.status, 307);
 }
 
 #[tokio::test]
@@ -297,6 +365,11 @@ async fn an_administrator_disables_revokes_and_rotates_from_outside() {
         async move { request(authgear, &format!("POST /stand-in/{path}"), &[], "").await.status }
     };
     assert_eq!(post("disable?user=bob").await, 200);
+    assert!(resolved(&authgear, "authorization", &bearer).await.is_empty());
+    assert_eq!(post("enable?user=bob").await, 200);
+    let bearer = format!("Bearer {}", authgear.jwt("bob"));
+    assert_eq!(resolved(&authgear, "authorization", &bearer).await.len(), 7);
+    assert_eq!(post("bar?user=bob").await, 200);
     assert_eq!(resolved(&authgear, "authorization", &bearer).await, ["x-authgear-session-valid: false"]);
     assert_eq!(post("enable?user=bob").await, 200);
     assert_eq!(resolved(&authgear, "authorization", &bearer).await.len(), 7);
@@ -307,10 +380,12 @@ async fn an_administrator_disables_revokes_and_rotates_from_outside() {
     assert_eq!(post("rotate-key").await, 200);
     assert_ne!(authgear.current_key(), before);
 
-    let token = authgear.jwt("bob");
-    let revoked = request(&authgear, "POST /oauth2/revoke", &[], &format!("token={token}")).await;
-    assert_eq!((revoked.status, revoked.body.as_str()), (200, ""));
-    assert!(resolved(&authgear, "authorization", &format!("Bearer {token}")).await.is_empty());
+    // A JWT cannot be revoked so.
+    for (token, left) in [(authgear.opaque_token("bob"), 0), (authgear.jwt("bob"), 7)] {
+        let revoked = request(&authgear, "POST /oauth2/revoke", &[], &format!("token={token}")).await;
+        assert_eq!((revoked.status, revoked.body.as_str()), (200, ""));
+        assert_eq!(resolved(&authgear, "authorization", &format!("Bearer {token}")).await.len(), left);
+    }
 }
 
 #[tokio::test]
@@ -319,6 +394,8 @@ async fn a_wrong_method_or_path_is_told() {
     for (line, status) in [
         ("GET /login", 405),
         ("POST /oauth2/jwks", 405),
+        ("HEAD /oauth2/jwks", 405),
+        ("GET /healthz", 200),
         ("GET /stand-in/token?user=bob", 405),
         ("GET /nothing", 404),
         ("HEAD /", 200),
