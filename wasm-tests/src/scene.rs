@@ -260,9 +260,10 @@ impl<H: Host> Layout<H> {
 
     /// What an app behind this host should be told of these headers: what the resolver itself answers.
     pub async fn resolver_says(&self, headers: &[(&str, &str)]) -> Vec<(String, String)> {
-        let request = headers
-            .iter()
-            .fold(Request::get("/resolve").host(HOST), |request, (name, value)| request.header(name, value));
+        let origin = self.authgear.public_origin();
+        let (scheme, host) = origin.split_once("://").expect("an origin");
+        let request = Request::get("/resolve").host(host).header("x-forwarded-proto", scheme);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = client::send(self.authgear.resolver_address(), request).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let headers = answer.headers.iter().filter(|(name, value)| {

@@ -120,7 +120,10 @@ async fn start(option: bool, wait: &Wait, opens: bool) -> Scene {
 
 async fn judge(scene: &Scene, wait: &Wait, verdict: Verdict, what: &str) {
     scene.authgear.fail(wait.held, Fault::Hold);
-    scene.authgear.clear_received();
+    // Keys are asked for before any request.
+    if wait.held == Endpoint::Resolver {
+        scene.authgear.clear_received();
+    }
     let reached = scene.host.stat(REACHED_THE_APP).await;
     let (name, good) = (wait.credential)(&scene.authgear, "alice");
     let credential = match (verdict, wait.refusal) {

@@ -62,6 +62,9 @@ async fn each_credential_gives_the_app_exactly_what_the_resolver_says_of_it<H: H
     let disabled_token = authgear.opaque_token("bob");
     authgear.disable("bob");
     authgear.delete("guest");
+    authgear.add_user(User::new("over"));
+    let (over, over_token) = (authgear.log_in("over"), authgear.opaque_token("over"));
+    authgear.bar("over");
 
     let alice = Some("alice");
     let valid = Some("true");
@@ -85,7 +88,10 @@ async fn each_credential_gives_the_app_exactly_what_the_resolver_says_of_it<H: H
         ("a bad session", vec![("cookie", "session=nonsense".into())], invalid, None),
         ("a session that was logged out", vec![("cookie", format!("session={logged_out}"))], invalid, None),
         ("a disabled user", vec![("cookie", format!("session={disabled}"))], invalid, None),
-        ("a disabled user's token", vec![("authorization", bearer(&disabled_token))], invalid, None),
+        ("a disabled user's token", vec![("authorization", bearer(&disabled_token))], None, None),
+        ("a user whose time is over", vec![("cookie", format!("session={over}"))], invalid, None),
+        ("their token", vec![("authorization", bearer(&over_token))], invalid, None),
+        ("their token beside another one's cookie", vec![("authorization", bearer(&over_token)), ("cookie", format!("session={session}"))], invalid, None),
         ("a deleted user", vec![("cookie", format!("session={deleted}"))], invalid, None),
         ("a bad token falls through to a good cookie", vec![("authorization", bearer("nonsense")), ("cookie", format!("session={session}"))], valid, alice),
         ("a bad app session falls through to a good session", vec![("cookie", format!("app_session=x; session={session}"))], valid, alice),
