@@ -1,11 +1,23 @@
 //! One key: from a JSON Web Key (RFC 7517, RFC 7518 section 6, RFC 8037 section 2) to what can verify.
 //!
+//! The result is a `jsonwebtoken::jwk::Jwk`, but that type does not read the text. Its deserializer refuses a key for
+//! members that nobody needs (`"x5c": 1`), does not know the name `Ed25519` for an algorithm, takes one of two members
+//! with the same name, and does not say what was wrong. So the members are read one by one, mended where servers write
+//! them against the RFC, and handed to it.
+//!
 //! All that is expensive or can fail happens here, once per key, so that verifying does neither.
 
 use std::fmt;
 use std::sync::Arc;
 
-use jsonwebtoken::DecodingKey;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, EllipticCurveKeyParameters, EllipticCurveKeyType,
+    Jwk, KeyAlgorithm, KeyOperations, OctetKeyPairParameters, OctetKeyPairType, PublicKeyUse,
+    RSAKeyParameters, RSAKeyType,
+};
+use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
@@ -19,11 +31,11 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 /// A public key that can verify signatures.
 #[derive(Clone)]
 pub struct Key {
-    kid: Option<String>,
-    algorithm: Option<Algorithm>,
-    public: Arc<PublicKey>,
-    /// Of the key as DER `SubjectPublicKeyInfo`.
+    jwk: Jwk,
     decoding: DecodingKey,
+    public: Arc<PublicKey>,
+    /// The key as DER `SubjectPublicKeyInfo`, which the proxy takes.
+    spki_der: Arc<[u8]>,
     id: KeyId,
 }
 
@@ -64,7 +76,7 @@ impl Key {
     /// `kid`.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+        self.jwk.common.key_id.as_deref()
     }
 
     /// Which key it is.
@@ -77,7 +89,8 @@ impl Key {
     /// it has one.
     #[must_use]
     pub fn serves(&self, algorithm: Algorithm) -> bool {
-        self.public.fits(algorithm) && self.algorithm.is_none_or(|only| only == algorithm)
+        self.public.fits(algorithm)
+            && self.jwk.common.key_algorithm.is_none_or(|only| only == named(algorithm))
     }
 
     pub(super) fn public(&self) -> &Arc<PublicKey> {
@@ -88,54 +101,52 @@ impl Key {
         &self.decoding
     }
 
-    pub(super) fn parse(jwk: &Members) -> Result<Self, Unusable> {
-        let kty = required(jwk, "kty")?;
+    pub(super) fn spki_der(&self) -> &Arc<[u8]> {
+        &self.spki_der
+    }
+
+    pub(super) fn parse(members: &Members) -> Result<Self, Unusable> {
+        let kty = required(members, "kty")?;
         if kty == "oct" {
             return Err(Unusable::Symmetric);
         }
-        if PRIVATE_MEMBERS.iter().any(|name| member(jwk, name).is_some()) {
+        if PRIVATE_MEMBERS.iter().any(|name| member(members, name).is_some()) {
             return Err(Unusable::Private);
         }
-        let is_for_signatures = optional::<String>(jwk, "use")?.is_none_or(|usage| usage == "sig");
-        let may_verify = optional::<Vec<String>>(jwk, "key_ops")?
-            .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
+        let public_key_use: Option<PublicKeyUse> = optional(members, "use")?;
+        let key_operations: Option<Vec<KeyOperations>> = optional(members, "key_ops")?;
+        let is_for_signatures = public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+        let may_verify =
+            key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
         if !is_for_signatures || !may_verify {
             return Err(Unusable::NotForSignatures);
         }
-        let public = match kty.as_str() {
-            "RSA" => PublicKey::rsa(&number(jwk, "n")?, &number(jwk, "e")?)?,
-            "EC" => {
-                let (curve, x, y) = (required(jwk, "crv")?, number(jwk, "x")?, number(jwk, "y")?);
-                match curve.as_str() {
-                    "P-256" => PublicKey::p256(&x, &y)?,
-                    "P-384" => PublicKey::p384(&x, &y)?,
-                    _ => return Err(Unusable::UnknownType),
-                }
+        let parameters = parameters(members, &kty)?;
+        let public = PublicKey::new(&parameters)?;
+        let algorithm = match optional::<String>(members, "alg")? {
+            Some(name) => {
+                let algorithm = name.parse().ok().filter(|algorithm| public.fits(*algorithm));
+                Some(algorithm.ok_or(Unusable::Algorithm)?)
             }
-            "OKP" => match required(jwk, "crv")?.as_str() {
-                "Ed25519" => PublicKey::ed25519(&number(jwk, "x")?)?,
-                _ => return Err(Unusable::UnknownType),
-            },
-            _ => return Err(Unusable::UnknownType),
-        };
-        let algorithm: Option<Algorithm> = match optional::<String>(jwk, "alg")? {
-            Some(name) => Some(name.parse().map_err(|_| Unusable::Algorithm)?),
             None => None,
         };
-        if algorithm.is_some_and(|algorithm| !public.fits(algorithm)) {
-            return Err(Unusable::Algorithm);
-        }
-        let spki_der = public.spki_der().ok_or(Unusable::UnknownType)?;
-        Ok(Self {
-            kid: optional(jwk, "kid")?,
-            algorithm,
-            id: KeyId(Sha256::digest(&spki_der).into()),
-            decoding: match public {
-                PublicKey::Rsa(_) => DecodingKey::from_rsa_der(&spki_der),
-                PublicKey::P256(_) | PublicKey::P384(_) => DecodingKey::from_ec_der(&spki_der),
-                PublicKey::Ed25519(_) => DecodingKey::from_ed_der(&spki_der),
+        let jwk = Jwk {
+            common: CommonParameters {
+                public_key_use,
+                key_operations,
+                key_algorithm: algorithm.map(named),
+                key_id: optional(members, "kid")?,
+                ..CommonParameters::default()
             },
+            algorithm: parameters,
+        };
+        let spki_der: Arc<[u8]> = public.spki_der().ok_or(Unusable::UnknownType)?.into();
+        Ok(Self {
+            decoding: DecodingKey::from_jwk(&jwk).map_err(|_| Unusable::UnknownType)?,
+            jwk,
             public: Arc::new(public),
+            id: KeyId(Sha256::digest(&spki_der).into()),
+            spki_der,
         })
     }
 }
@@ -143,8 +154,8 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
-            .field("kid", &self.kid)
-            .field("algorithm", &self.algorithm)
+            .field("kid", &self.jwk.common.key_id)
+            .field("algorithm", &self.jwk.common.key_algorithm)
             .finish_non_exhaustive()
     }
 }
@@ -169,20 +180,71 @@ impl fmt::Display for Unusable {
     }
 }
 
+/// The numbers of a key, in the form of RFC 7518.
+fn parameters(members: &Members, kty: &str) -> Result<AlgorithmParameters, Unusable> {
+    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    match kty {
+        "RSA" => Ok(AlgorithmParameters::RSA(RSAKeyParameters {
+            key_type: RSAKeyType::RSA,
+            // Some issuers write the modulus with a leading zero byte, against RFC 7518 section 6.3.1.1.
+            n: encode(without_leading_zeros(&number(members, "n")?)),
+            e: encode(without_leading_zeros(&number(members, "e")?)),
+        })),
+        "EC" => {
+            let (curve, length) = match required(members, "crv")?.as_str() {
+                "P-256" => (EllipticCurve::P256, 32),
+                "P-384" => (EllipticCurve::P384, 48),
+                _ => return Err(Unusable::UnknownType),
+            };
+            let coordinate = |name| Ok(encode(&coordinate(&number(members, name)?, length)?));
+            let (x, y) = (coordinate("x")?, coordinate("y")?);
+            let key_type = EllipticCurveKeyType::EC;
+            Ok(AlgorithmParameters::EllipticCurve(EllipticCurveKeyParameters { key_type, curve, x, y }))
+        }
+        "OKP" => match required(members, "crv")?.as_str() {
+            "Ed25519" => Ok(AlgorithmParameters::OctetKeyPair(OctetKeyPairParameters {
+                key_type: OctetKeyPairType::OctetKeyPair,
+                curve: EllipticCurve::Ed25519,
+                x: encode(&number(members, "x")?),
+            })),
+            _ => Err(Unusable::UnknownType),
+        },
+        _ => Err(Unusable::UnknownType),
+    }
+}
+
+fn named(algorithm: Algorithm) -> KeyAlgorithm {
+    JwtAlgorithm::from(algorithm).into()
+}
+
 /// A member of a key; some servers write those that they do not have as `null`.
-fn member<'k>(jwk: &'k Members, name: &str) -> Option<&'k str> {
-    jwk.get(name).filter(|json| *json != "null")
+fn member<'k>(members: &'k Members, name: &str) -> Option<&'k str> {
+    members.get(name).filter(|json| *json != "null")
 }
 
-fn optional<T: DeserializeOwned>(jwk: &Members, name: &'static str) -> Result<Option<T>, Unusable> {
-    member(jwk, name).map(|json| value(json).ok_or(Unusable::Member(name))).transpose()
+fn optional<T: DeserializeOwned>(members: &Members, name: &'static str) -> Result<Option<T>, Unusable> {
+    member(members, name).map(|json| value(json).ok_or(Unusable::Member(name))).transpose()
 }
 
-fn required(jwk: &Members, name: &'static str) -> Result<String, Unusable> {
-    optional(jwk, name)?.ok_or(Unusable::Member(name))
+fn required(members: &Members, name: &'static str) -> Result<String, Unusable> {
+    optional(members, name)?.ok_or(Unusable::Member(name))
 }
 
 /// A number or a point. Some servers pad base64url, against RFC 7515 section 2.
-fn number(jwk: &Members, name: &'static str) -> Result<Vec<u8>, Unusable> {
-    jose::base64url(required(jwk, name)?.trim_end_matches('=')).ok_or(Unusable::Base64)
+fn number(members: &Members, name: &'static str) -> Result<Vec<u8>, Unusable> {
+    jose::base64url(required(members, name)?.trim_end_matches('=')).ok_or(Unusable::Base64)
+}
+
+/// A coordinate in the curve's own length, which some servers cut by its leading zeros (against RFC 7518
+/// section 6.2.1.2).
+fn coordinate(number: &[u8], length: usize) -> Result<Vec<u8>, Unusable> {
+    let number = without_leading_zeros(number);
+    let mut coordinate = vec![0; length.checked_sub(number.len()).ok_or(Unusable::Point)?];
+    coordinate.extend_from_slice(number);
+    Ok(coordinate)
+}
+
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
+    let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+    number.get(start..).unwrap_or(&[])
 }

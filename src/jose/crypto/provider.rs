@@ -40,7 +40,8 @@ impl Backend {
     pub fn verify(self, key: &Key, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         // Only the first call installs it. Without a provider `jsonwebtoken` panics.
         let _ = PROVIDER.install_default();
-        ASKED.set(Some(Asked { backend: self, key: Arc::clone(key.public()), algorithm }));
+        let (prepared, spki_der) = (Arc::clone(key.public()), Arc::clone(key.spki_der()));
+        ASKED.set(Some(Asked { backend: self, key: prepared, spki_der, algorithm }));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
         let verified = jsonwebtoken::crypto::verify(&signature, message, key.decoding(), algorithm.into());
         ASKED.set(None);
@@ -53,6 +54,7 @@ impl Backend {
 struct Asked {
     backend: Backend,
     key: Arc<PublicKey>,
+    spki_der: Arc<[u8]>,
     algorithm: Algorithm,
 }
 
@@ -64,10 +66,10 @@ thread_local! {
 /// It verifies, and does nothing else: no secrets are here.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
-    verifier_factory: |algorithm, key| {
+    verifier_factory: |algorithm, _key| {
         let asked = ASKED.take().filter(|asked| JwtAlgorithm::from(asked.algorithm) == *algorithm);
         let asked = asked.ok_or(ErrorKind::UnsupportedAlgorithm)?;
-        Ok(Box::new(Verifier { asked, spki_der: key.try_get_as_bytes()?.into() }))
+        Ok(Box::new(Verifier(asked)))
     },
     key_utils: KeyUtils {
         rsa_pub_components_from_private_key: |_| Err(ErrorKind::InvalidKeyFormat.into()),
@@ -78,17 +80,14 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     },
 };
 
-struct Verifier {
-    asked: Asked,
-    spki_der: Box<[u8]>,
-}
+struct Verifier(Asked);
 
 impl signature::Verifier<Vec<u8>> for Verifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let Asked { backend, key, algorithm } = &self.asked;
+        let Asked { backend, key, spki_der, algorithm } = &self.0;
         let by_host = match backend {
             Backend::Portable => None,
-            Backend::Host(verify) => by_host(*verify, key, &self.spki_der, *algorithm, message, signature),
+            Backend::Host(verify) => by_host(*verify, key, spki_der, *algorithm, message, signature),
         };
         let is_right = by_host.unwrap_or_else(|| key.verifies(*algorithm, message, signature));
         if is_right { Ok(()) } else { Err(signature::Error::new()) }
@@ -97,7 +96,7 @@ impl signature::Verifier<Vec<u8>> for Verifier {
 
 impl JwtVerifier for Verifier {
     fn algorithm(&self) -> JwtAlgorithm {
-        self.asked.algorithm.into()
+        self.0.algorithm.into()
     }
 }
 

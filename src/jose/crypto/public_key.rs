@@ -1,6 +1,9 @@
 //! Public keys, prepared once: what the proxy is told of them, and the portable check of their signatures.
 
 use ed25519_dalek::Signature as Ed25519Signature;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, OctetKeyPairParameters, RSAKeyParameters,
+};
 use p256::ecdsa::Signature as P256Signature;
 use p256::ecdsa::signature::Verifier;
 use p256::elliptic_curve::point::AffineCoordinates;
@@ -10,7 +13,7 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use crate::jose::{Algorithm, Unusable};
+use crate::jose::{Algorithm, Unusable, base64url};
 
 /// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
 /// (RFC 7518 section 3.3); above, a verification costs too much.
@@ -25,11 +28,34 @@ pub(crate) enum PublicKey {
 }
 
 impl PublicKey {
+    /// The key of these numbers. Coordinates have the length of their curve.
+    pub(crate) fn new(parameters: &AlgorithmParameters) -> Result<Self, Unusable> {
+        let number = |text: &String| base64url(text).ok_or(Unusable::Base64);
+        match parameters {
+            AlgorithmParameters::RSA(RSAKeyParameters { n, e, .. }) => Self::rsa(&number(n)?, &number(e)?),
+            AlgorithmParameters::EllipticCurve(EllipticCurveKeyParameters { curve, x, y, .. }) => {
+                let (x, y) = (number(x)?, number(y)?);
+                match curve {
+                    EllipticCurve::P256 => Self::p256(&x, &y),
+                    EllipticCurve::P384 => Self::p384(&x, &y),
+                    EllipticCurve::P521 | EllipticCurve::Ed25519 | _ => Err(Unusable::UnknownType),
+                }
+            }
+            AlgorithmParameters::OctetKeyPair(OctetKeyPairParameters { curve, x, .. })
+                if *curve == EllipticCurve::Ed25519 =>
+            {
+                Self::ed25519(&number(x)?)
+            }
+            AlgorithmParameters::OctetKeyPair(_)
+            | AlgorithmParameters::OctetKey(_)
+            | AlgorithmParameters::Other(_)
+            | _ => Err(Unusable::UnknownType),
+        }
+    }
+
     /// An RSA key of a modulus and an exponent, big-endian. The exponent is odd, from 3 to 2^33 - 1.
-    pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Result<Self, Unusable> {
-        // Some issuers write the modulus with a leading zero byte, against RFC 7518 section 6.3.1.1.
-        let number = |bytes| {
-            let bytes = without_leading_zeros(bytes);
+    fn rsa(n: &[u8], e: &[u8]) -> Result<Self, Unusable> {
+        let number = |bytes: &[u8]| {
             let bits = u32::try_from(bytes.len().saturating_mul(8)).ok()?;
             BoxedUint::from_be_slice(bytes, bits).ok()
         };
@@ -44,8 +70,8 @@ impl PublicKey {
 
     /// A point on P-256. From both coordinates, not from an encoded point: that would bring square roots, for
     /// compressed ones.
-    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
-        let (x, y) = (coordinate::<32>(x)?, coordinate::<32>(y)?);
+    fn p256(x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
+        let (x, y): ([u8; 32], [u8; 32]) = (coordinate(x)?, coordinate(y)?);
         p256::AffinePoint::from_coordinates(&x.into(), &y.into())
             .into_option()
             .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
@@ -54,8 +80,8 @@ impl PublicKey {
     }
 
     /// A point on P-384.
-    pub(crate) fn p384(x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
-        let (x, y) = (coordinate::<48>(x)?, coordinate::<48>(y)?);
+    fn p384(x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
+        let (x, y): ([u8; 48], [u8; 48]) = (coordinate(x)?, coordinate(y)?);
         p384::AffinePoint::from_coordinates(&x.into(), &y.into())
             .into_option()
             .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
@@ -64,9 +90,9 @@ impl PublicKey {
     }
 
     /// A point on Ed25519 that is not of small order.
-    pub(crate) fn ed25519(point: &[u8]) -> Result<Self, Unusable> {
-        let point = point.try_into().map_err(|_| Unusable::Point)?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| Unusable::Point)?;
+    fn ed25519(point: &[u8]) -> Result<Self, Unusable> {
+        let key =
+            ed25519_dalek::VerifyingKey::from_bytes(&coordinate(point)?).map_err(|_| Unusable::Point)?;
         if key.is_weak() { Err(Unusable::Point) } else { Ok(Self::Ed25519(key)) }
     }
 
@@ -146,17 +172,6 @@ fn rsa_verifies(key: &rsa::PublicKey, algorithm: Algorithm, message: &[u8], sign
     result.is_ok()
 }
 
-/// A coordinate in the curve's own length, which some servers cut by its leading zeros (against RFC 7518
-/// section 6.2.1.2).
 fn coordinate<const LENGTH: usize>(number: &[u8]) -> Result<[u8; LENGTH], Unusable> {
-    let number = without_leading_zeros(number);
-    let mut coordinate = [0; LENGTH];
-    let start = LENGTH.checked_sub(number.len()).ok_or(Unusable::Point)?;
-    coordinate.get_mut(start..).ok_or(Unusable::Point)?.copy_from_slice(number);
-    Ok(coordinate)
-}
-
-fn without_leading_zeros(number: &[u8]) -> &[u8] {
-    let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
-    number.get(start..).unwrap_or(&[])
+    number.try_into().map_err(|_| Unusable::Point)
 }
