@@ -14,9 +14,9 @@ pub enum Wire<'a> {
 
 /// The fields of a message, by their numbers; `None` inside where the bytes are no message.
 #[derive(Debug, Clone)]
-pub struct Fields<'a>(&'a [u8]);
+pub struct WireFields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> WireFields<'a> {
     /// The fields of this message.
     #[must_use]
     pub const fn new(message: &'a [u8]) -> Self {
@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for WireFields<'a> {
     type Item = Option<(u64, Wire<'a>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -100,7 +100,7 @@ mod tests {
         for (number, bytes) in &fields {
             push_bytes(&mut message, *number, bytes);
         }
-        let read: Vec<_> = Fields::new(&message).map(Option::unwrap).collect();
+        let read: Vec<_> = WireFields::new(&message).map(Option::unwrap).collect();
         let expected: Vec<_> =
             fields.iter().map(|(number, bytes)| (u64::from(*number), Wire::Bytes(bytes))).collect();
         assert_eq!(read, expected);
@@ -112,7 +112,7 @@ mod tests {
         push_bytes(&mut message, 1, &[1; 200]);
         for length in 1..message.len() {
             let cut = message.get(..length).unwrap();
-            assert_eq!(Fields::new(cut).collect::<Vec<_>>(), [None], "{length}");
+            assert_eq!(WireFields::new(cut).collect::<Vec<_>>(), [None], "{length}");
         }
     }
 }

@@ -197,20 +197,20 @@ mod tests {
 
     /// Knows whose it is.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    struct Answer {
+    struct Item {
         of: &'static str,
         weight: usize,
     }
 
-    impl Weigh for Answer {
+    impl Weigh for Item {
         fn weight(&self) -> usize {
             self.weight
         }
     }
 
-    const ENTRY: usize = RecentMap::<Held<Answer>>::ENTRY_BYTES;
+    const ENTRY: usize = RecentMap::<Held<Item>>::ENTRY_BYTES;
 
-    fn cache(max_entries: usize, max_bytes: usize) -> BoundedMap<Answer> {
+    fn cache(max_entries: usize, max_bytes: usize) -> BoundedMap<Item> {
         BoundedMap::new(NonZeroUsize::new(max_entries).unwrap(), max_bytes)
     }
 
@@ -226,8 +226,8 @@ mod tests {
         Lifetime::new(at(fresh_until), Duration::from_secs(stale_for))
     }
 
-    const fn answer(of: &'static str) -> Answer {
-        Answer { of, weight: 0 }
+    const fn answer(of: &'static str) -> Item {
+        Item { of, weight: 0 }
     }
 
     #[test]
@@ -306,12 +306,12 @@ mod tests {
 
     #[test]
     fn the_later_answer_replaces_the_earlier_even_where_it_cannot_be_kept() {
-        let heavy = Answer { of: "heavy", weight: 10_000 };
+        let heavy = Item { of: "heavy", weight: 10_000 };
         let cases = [
             (answer("new"), life(120, 0), Some(answer("new"))),
             (answer("over"), life(100, 0), None),
             (heavy, life(120, 0), None),
-            (Answer { of: "beyond counting", weight: usize::MAX }, life(120, 0), None),
+            (Item { of: "beyond counting", weight: usize::MAX }, life(120, 0), None),
         ];
         for (later, life_of_later, expected) in cases {
             let mut cache = cache(10, 5_000);
@@ -343,7 +343,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             cache.insert(&key(name), answer(name), life(110, 0), at(100));
         }
-        let whole = Answer { of: "d", weight: 2 * each };
+        let whole = Item { of: "d", weight: 2 * each };
         cache.insert(&key("d"), whole.clone(), life(110, 0), at(100));
         assert_eq!(cache.get(&key("d"), at(100)), Some(&whole), "as much room is made as it takes");
         assert_eq!((cache.len(), cache.bytes()), (1, 3 * each));
@@ -374,14 +374,14 @@ mod tests {
     struct Model {
         max_entries: usize,
         max_bytes: usize,
-        entries: Vec<Known>,
+        entries: Vec<ModelEntry>,
         latest: UnixTime,
         evicted: usize,
     }
 
-    struct Known {
+    struct ModelEntry {
         key: Key,
-        answer: Answer,
+        answer: Item,
         bytes: usize,
         /// None where the clock was set back since.
         life: Option<Lifetime>,
@@ -395,7 +395,7 @@ mod tests {
             self.latest = now;
         }
 
-        fn get(&mut self, key: &Key, now: UnixTime, stale: bool) -> Option<Answer> {
+        fn get(&mut self, key: &Key, now: UnixTime, stale: bool) -> Option<Item> {
             self.look_at(now);
             let known = self.remove(key)?;
             let life = known.life.filter(|life| now < life.stale_until)?;
@@ -404,12 +404,12 @@ mod tests {
             (stale || now < life.fresh_until).then_some(answer)
         }
 
-        fn insert(&mut self, key: &Key, answer: Answer, life: Lifetime, now: UnixTime) {
+        fn insert(&mut self, key: &Key, answer: Item, life: Lifetime, now: UnixTime) {
             self.look_at(now);
             self.remove(key);
             let bytes = [key.reveal().len(), answer.weight, ENTRY].iter().sum();
             if now < life.stale_until && bytes <= self.max_bytes {
-                self.entries.push(Known { key: key.clone(), answer, bytes, life: Some(life) });
+                self.entries.push(ModelEntry { key: key.clone(), answer, bytes, life: Some(life) });
             }
             while self.entries.len() > self.max_entries || self.bytes() > self.max_bytes {
                 self.entries.remove(0);
@@ -417,7 +417,7 @@ mod tests {
             }
         }
 
-        fn remove(&mut self, key: &Key) -> Option<Known> {
+        fn remove(&mut self, key: &Key) -> Option<ModelEntry> {
             let at = self.entries.iter().position(|known| known.key == *key)?;
             Some(self.entries.remove(at))
         }
@@ -459,7 +459,7 @@ mod tests {
                 };
                 match random.usize(..10) {
                     0..4 => {
-                        let answer = Answer { of: name, weight: random.usize(..2 * ENTRY) };
+                        let answer = Item { of: name, weight: random.usize(..2 * ENTRY) };
                         let seconds =
                             |random: &mut Rng| Duration::from_secs(u64::try_from(random.usize(..8)).unwrap());
                         let life = Lifetime::new(now.after(seconds(&mut random)), seconds(&mut random))

@@ -9,7 +9,7 @@ use serde_json::error::Category;
 
 use super::ConfigError;
 use super::field::{Field, whole_number};
-use crate::protobuf::{Fields, Wire};
+use crate::protobuf::{Wire, WireFields};
 
 /// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
 const MAX_DEPTH: u8 = 64;
@@ -86,10 +86,10 @@ impl Serialize for Struct<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let depth = self.depth.checked_sub(1).ok_or_else(malformed)?;
         let mut map = serializer.serialize_map(None)?;
-        for field in Fields::new(self.bytes) {
+        for field in WireFields::new(self.bytes) {
             let Some((1, Wire::Bytes(entry))) = field else { return Err(malformed()) };
             let (mut name, mut value) = (b"".as_slice(), None);
-            for field in Fields::new(entry) {
+            for field in WireFields::new(entry) {
                 match field {
                     Some((1, Wire::Bytes(bytes))) => name = bytes,
                     Some((2, Wire::Bytes(bytes))) => value = Some(Value { bytes, depth }),
@@ -106,7 +106,7 @@ impl Serialize for Struct<'_> {
 impl Serialize for ListValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        for field in Fields::new(self.bytes) {
+        for field in WireFields::new(self.bytes) {
             let Some((1, Wire::Bytes(bytes))) = field else { return Err(malformed()) };
             list.serialize_element(&Value { bytes, depth: self.depth })?;
         }
@@ -117,7 +117,7 @@ impl Serialize for ListValue<'_> {
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let depth = self.depth.checked_sub(1).ok_or_else(malformed)?;
-        let mut fields = Fields::new(self.bytes);
+        let mut fields = WireFields::new(self.bytes);
         let (Some(Some(field)), None) = (fields.next(), fields.next()) else { return Err(malformed()) };
         match field {
             (1, Wire::Varint(_)) => serializer.serialize_unit(),

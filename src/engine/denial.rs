@@ -1,7 +1,7 @@
 //! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
 //! cache.
 
-use crate::http::problem::Problem;
+use crate::http::error_code::ErrorCode;
 use crate::http::{BadHead, Reply};
 use crate::rules::{CustomReply, Unmet};
 
@@ -85,20 +85,20 @@ impl Denial<'_> {
 
     fn json(self) -> Vec<u8> {
         match self {
-            Self::BadRequest(bad) => Problem::of_status(bad.status()).body(bad.message()),
+            Self::BadRequest(bad) => ErrorCode::of_status(bad.status()).body(bad.message()),
             Self::Unauthenticated => {
-                Problem::Unauthorized.body("a valid session or an access token is needed")
+                ErrorCode::Unauthorized.body("a valid session or an access token is needed")
             }
             Self::InvalidToken(reason) => {
-                Problem::Unauthorized.body(&format!("the access token is refused: {reason}"))
+                ErrorCode::Unauthorized.body(&format!("the access token is refused: {reason}"))
             }
-            Self::Forbidden(unmet) => Problem::Forbidden.body(unmet.message()),
-            Self::ForbiddenByServer => Problem::Forbidden.body("this is not allowed"),
+            Self::Forbidden(unmet) => ErrorCode::Forbidden.body(unmet.message()),
+            Self::ForbiddenByServer => ErrorCode::Forbidden.body("this is not allowed"),
             Self::Unavailable(_) => {
-                Problem::Unavailable.body("the authentication service cannot be reached; try again later")
+                ErrorCode::Unavailable.body("the authentication service cannot be reached; try again later")
             }
             Self::Broken => {
-                Problem::Unavailable.body("the authentication filter cannot decide; see the proxy's log")
+                ErrorCode::Unavailable.body("the authentication filter cannot decide; see the proxy's log")
             }
         }
     }

@@ -57,7 +57,7 @@ pub struct Capabilities {
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.signatures {
-            Backend::Host(_) => "signatures are checked by the proxy",
+            Backend::Proxy(_) => "signatures are checked by the proxy",
             Backend::Portable => "signatures are checked in the filter",
         })?;
         f.write_str(if self.background {

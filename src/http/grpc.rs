@@ -1,7 +1,7 @@
 //! Denials of gRPC requests: which status a client of gRPC is told, where the host can. Envoy answers a gRPC
 //! request with HTTP 200, the status as `grpc-status`, and the body as `grpc-message`.
 
-use super::problem::Problem;
+use super::error_code::ErrorCode;
 use crate::http::Head;
 
 /// Whether a request is gRPC: by its `Content-Type`, `application/grpc`, perhaps with a `+format` or parameters.
@@ -33,13 +33,13 @@ impl Status {
     /// The status of a denial that would have this status of HTTP.
     #[must_use]
     pub const fn of(http: u16) -> Self {
-        match Problem::of_status(http) {
-            Problem::Forbidden if http == 407 => Self::Unauthenticated,
+        match ErrorCode::of_status(http) {
+            ErrorCode::Forbidden if http == 407 => Self::Unauthenticated,
             // Clients of gRPC follow no redirect to a login page.
-            Problem::Unauthorized => Self::Unauthenticated,
-            Problem::BadRequest | Problem::TooLarge => Self::InvalidArgument,
-            Problem::Forbidden => Self::PermissionDenied,
-            Problem::Unavailable => Self::Unavailable,
+            ErrorCode::Unauthorized => Self::Unauthenticated,
+            ErrorCode::BadRequest | ErrorCode::TooLarge => Self::InvalidArgument,
+            ErrorCode::Forbidden => Self::PermissionDenied,
+            ErrorCode::Unavailable => Self::Unavailable,
         }
     }
 

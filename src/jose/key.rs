@@ -30,7 +30,7 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
 /// A public key that can verify signatures.
 #[derive(Clone)]
-pub struct Key {
+pub struct VerifyingKey {
     jwk: Jwk,
     decoding: DecodingKey,
     public: Arc<PublicKey>,
@@ -45,7 +45,7 @@ pub struct KeyId([u8; 32]);
 
 /// Why a key of a set is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unusable {
+pub enum UnusableKey {
     /// It is not an object with distinct members.
     NotAnObject,
     /// A member that is needed is absent, or one that is looked at has the wrong type; it is named.
@@ -72,7 +72,7 @@ pub enum Unusable {
     Point,
 }
 
-impl Key {
+impl VerifyingKey {
     /// `kid`.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
@@ -105,13 +105,13 @@ impl Key {
         &self.spki_der
     }
 
-    pub(super) fn parse(members: &Members) -> Result<Self, Unusable> {
+    pub(super) fn parse(members: &Members) -> Result<Self, UnusableKey> {
         let kty = required(members, "kty")?;
         if kty == "oct" {
-            return Err(Unusable::Symmetric);
+            return Err(UnusableKey::Symmetric);
         }
         if PRIVATE_MEMBERS.iter().any(|name| member(members, name).is_some()) {
-            return Err(Unusable::Private);
+            return Err(UnusableKey::Private);
         }
         let public_key_use: Option<PublicKeyUse> = optional(members, "use")?;
         let key_operations: Option<Vec<KeyOperations>> = optional(members, "key_ops")?;
@@ -119,14 +119,14 @@ impl Key {
         let may_verify =
             key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
         if !is_for_signatures || !may_verify {
-            return Err(Unusable::NotForSignatures);
+            return Err(UnusableKey::NotForSignatures);
         }
         let parameters = parameters(members, &kty)?;
         let public = PublicKey::new(&parameters)?;
         let algorithm = match optional::<String>(members, "alg")? {
             Some(name) => {
                 let algorithm = name.parse().ok().filter(|algorithm| public.fits(*algorithm));
-                Some(algorithm.ok_or(Unusable::Algorithm)?)
+                Some(algorithm.ok_or(UnusableKey::Algorithm)?)
             }
             None => None,
         };
@@ -140,9 +140,9 @@ impl Key {
             },
             algorithm: parameters,
         };
-        let spki_der: Arc<[u8]> = public.spki_der().ok_or(Unusable::UnknownType)?.into();
+        let spki_der: Arc<[u8]> = public.spki_der().ok_or(UnusableKey::UnknownType)?.into();
         Ok(Self {
-            decoding: DecodingKey::from_jwk(&jwk).map_err(|_| Unusable::UnknownType)?,
+            decoding: DecodingKey::from_jwk(&jwk).map_err(|_| UnusableKey::UnknownType)?,
             jwk,
             public: Arc::new(public),
             id: KeyId(Sha256::digest(&spki_der).into()),
@@ -151,16 +151,16 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key")
+        f.debug_struct("VerifyingKey")
             .field("kid", &self.jwk.common.key_id)
             .field("algorithm", &self.jwk.common.key_algorithm)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Display for Unusable {
+impl fmt::Display for UnusableKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Member(name) => return write!(f, "\"{name}\" is absent or has the wrong type"),
@@ -181,7 +181,7 @@ impl fmt::Display for Unusable {
 }
 
 /// The numbers of a key, in the form of RFC 7518.
-fn parameters(members: &Members, kty: &str) -> Result<AlgorithmParameters, Unusable> {
+fn parameters(members: &Members, kty: &str) -> Result<AlgorithmParameters, UnusableKey> {
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     match kty {
         "RSA" => Ok(AlgorithmParameters::RSA(RSAKeyParameters {
@@ -194,7 +194,7 @@ fn parameters(members: &Members, kty: &str) -> Result<AlgorithmParameters, Unusa
             let (curve, length) = match required(members, "crv")?.as_str() {
                 "P-256" => (EllipticCurve::P256, 32),
                 "P-384" => (EllipticCurve::P384, 48),
-                _ => return Err(Unusable::UnknownType),
+                _ => return Err(UnusableKey::UnknownType),
             };
             let coordinate = |name| Ok(encode(&coordinate(&number(members, name)?, length)?));
             let (x, y) = (coordinate("x")?, coordinate("y")?);
@@ -207,9 +207,9 @@ fn parameters(members: &Members, kty: &str) -> Result<AlgorithmParameters, Unusa
                 curve: EllipticCurve::Ed25519,
                 x: encode(&number(members, "x")?),
             })),
-            _ => Err(Unusable::UnknownType),
+            _ => Err(UnusableKey::UnknownType),
         },
-        _ => Err(Unusable::UnknownType),
+        _ => Err(UnusableKey::UnknownType),
     }
 }
 
@@ -222,24 +222,24 @@ fn member<'k>(members: &'k Members, name: &str) -> Option<&'k str> {
     members.get(name).filter(|json| *json != "null")
 }
 
-fn optional<T: DeserializeOwned>(members: &Members, name: &'static str) -> Result<Option<T>, Unusable> {
-    member(members, name).map(|json| value(json).ok_or(Unusable::Member(name))).transpose()
+fn optional<T: DeserializeOwned>(members: &Members, name: &'static str) -> Result<Option<T>, UnusableKey> {
+    member(members, name).map(|json| value(json).ok_or(UnusableKey::Member(name))).transpose()
 }
 
-fn required(members: &Members, name: &'static str) -> Result<String, Unusable> {
-    optional(members, name)?.ok_or(Unusable::Member(name))
+fn required(members: &Members, name: &'static str) -> Result<String, UnusableKey> {
+    optional(members, name)?.ok_or(UnusableKey::Member(name))
 }
 
 /// A number or a point. Some servers pad base64url, against RFC 7515 section 2.
-fn number(members: &Members, name: &'static str) -> Result<Vec<u8>, Unusable> {
-    jose::base64url(required(members, name)?.trim_end_matches('=')).ok_or(Unusable::Base64)
+fn number(members: &Members, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
+    jose::base64url(required(members, name)?.trim_end_matches('=')).ok_or(UnusableKey::Base64)
 }
 
 /// A coordinate in the curve's own length, which some servers cut by its leading zeros (against RFC 7518
 /// section 6.2.1.2).
-fn coordinate(number: &[u8], length: usize) -> Result<Vec<u8>, Unusable> {
+fn coordinate(number: &[u8], length: usize) -> Result<Vec<u8>, UnusableKey> {
     let number = without_leading_zeros(number);
-    let mut coordinate = vec![0; length.checked_sub(number.len()).ok_or(Unusable::Point)?];
+    let mut coordinate = vec![0; length.checked_sub(number.len()).ok_or(UnusableKey::Point)?];
     coordinate.extend_from_slice(number);
     Ok(coordinate)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::key::{Key, KeyId, Unusable};
+use super::key::{KeyId, UnusableKey, VerifyingKey};
 use super::members::{Members, value};
 
 /// The largest key set that is parsed, in bytes.
@@ -20,7 +20,7 @@ const SHOWN_KID: usize = 64;
 /// The usable keys of a set; at least one. Several may share a `kid`; then each of them is tried.
 #[derive(Debug, Clone)]
 pub struct KeySet {
-    keys: Vec<Key>,
+    keys: Vec<VerifyingKey>,
     skipped: Vec<Skipped>,
 }
 
@@ -28,7 +28,7 @@ pub struct KeySet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     kid: Option<String>,
-    reason: Unusable,
+    reason: UnusableKey,
 }
 
 /// Why a whole set is not used.
@@ -66,7 +66,7 @@ impl KeySet {
         let mut skipped = Vec::new();
         for jwk in jwks {
             let members = Members::parse(jwk.get());
-            match members.as_ref().ok_or(Unusable::NotAnObject).and_then(Key::parse) {
+            match members.as_ref().ok_or(UnusableKey::NotAnObject).and_then(VerifyingKey::parse) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {
                     let kid = members.as_ref().and_then(|jwk| jwk.get("kid")).and_then(value);
@@ -82,7 +82,7 @@ impl KeySet {
 
     /// The usable keys, in the order of the set.
     #[must_use]
-    pub fn keys(&self) -> &[Key] {
+    pub fn keys(&self) -> &[VerifyingKey] {
         &self.keys
     }
 
@@ -142,7 +142,7 @@ mod tests {
     const SHORT_X: &str = r#""kty":"EC","crv":"P-256","x":"OnPPqRTxK7fuu-XgTjkg_MVixUaCtUg2AU1toMl39g","y":"yUU2QlFkrguwvIyh4rjVHeVovbF7HfvKZmQxbU0L1qA""#;
     const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
 
-    fn parse_one(jwk: &str) -> Result<Key, Unusable> {
+    fn parse_one(jwk: &str) -> Result<VerifyingKey, UnusableKey> {
         match KeySet::parse(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()) {
             Ok(set) => Ok(set.keys[0].clone()),
             Err(KeySetError::NoUsableKey(skipped)) => Err(skipped[0].reason),
@@ -170,65 +170,68 @@ mod tests {
             (rsa(&[&[0], &modulus(256)[..]].concat(), "AAEAAQ"), None),
             (rsa(&modulus(256), "Aw"), None),
             (rsa(&modulus(1024), "AQAB"), None),
-            (rsa(&modulus(1025), "AQAB"), Some(Unusable::RsaTooLarge)),
-            (rsa(&modulus(255), "AQAB"), Some(Unusable::RsaTooSmall)),
-            (rsa(&[&[0x7f][..], &[0xff; 255]].concat(), "AQAB"), Some(Unusable::RsaTooSmall)),
-            (rsa(&[], "AQAB"), Some(Unusable::RsaTooSmall)),
-            (rsa(&[0; 256], "AQAB"), Some(Unusable::RsaTooSmall)),
-            (rsa(&even, "AQAB"), Some(Unusable::RsaNumbers)),
-            (rsa(&modulus(256), "AQ"), Some(Unusable::RsaNumbers)),
-            (rsa(&modulus(256), "AQAA"), Some(Unusable::RsaNumbers)),
-            (rsa(&modulus(256), ""), Some(Unusable::RsaNumbers)),
-            (rsa(&modulus(256), &base64url(&[0xff; 9])), Some(Unusable::RsaNumbers)),
+            (rsa(&modulus(1025), "AQAB"), Some(UnusableKey::RsaTooLarge)),
+            (rsa(&modulus(255), "AQAB"), Some(UnusableKey::RsaTooSmall)),
+            (rsa(&[&[0x7f][..], &[0xff; 255]].concat(), "AQAB"), Some(UnusableKey::RsaTooSmall)),
+            (rsa(&[], "AQAB"), Some(UnusableKey::RsaTooSmall)),
+            (rsa(&[0; 256], "AQAB"), Some(UnusableKey::RsaTooSmall)),
+            (rsa(&even, "AQAB"), Some(UnusableKey::RsaNumbers)),
+            (rsa(&modulus(256), "AQ"), Some(UnusableKey::RsaNumbers)),
+            (rsa(&modulus(256), "AQAA"), Some(UnusableKey::RsaNumbers)),
+            (rsa(&modulus(256), ""), Some(UnusableKey::RsaNumbers)),
+            (rsa(&modulus(256), &base64url(&[0xff; 9])), Some(UnusableKey::RsaNumbers)),
             // Padding that JWK does not have, and leading zeros that it has
             (rsa(&modulus(256), "AQAB="), None),
             (format!(r#"{{"kty":"RSA","n":"{N}==","e":"AQAB"}}"#), None),
-            (format!(r#"{{"kty":"RSA","n":"={N}","e":"AQAB"}}"#), Some(Unusable::Base64)),
-            (format!(r#"{{"kty":"RSA","n":"{N}+","e":"AQAB"}}"#), Some(Unusable::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"={N}","e":"AQAB"}}"#), Some(UnusableKey::Base64)),
+            (format!(r#"{{"kty":"RSA","n":"{N}+","e":"AQAB"}}"#), Some(UnusableKey::Base64)),
             (format!("{{{}}}", P256.replace("a0\"", "a0=\"")), None),
             (format!("{{{}}}", ED25519.replace("o\"", "o=\"")), None),
             (format!("{{{SHORT_X}}}"), None),
             (format!("{{{}}}", SHORT_X.replace("x\":\"", "x\":\"AAAA")), None),
-            (format!("{{{}}}", SHORT_X.replace("x\":\"", "x\":\"____")), Some(Unusable::Point)),
-            (format!(r#"{{"kty":"RSA","n":"{N}"}}"#), Some(Unusable::Member("e"))),
-            (format!(r#"{{"kty":"RSA","n":"{N}","e":65537}}"#), Some(Unusable::Member("e"))),
+            (format!("{{{}}}", SHORT_X.replace("x\":\"", "x\":\"____")), Some(UnusableKey::Point)),
+            (format!(r#"{{"kty":"RSA","n":"{N}"}}"#), Some(UnusableKey::Member("e"))),
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":65537}}"#), Some(UnusableKey::Member("e"))),
             // Curves
             (format!("{{{P256}}}"), None),
-            (format!("{{{}}}", P256.replace("x_FE", "x_FF")), Some(Unusable::Point)),
-            (format!("{{{}}}", P256.replace("P-256", "P-384")), Some(Unusable::Point)),
-            (format!("{{{}}}", P256.replace("P-256", "P-521")), Some(Unusable::UnknownType)),
-            (format!("{{{}}}", P256.replace("P-256", "secp256k1")), Some(Unusable::UnknownType)),
-            (r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#.into(), Some(Unusable::Point)),
+            (format!("{{{}}}", P256.replace("x_FE", "x_FF")), Some(UnusableKey::Point)),
+            (format!("{{{}}}", P256.replace("P-256", "P-384")), Some(UnusableKey::Point)),
+            (format!("{{{}}}", P256.replace("P-256", "P-521")), Some(UnusableKey::UnknownType)),
+            (format!("{{{}}}", P256.replace("P-256", "secp256k1")), Some(UnusableKey::UnknownType)),
+            (r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#.into(), Some(UnusableKey::Point)),
             (format!("{{{ED25519}}}"), None),
-            (format!("{{{}}}", ED25519.replace("Ed25519", "X25519")), Some(Unusable::UnknownType)),
+            (format!("{{{}}}", ED25519.replace("Ed25519", "X25519")), Some(UnusableKey::UnknownType)),
             // Small order: the neutral point.
-            (format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AQ{}"}}"#, "A".repeat(41)), Some(Unusable::Point)),
-            (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#.into(), Some(Unusable::Point)),
+            (
+                format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AQ{}"}}"#, "A".repeat(41)),
+                Some(UnusableKey::Point),
+            ),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#.into(), Some(UnusableKey::Point)),
             // What it is for
             (with(P256, r#""use":"sig","key_ops":["verify"],"alg":"ES256","kid":"k","x5c":1"#), None),
-            (with(P256, r#""use":"enc""#), Some(Unusable::NotForSignatures)),
-            (with(P256, r#""use":1"#), Some(Unusable::Member("use"))),
-            (with(P256, r#""key_ops":["sign","encrypt"]"#), Some(Unusable::NotForSignatures)),
-            (with(P256, r#""key_ops":[]"#), Some(Unusable::NotForSignatures)),
-            (with(P256, r#""key_ops":"verify""#), Some(Unusable::Member("key_ops"))),
-            (with(P256, r#""alg":"ES384""#), Some(Unusable::Algorithm)),
-            (with(P256, r#""alg":"RS256""#), Some(Unusable::Algorithm)),
-            (with(P256, r#""alg":"ECDH-ES""#), Some(Unusable::Algorithm)),
-            (with(P256, r#""kid":7"#), Some(Unusable::Member("kid"))),
+            (with(P256, r#""use":"enc""#), Some(UnusableKey::NotForSignatures)),
+            (with(P256, r#""use":1"#), Some(UnusableKey::Member("use"))),
+            (with(P256, r#""key_ops":["sign","encrypt"]"#), Some(UnusableKey::NotForSignatures)),
+            (with(P256, r#""key_ops":[]"#), Some(UnusableKey::NotForSignatures)),
+            (with(P256, r#""key_ops":"verify""#), Some(UnusableKey::Member("key_ops"))),
+            (with(P256, r#""alg":"ES384""#), Some(UnusableKey::Algorithm)),
+            (with(P256, r#""alg":"RS256""#), Some(UnusableKey::Algorithm)),
+            (with(P256, r#""alg":"ECDH-ES""#), Some(UnusableKey::Algorithm)),
+            (with(P256, r#""kid":7"#), Some(UnusableKey::Member("kid"))),
             // Not a public key
-            (with(P256, r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#), Some(Unusable::Private)),
+            (with(P256, r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#), Some(UnusableKey::Private)),
             // What is null is absent.
             (with(ED25519, r#""d":null,"alg":null,"use":null,"kid":null,"key_ops":null"#), None),
             (with(ED25519, r#""alg":"Ed25519""#), None),
-            (r#"{"kty":null}"#.into(), Some(Unusable::Member("kty"))),
-            (format!(r#"{{"kty":"RSA","n":"{N}","e":null}}"#), Some(Unusable::Member("e"))),
-            (r#"{"kty":"oct","k":"c2VjcmV0"}"#.into(), Some(Unusable::Symmetric)),
-            (r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#.into(), Some(Unusable::UnknownType)),
-            (r#"{"kty":"rsa"}"#.into(), Some(Unusable::UnknownType)),
-            ("{}".into(), Some(Unusable::Member("kty"))),
-            ("[]".into(), Some(Unusable::NotAnObject)),
-            ("null".into(), Some(Unusable::NotAnObject)),
-            (with(P256, P256), Some(Unusable::NotAnObject)),
+            (r#"{"kty":null}"#.into(), Some(UnusableKey::Member("kty"))),
+            (format!(r#"{{"kty":"RSA","n":"{N}","e":null}}"#), Some(UnusableKey::Member("e"))),
+            (r#"{"kty":"oct","k":"c2VjcmV0"}"#.into(), Some(UnusableKey::Symmetric)),
+            (r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#.into(), Some(UnusableKey::UnknownType)),
+            (r#"{"kty":"rsa"}"#.into(), Some(UnusableKey::UnknownType)),
+            ("{}".into(), Some(UnusableKey::Member("kty"))),
+            ("[]".into(), Some(UnusableKey::NotAnObject)),
+            ("null".into(), Some(UnusableKey::NotAnObject)),
+            (with(P256, P256), Some(UnusableKey::NotAnObject)),
         ] {
             assert_eq!(parse_one(&jwk).err(), expected, "{jwk:.120}");
         }
@@ -241,7 +244,7 @@ mod tests {
             "c".repeat(100)
         );
         let set = KeySet::parse(set.as_bytes()).unwrap();
-        let kids: Vec<_> = set.keys().iter().map(Key::kid).collect();
+        let kids: Vec<_> = set.keys().iter().map(VerifyingKey::kid).collect();
         assert_eq!(kids, [Some("p"), None]);
         let told: Vec<_> = set.skipped().iter().map(ToString::to_string).collect();
         let shown = format!("a\\nb\\u{{1b}}[31m{}", "c".repeat(64 - 8));

@@ -21,9 +21,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{ClaimPath, Claims};
-pub use crypto::host;
-pub use crypto::{Backend, HostVerify};
-pub use key::{Key, KeyId, Unusable};
+pub use crypto::proxy_verify;
+pub use crypto::{Backend, ProxyVerify};
+pub use key::{KeyId, UnusableKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, Skipped};
 pub use key_source::{FetchTicket, KeySource, Need};
 pub use peek::{Peek, peek};

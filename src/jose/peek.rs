@@ -45,12 +45,12 @@ pub fn peek(token: &[u8]) -> Option<Peek> {
     let json = String::from_utf8_lossy(&json);
     let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
     // Whatever follows the object is ignored.
-    serde_json::Deserializer::from_str(json).deserialize_map(Claims).ok()
+    serde_json::Deserializer::from_str(json).deserialize_map(PeekedClaims).ok()
 }
 
-struct Claims;
+struct PeekedClaims;
 
-impl<'de> Visitor<'de> for Claims {
+impl<'de> Visitor<'de> for PeekedClaims {
     type Value = Peek;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

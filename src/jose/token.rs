@@ -7,7 +7,7 @@ use super::members::{Members, value};
 use super::{Algorithm, Backend, Claims, Refusal, base64url};
 use crate::http::UnixTime;
 use crate::http::header::split_once;
-use crate::jose::{Key, KeyId, KeySet};
+use crate::jose::{KeyId, KeySet, VerifyingKey};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -176,10 +176,10 @@ impl<'t> Token<'t> {
         Ok(UnixTime::from_secs(u64::try_from(end).unwrap_or(0)))
     }
 
-    fn signing_key<'k>(&self, keys: &'k KeySet, backend: Backend) -> Result<&'k Key, Refusal> {
+    fn signing_key<'k>(&self, keys: &'k KeySet, backend: Backend) -> Result<&'k VerifyingKey, Refusal> {
         let kid = self.kid.as_deref();
         let known = kid.is_some_and(|kid| keys.keys().iter().any(|key| key.kid() == Some(kid)));
-        let may_have_signed = |key: &&Key| match kid {
+        let may_have_signed = |key: &&VerifyingKey| match kid {
             None => true,
             Some(kid) if known => key.kid() == Some(kid),
             Some(_) => key.kid().is_none(),

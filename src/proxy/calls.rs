@@ -22,11 +22,11 @@ const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Where a step is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum Callback {
     /// In the callback for the headers of the request itself, which is not paused yet.
-    Request,
+    OfRequest,
     /// In a callback of the root context. The request is paused.
-    Root,
+    OfRoot,
 }
 
 /// A call, and for whom it is.
@@ -85,14 +85,14 @@ impl Calls {
     }
 
     /// Sends what is in the outbox, as the root context.
-    pub(super) fn flush(&self, at: At) {
-        match at {
-            At::Request if !self.is_closed.get() => {
+    pub(super) fn flush(&self, callback: Callback) {
+        match callback {
+            Callback::OfRequest if !self.is_closed.get() => {
                 self.is_emptying.set(true);
                 raw::enter_root(self.root);
                 self.is_emptying.set(false);
             }
-            At::Request | At::Root => self.empty_outbox(),
+            Callback::OfRequest | Callback::OfRoot => self.empty_outbox(),
         }
     }
 

@@ -22,8 +22,8 @@ const LISTED: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HostRefused;
 
-impl From<raw::Status> for HostRefused {
-    fn from(_status: raw::Status) -> Self {
+impl From<raw::HostStatus> for HostRefused {
+    fn from(_status: raw::HostStatus) -> Self {
         Self
     }
 }
@@ -60,17 +60,17 @@ pub(super) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// Has the host check a signature, as [`jose::HostVerify`] says. `None` where it has no such function.
+/// Has the host check a signature, as [`jose::ProxyVerify`] says. `None` where it has no such function.
 pub(super) fn verify_signature(
     hash: &str,
     spki_der: &[u8],
     signature: &[u8],
     message: &[u8],
 ) -> Option<bool> {
-    let argument = jose::host::argument(hash, spki_der, signature, message);
-    raw::call_foreign_function(jose::host::FUNCTION, &argument)
+    let argument = jose::proxy_verify::argument(hash, spki_der, signature, message);
+    raw::call_foreign_function(jose::proxy_verify::FUNCTION, &argument)
         .ok()
-        .map(|answer| jose::host::accepts(&answer))
+        .map(|answer| jose::proxy_verify::accepts(&answer))
 }
 
 /// The plugin's configuration.

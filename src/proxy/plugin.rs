@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proxy_wasm::types::Action;
 
-use super::calls::{Asker, At, Calls, Outgoing};
+use super::calls::{Asker, Callback, Calls, Outgoing};
 use super::exchange::{Exchange, Stage};
 use super::host::{self, Counters, HostRefused};
 use super::retry::Failures;
@@ -67,7 +67,7 @@ impl Plugin {
             Ok(headers) => self.first_step(&headers),
             Err(bad) => Step::Done(self.engine.bad_request(bad)),
         };
-        let action = self.run(exchange, step, At::Request);
+        let action = self.run(exchange, step, Callback::OfRequest);
         self.schedule();
         action
     }
@@ -92,7 +92,7 @@ impl Plugin {
                 self.deliver(asker, Err(CallError::NoAnswer));
             }
             self.with_state(|engine, state| engine.tick(state, clock::now()));
-            self.carry_out(At::Root);
+            self.carry_out(Callback::OfRoot);
         }
         self.wake();
         self.schedule();
@@ -116,7 +116,7 @@ impl Plugin {
             tries.as_mut().is_some_and(|tries| tries.is_repeated(&result, failures, clock::elapsed));
         if is_repeated {
             self.calls.post(Outgoing::new(call, asker, tries));
-            self.calls.flush(At::Root);
+            self.calls.flush(Callback::OfRoot);
             self.deliver_unsent();
         } else {
             self.deliver(asker, result);
@@ -169,15 +169,15 @@ impl Plugin {
     }
 
     /// Carries out steps until one has to wait, or none is left.
-    fn run(&self, exchange: &Rc<Exchange>, mut step: Step, at: At) -> Action {
+    fn run(&self, exchange: &Rc<Exchange>, mut step: Step, callback: Callback) -> Action {
         let mut settled = Vec::new();
         loop {
-            settled.extend(self.carry_out(at));
+            settled.extend(self.carry_out(callback));
             step = match step {
                 Step::Call(call, waiting) => {
                     exchange.stage.set(Stage::Calling(waiting));
                     self.calls.post(Outgoing::new(call, Asker::Request(Rc::clone(exchange)), None));
-                    self.calls.flush(at);
+                    self.calls.flush(callback);
                     // Nothing else was in the outbox.
                     let Some((_, error)) = self.calls.take_unsent().pop() else { return Action::Pause };
                     if let Stage::Calling(waiting) = exchange.stage.replace(Stage::New) {
@@ -196,7 +196,7 @@ impl Plugin {
                     }
                     self.with_state(|engine, state| engine.wake(state, waiting, clock::now()))
                 }
-                Step::Done(decision) => return self.finish(exchange, decision, at),
+                Step::Done(decision) => return self.finish(exchange, decision, callback),
             };
         }
     }
@@ -205,16 +205,16 @@ impl Plugin {
     fn run_for(&self, exchange: &Rc<Exchange>, step: Step) {
         match host::act_for(exchange.context) {
             Ok(()) => {
-                self.run(exchange, step, At::Root);
+                self.run(exchange, step, Callback::OfRoot);
             }
             // The host has forgotten the request, and nobody waits.
             Err(HostRefused) => {
-                self.carry_out(At::Root);
+                self.carry_out(Callback::OfRoot);
             }
         }
     }
 
-    fn finish(&self, exchange: &Exchange, decision: Decision, at: At) -> Action {
+    fn finish(&self, exchange: &Exchange, decision: Decision, callback: Callback) -> Action {
         let Decision { verdict, outcome } = decision;
         let reply = match verdict {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
@@ -224,7 +224,7 @@ impl Plugin {
                         respond if respond.is_empty() => Stage::Done,
                         respond => Stage::Forwarded(respond),
                     });
-                    if at == At::Root {
+                    if callback == Callback::OfRoot {
                         host::resume_request();
                     }
                     return Action::Continue;
@@ -232,7 +232,7 @@ impl Plugin {
                 // Half of the edits are as good as a forged header.
                 Err(HostRefused) => {
                     log::error!("the proxy did not edit the headers of a request, which is denied");
-                    return self.finish(exchange, Engine::broken(), at);
+                    return self.finish(exchange, Engine::broken(), callback);
                 }
             },
             Verdict::Reply(reply) => reply,
@@ -245,7 +245,7 @@ impl Plugin {
 
     /// Does what steps want done besides: log, count, send calls for all requests. Returns what is settled because its
     /// call will not be sent.
-    fn carry_out(&self, at: At) -> Vec<WaitKey> {
+    fn carry_out(&self, callback: Callback) -> Vec<WaitKey> {
         let mut settled = Vec::new();
         loop {
             let effects = self.state.borrow_mut().effects();
@@ -261,7 +261,7 @@ impl Plugin {
             for (call, background) in effects.background_calls {
                 self.calls.post(Outgoing::new(call, Asker::Background(background), None));
             }
-            self.calls.flush(at);
+            self.calls.flush(callback);
             for (asker, error) in self.calls.take_unsent() {
                 if let Asker::Background(background) = asker {
                     settled.extend(self.finish_background(background, Err(error)));
@@ -285,7 +285,7 @@ impl Plugin {
         match asker {
             Asker::Background(background) => {
                 self.finish_background(background, result);
-                self.carry_out(At::Root);
+                self.carry_out(Callback::OfRoot);
             }
             Asker::Request(exchange) => {
                 exchange.token.set(None);
@@ -305,7 +305,7 @@ impl Plugin {
                     Step::Call(_, waiting) | Step::Park(_, waiting) => self.abandon(waiting),
                     Step::Done(_) => {}
                 }
-                self.carry_out(At::Root);
+                self.carry_out(Callback::OfRoot);
             }
         }
     }

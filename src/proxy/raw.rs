@@ -19,63 +19,63 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use super::entry;
 
 /// What a host function answered, as the ABI numbers it. 0 is success and 12 is "unimplemented".
-pub(super) type Status = u32;
+pub(super) type HostStatus = u32;
 
-const OK: Status = 0;
+const OK: HostStatus = 0;
 
 mod import {
     use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 
-    use super::Status;
+    use super::HostStatus;
 
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
-        pub(super) fn proxy_log(level: LogLevel, message_data: *const u8, message_size: usize) -> Status;
-        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> Status;
+        pub(super) fn proxy_log(level: LogLevel, message_data: *const u8, message_size: usize) -> HostStatus;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> HostStatus;
         pub(super) fn proxy_get_buffer_bytes(
             buffer_type: BufferType,
             start: usize,
             max_size: usize,
             return_buffer_data: *mut *mut u8,
             return_buffer_size: *mut usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_get_header_map_pairs(
             map_type: MapType,
             return_map_data: *mut *mut u8,
             return_map_size: *mut usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_get_header_map_value(
             map_type: MapType,
             key_data: *const u8,
             key_size: usize,
             return_value_data: *mut *mut u8,
             return_value_size: *mut usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_remove_header_map_value(
             map_type: MapType,
             key_data: *const u8,
             key_size: usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_replace_header_map_value(
             map_type: MapType,
             key_data: *const u8,
             key_size: usize,
             value_data: *const u8,
             value_size: usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_add_header_map_value(
             map_type: MapType,
             key_data: *const u8,
             key_size: usize,
             value_data: *const u8,
             value_size: usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_get_property(
             path_data: *const u8,
             path_size: usize,
             return_value_data: *mut *mut u8,
             return_value_size: *mut usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_send_local_response(
             status_code: u32,
             status_code_details_data: *const u8,
@@ -85,9 +85,9 @@ mod import {
             headers_data: *const u8,
             headers_size: usize,
             grpc_status: i32,
-        ) -> Status;
-        pub(super) fn proxy_continue_stream(stream_type: StreamType) -> Status;
-        pub(super) fn proxy_set_effective_context(context_id: u32) -> Status;
+        ) -> HostStatus;
+        pub(super) fn proxy_continue_stream(stream_type: StreamType) -> HostStatus;
+        pub(super) fn proxy_set_effective_context(context_id: u32) -> HostStatus;
         pub(super) fn proxy_call_foreign_function(
             function_name_data: *const u8,
             function_name_size: usize,
@@ -95,14 +95,14 @@ mod import {
             arguments_size: usize,
             results_data: *mut *mut u8,
             results_size: *mut usize,
-        ) -> Status;
+        ) -> HostStatus;
         pub(super) fn proxy_define_metric(
             metric_type: MetricType,
             name_data: *const u8,
             name_size: usize,
             return_id: *mut u32,
-        ) -> Status;
-        pub(super) fn proxy_increment_metric(metric_id: u32, offset: i64) -> Status;
+        ) -> HostStatus;
+        pub(super) fn proxy_increment_metric(metric_id: u32, offset: i64) -> HostStatus;
     }
 }
 
@@ -125,12 +125,12 @@ mod sdk {
     }
 }
 
-fn done(status: Status) -> Result<(), Status> {
+fn done(status: HostStatus) -> Result<(), HostStatus> {
     if status == OK { Ok(()) } else { Err(status) }
 }
 
 /// Calls a host function that returns bytes. `ask` is given where to put their address and their length.
-fn bytes(ask: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> Result<Vec<u8>, Status> {
+fn bytes(ask: impl FnOnce(*mut *mut u8, *mut usize) -> HostStatus) -> Result<Vec<u8>, HostStatus> {
     let (mut data, mut size) = (null_mut(), 0);
     done(ask(&raw mut data, &raw mut size))?;
     if data.is_null() || size == 0 {
@@ -141,48 +141,48 @@ fn bytes(ask: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> Result<Vec<u8>
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
-pub(super) fn log(level: LogLevel, text: &str) -> Result<(), Status> {
+pub(super) fn log(level: LogLevel, text: &str) -> Result<(), HostStatus> {
     // SAFETY: the pointer and the length are those of a live slice, which the host only reads.
     done(unsafe { import::proxy_log(level, text.as_ptr(), text.len()) })
 }
 
-pub(super) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>, Status> {
+pub(super) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>, HostStatus> {
     // SAFETY: the host writes the two out-parameters, which live until it returns.
     bytes(|data, length| unsafe { import::proxy_get_buffer_bytes(buffer, 0, size, data, length) })
 }
 
-pub(super) fn pairs(map: MapType) -> Result<Vec<u8>, Status> {
+pub(super) fn pairs(map: MapType) -> Result<Vec<u8>, HostStatus> {
     // SAFETY: as in `buffer`.
     bytes(|data, length| unsafe { import::proxy_get_header_map_pairs(map, data, length) })
 }
 
-pub(super) fn value(map: MapType, name: &[u8]) -> Result<Vec<u8>, Status> {
+pub(super) fn value(map: MapType, name: &[u8]) -> Result<Vec<u8>, HostStatus> {
     // SAFETY: as in `log` for the name, as in `buffer` for the rest.
     bytes(|data, length| unsafe {
         import::proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, length)
     })
 }
 
-pub(super) fn replace(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(super) fn replace(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostStatus> {
     // SAFETY: as in `log`, for both slices.
     done(unsafe {
         import::proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
 }
 
-pub(super) fn add(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(super) fn add(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostStatus> {
     // SAFETY: as in `log`, for both slices.
     done(unsafe {
         import::proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
 }
 
-pub(super) fn remove(map: MapType, name: &[u8]) -> Result<(), Status> {
+pub(super) fn remove(map: MapType, name: &[u8]) -> Result<(), HostStatus> {
     // SAFETY: as in `log`.
     done(unsafe { import::proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
-pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, Status> {
+pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostStatus> {
     // SAFETY: as in `log` for the path, as in `buffer` for the rest.
     bytes(|data, length| unsafe { import::proxy_get_property(path.as_ptr(), path.len(), data, length) })
 }
@@ -194,7 +194,7 @@ pub(super) fn reply(
     body: &[u8],
     details: &str,
     grpc_status: i32,
-) -> Result<(), Status> {
+) -> Result<(), HostStatus> {
     // SAFETY: as in `log`, for all slices.
     done(unsafe {
         import::proxy_send_local_response(
@@ -213,25 +213,25 @@ pub(super) fn reply(
 }
 
 /// Lets a paused request go on, and marks the entry.
-pub(super) fn resume_request() -> Result<(), Status> {
+pub(super) fn resume_request() -> Result<(), HostStatus> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_continue_stream(StreamType::HttpRequest) })?;
     entry::acted();
     Ok(())
 }
 
-pub(super) fn set_effective_context(context: u32) -> Result<(), Status> {
+pub(super) fn set_effective_context(context: u32) -> Result<(), HostStatus> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_set_effective_context(context) })
 }
 
 /// 0 stops the ticks.
-pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
+pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostStatus> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_set_tick_period_milliseconds(milliseconds) })
 }
 
-pub(super) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u8>, Status> {
+pub(super) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u8>, HostStatus> {
     // SAFETY: as in `log` for both slices, as in `buffer` for the rest.
     bytes(|data, length| unsafe {
         import::proxy_call_foreign_function(
@@ -245,7 +245,7 @@ pub(super) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u
     })
 }
 
-pub(super) fn define_counter(name: &str) -> Result<u32, Status> {
+pub(super) fn define_counter(name: &str) -> Result<u32, HostStatus> {
     let mut id = 0;
     // SAFETY: as in `log` for the name; the host writes the id, which lives until it returns.
     done(unsafe {
@@ -254,7 +254,7 @@ pub(super) fn define_counter(name: &str) -> Result<u32, Status> {
     Ok(id)
 }
 
-pub(super) fn increment(counter: u32) -> Result<(), Status> {
+pub(super) fn increment(counter: u32) -> Result<(), HostStatus> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_increment_metric(counter, 1) })
 }

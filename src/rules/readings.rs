@@ -48,9 +48,9 @@ impl<'a> Readings<'a> {
 }
 
 /// Reads a path in one way more; none where that changes nothing.
-type Step = fn(&[u8]) -> Option<Vec<u8>>;
+type Transformation = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 10] = [
+const STEPS: [Transformation; 10] = [
     decoded,
     unreserved_decoded,
     all_but_slashes_decoded,

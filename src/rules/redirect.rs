@@ -16,12 +16,12 @@ pub const MAX_LOCATION: usize = 8 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     template: Template,
-    target: Target,
+    target: Destination,
 }
 
 /// The page that a template leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
+struct Destination {
     /// `host` or `host:port`; none where the template is a path, so that it is the request's own.
     authority: Option<String>,
     path: String,
@@ -62,7 +62,7 @@ impl Redirect {
         let end = rest.find(['?', '#', '{']).unwrap_or(rest.len());
         let (path, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let path = if path.is_empty() { "/" } else { path };
-        let target = Target { authority, path: path.to_owned(), goes_on: after.starts_with('{') };
+        let target = Destination { authority, path: path.to_owned(), goes_on: after.starts_with('{') };
         Ok(Self { template: Template::of_redirect(template)?, target })
     }
 
@@ -88,7 +88,7 @@ impl Redirect {
     }
 }
 
-impl Target {
+impl Destination {
     /// Whether a request is for this very page. The scheme is left out: behind a proxy that ends TLS a request
     /// says `http`, and would be sent to its own `https` for ever.
     fn is_at(&self, authority: Authority<'_>, readings: &Readings<'_>) -> bool {

@@ -1,22 +1,22 @@
 //! Plays the host's `verify_signature`: reads the same protobuf argument, unwraps the key's DER, and
 //! verifies with `ring`, which shares no code with the portable backend.
 
-use authgear_filter::jose::{Backend, HostVerify, host};
+use authgear_filter::jose::{Backend, ProxyVerify, proxy_verify};
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
     RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 /// The host as the filter sees it.
-pub(crate) const HOST: HostVerify = |hash, spki_der, signature, message| {
-    let argument = host::argument(hash, spki_der, signature, message);
-    Some(host::accepts(&verify_signature(&argument)))
+pub(crate) const HOST: ProxyVerify = |hash, spki_der, signature, message| {
+    let argument = proxy_verify::argument(hash, spki_der, signature, message);
+    Some(proxy_verify::accepts(&verify_signature(&argument)))
 };
 
 /// Both backends, by name.
 pub(crate) fn backends() -> [(&'static str, Backend); 2] {
     let host = Backend::choose(Some(HOST));
-    assert!(matches!(host, Backend::Host(_)), "the self-test must accept a host that answers right");
+    assert!(matches!(host, Backend::Proxy(_)), "the self-test must accept a host that answers right");
     [("portable", Backend::Portable), ("host", host)]
 }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::ForwardAuth;
 use crate::auth_server::fault::{Fault, Unusable};
 use crate::auth_server::{Answer, Holder, Inputs, Said, Scope, Session, set_cookies};
+use crate::http::error_code::ErrorCode;
 use crate::http::header::{self, Pattern, is_value};
-use crate::http::problem::Problem;
 use crate::http::{CallError, Fields, OwnedField, Reply, Response};
 
 /// A denial.
@@ -147,7 +147,7 @@ fn relayed(forward_auth: &ForwardAuth, kind: DenialKind, response: Response) -> 
         DenialKind::Other => "the authentication service refuses this request",
     };
     relayed.push((b"content-type".to_vec(), b"application/json".to_vec()));
-    Reply { status, fields: relayed, body: Problem::of_status(status).body(message), grpc: None }
+    Reply { status, fields: relayed, body: ErrorCode::of_status(status).body(message), grpc: None }
 }
 
 fn is_location(name: &[u8]) -> bool {

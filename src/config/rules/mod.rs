@@ -170,7 +170,7 @@ impl RawRules {
     /// Names the first field that is wrong, and what would be right.
     pub(super) fn check(self, sessions: Sessions) -> Result<Rules, ConfigError> {
         let defaults = self.terms.check(&At(String::new()), sessions)?;
-        let otherwise = defaults.over(&Said::default(), sessions);
+        let otherwise = defaults.over(&OwnTerms::default(), sessions);
         let rules = self.rules.into_iter().enumerate();
         let rules = rules
             .map(|(index, rule)| rule.check(&At(format!("rules[{index}].")), &defaults, sessions))
@@ -193,7 +193,7 @@ impl RawRules {
 const NOTHING_FORBIDDEN: &str = "nothing is forbidden without a `require`; give one, or leave this out";
 
 impl RawRule {
-    fn check(self, at: &At, defaults: &Said, sessions: Sessions) -> Result<Rule, ConfigError> {
+    fn check(self, at: &At, defaults: &OwnTerms, sessions: Sessions) -> Result<Rule, ConfigError> {
         let path = match (self.path.0, self.prefix.0) {
             (Some(_), Some(_)) => {
                 return Err(at.wrong("prefix", "stands beside `path`; a rule has one of the two"));
@@ -240,7 +240,7 @@ impl At {
 
 /// The terms of a rule, or those at the top, each checked on its own.
 #[derive(Default)]
-struct Said {
+struct OwnTerms {
     access: Option<Access>,
     require: Option<Requirement>,
     on_unauthenticated: Option<OnUnauthenticated>,
@@ -248,7 +248,7 @@ struct Said {
 }
 
 impl RawTerms {
-    fn check(self, at: &At, sessions: Sessions) -> Result<Said, ConfigError> {
+    fn check(self, at: &At, sessions: Sessions) -> Result<OwnTerms, ConfigError> {
         let access = self.access;
         if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {
             return Err(at.wrong("access", "`require` stands beside it, which only `required` can go with"));
@@ -257,11 +257,11 @@ impl RawTerms {
         let on_unauthenticated = self.on_unauthenticated.map(|answer| answer.check(at)).transpose()?;
         let on_forbidden =
             self.on_forbidden.map(|answer| answer.check(at, "on_forbidden", DEFAULT_FORBIDDEN_STATUS));
-        Ok(Said { access, require, on_unauthenticated, on_forbidden: on_forbidden.transpose()? })
+        Ok(OwnTerms { access, require, on_unauthenticated, on_forbidden: on_forbidden.transpose()? })
     }
 }
 
-impl Said {
+impl OwnTerms {
     /// The terms of a rule that states `said` and inherits the rest. It inherits the requirement unless it states
     /// another one, or is public or optional.
     fn over(&self, said: &Self, sessions: Sessions) -> Terms {

@@ -1,10 +1,10 @@
 //! Signatures: keys that are prepared to check them, and who does: the proxy, or the portable code.
 
-pub mod host;
 mod provider;
+pub mod proxy_verify;
 mod public_key;
 
-pub use host::HostVerify;
 pub use provider::Backend;
+pub use proxy_verify::ProxyVerify;
 
 pub(super) use public_key::PublicKey;

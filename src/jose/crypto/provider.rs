@@ -10,9 +10,9 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::signature;
 
-use super::host::{self, HostVerify};
+use super::proxy_verify::{self, ProxyVerify};
 use super::public_key::PublicKey;
-use crate::jose::{Algorithm, Key};
+use crate::jose::{Algorithm, VerifyingKey};
 
 /// What checks signatures.
 #[derive(Debug, Clone, Copy)]
@@ -20,16 +20,16 @@ pub enum Backend {
     /// The code in this module, whatever the proxy can do.
     Portable,
     /// The proxy for RS* and ES*, this module for the rest and where the proxy gives no answer.
-    Host(HostVerify),
+    Proxy(ProxyVerify),
 }
 
 impl Backend {
     /// Takes the proxy's function if there is one and it answers right for known vectors. To be called
     /// once per VM: what a proxy can do is found out by asking, not by its version.
     #[must_use]
-    pub fn choose(host: Option<HostVerify>) -> Self {
-        match host {
-            Some(verify) if host::answers_right(verify) => Self::Host(verify),
+    pub fn choose(proxy: Option<ProxyVerify>) -> Self {
+        match proxy {
+            Some(verify) if proxy_verify::answers_right(verify) => Self::Proxy(verify),
             Some(_) | None => Self::Portable,
         }
     }
@@ -37,7 +37,7 @@ impl Backend {
     /// Whether `signature` is that of `message` by `key`. The key must serve the algorithm; where it
     /// does not, no signature is right.
     #[must_use]
-    pub fn verify(self, key: &Key, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    pub fn verify(self, key: &VerifyingKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         // Only the first call installs it. Without a provider `jsonwebtoken` panics.
         let _ = PROVIDER.install_default();
         let (prepared, spki_der) = (Arc::clone(key.public()), Arc::clone(key.spki_der()));
@@ -85,11 +85,11 @@ struct Verifier(Asked);
 impl signature::Verifier<Vec<u8>> for Verifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let Asked { backend, key, spki_der, algorithm } = &self.0;
-        let by_host = match backend {
+        let by_proxy = match backend {
             Backend::Portable => None,
-            Backend::Host(verify) => by_host(*verify, key, spki_der, *algorithm, message, signature),
+            Backend::Proxy(verify) => by_proxy(*verify, key, spki_der, *algorithm, message, signature),
         };
-        let is_right = by_host.unwrap_or_else(|| key.verifies(*algorithm, message, signature));
+        let is_right = by_proxy.unwrap_or_else(|| key.verifies(*algorithm, message, signature));
         if is_right { Ok(()) } else { Err(signature::Error::new()) }
     }
 }
@@ -101,8 +101,8 @@ impl JwtVerifier for Verifier {
 }
 
 /// `None` where the proxy cannot check this algorithm, or gave no answer.
-pub(super) fn by_host(
-    verify: HostVerify,
+pub(super) fn by_proxy(
+    verify: ProxyVerify,
     key: &PublicKey,
     spki_der: &[u8],
     algorithm: Algorithm,
@@ -119,7 +119,7 @@ pub(super) fn by_host(
     if !key.fits(algorithm) {
         return Some(false);
     }
-    match key.signature_for_host(signature) {
+    match key.signature_for_proxy(signature) {
         Some(signature) => verify(hash, spki_der, &signature, message),
         None => Some(false),
     }

@@ -13,7 +13,7 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use crate::jose::{Algorithm, Unusable, base64url};
+use crate::jose::{Algorithm, UnusableKey, base64url};
 
 /// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
 /// (RFC 7518 section 3.3); above, a verification costs too much.
@@ -29,8 +29,8 @@ pub(crate) enum PublicKey {
 
 impl PublicKey {
     /// The key of these numbers. Coordinates have the length of their curve.
-    pub(crate) fn new(parameters: &AlgorithmParameters) -> Result<Self, Unusable> {
-        let number = |text: &String| base64url(text).ok_or(Unusable::Base64);
+    pub(crate) fn new(parameters: &AlgorithmParameters) -> Result<Self, UnusableKey> {
+        let number = |text: &String| base64url(text).ok_or(UnusableKey::Base64);
         match parameters {
             AlgorithmParameters::RSA(RSAKeyParameters { n, e, .. }) => Self::rsa(&number(n)?, &number(e)?),
             AlgorithmParameters::EllipticCurve(EllipticCurveKeyParameters { curve, x, y, .. }) => {
@@ -38,7 +38,7 @@ impl PublicKey {
                 match curve {
                     EllipticCurve::P256 => Self::p256(&x, &y),
                     EllipticCurve::P384 => Self::p384(&x, &y),
-                    EllipticCurve::P521 | EllipticCurve::Ed25519 | _ => Err(Unusable::UnknownType),
+                    EllipticCurve::P521 | EllipticCurve::Ed25519 | _ => Err(UnusableKey::UnknownType),
                 }
             }
             AlgorithmParameters::OctetKeyPair(OctetKeyPairParameters { curve, x, .. })
@@ -49,51 +49,51 @@ impl PublicKey {
             AlgorithmParameters::OctetKeyPair(_)
             | AlgorithmParameters::OctetKey(_)
             | AlgorithmParameters::Other(_)
-            | _ => Err(Unusable::UnknownType),
+            | _ => Err(UnusableKey::UnknownType),
         }
     }
 
     /// An RSA key of a modulus and an exponent, big-endian. The exponent is odd, from 3 to 2^33 - 1.
-    fn rsa(n: &[u8], e: &[u8]) -> Result<Self, Unusable> {
+    fn rsa(n: &[u8], e: &[u8]) -> Result<Self, UnusableKey> {
         let number = |bytes: &[u8]| {
             let bits = u32::try_from(bytes.len().saturating_mul(8)).ok()?;
             BoxedUint::from_be_slice(bytes, bits).ok()
         };
-        let (Some(n), Some(e)) = (number(n), number(e)) else { return Err(Unusable::RsaNumbers) };
+        let (Some(n), Some(e)) = (number(n), number(e)) else { return Err(UnusableKey::RsaNumbers) };
         match rsa::PublicKey::new_with_size_limits(n, e, RSA_BITS) {
             Ok(key) => Ok(Self::Rsa(key)),
-            Err(rsa::Error::ModulusTooSmall) => Err(Unusable::RsaTooSmall),
-            Err(rsa::Error::ModulusTooLarge) => Err(Unusable::RsaTooLarge),
-            Err(_) => Err(Unusable::RsaNumbers),
+            Err(rsa::Error::ModulusTooSmall) => Err(UnusableKey::RsaTooSmall),
+            Err(rsa::Error::ModulusTooLarge) => Err(UnusableKey::RsaTooLarge),
+            Err(_) => Err(UnusableKey::RsaNumbers),
         }
     }
 
     /// A point on P-256. From both coordinates, not from an encoded point: that would bring square roots, for
     /// compressed ones.
-    fn p256(x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
+    fn p256(x: &[u8], y: &[u8]) -> Result<Self, UnusableKey> {
         let (x, y): ([u8; 32], [u8; 32]) = (coordinate(x)?, coordinate(y)?);
         p256::AffinePoint::from_coordinates(&x.into(), &y.into())
             .into_option()
             .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
             .map(Self::P256)
-            .ok_or(Unusable::Point)
+            .ok_or(UnusableKey::Point)
     }
 
     /// A point on P-384.
-    fn p384(x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
+    fn p384(x: &[u8], y: &[u8]) -> Result<Self, UnusableKey> {
         let (x, y): ([u8; 48], [u8; 48]) = (coordinate(x)?, coordinate(y)?);
         p384::AffinePoint::from_coordinates(&x.into(), &y.into())
             .into_option()
             .and_then(|point| p384::ecdsa::VerifyingKey::from_affine(point).ok())
             .map(Self::P384)
-            .ok_or(Unusable::Point)
+            .ok_or(UnusableKey::Point)
     }
 
     /// A point on Ed25519 that is not of small order.
-    fn ed25519(point: &[u8]) -> Result<Self, Unusable> {
+    fn ed25519(point: &[u8]) -> Result<Self, UnusableKey> {
         let key =
-            ed25519_dalek::VerifyingKey::from_bytes(&coordinate(point)?).map_err(|_| Unusable::Point)?;
-        if key.is_weak() { Err(Unusable::Point) } else { Ok(Self::Ed25519(key)) }
+            ed25519_dalek::VerifyingKey::from_bytes(&coordinate(point)?).map_err(|_| UnusableKey::Point)?;
+        if key.is_weak() { Err(UnusableKey::Point) } else { Ok(Self::Ed25519(key)) }
     }
 
     /// The key as DER `SubjectPublicKeyInfo`.
@@ -124,7 +124,7 @@ impl PublicKey {
 
     /// The signature as the proxy wants it: in DER where it is of ECDSA (RFC 3279 section 2.2.3). `None` for one
     /// that no key of this type makes: the proxy does not hear of the right length.
-    pub(super) fn signature_for_host(&self, signature: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn signature_for_proxy(&self, signature: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Rsa(key) => (signature.len() == key.size()).then(|| signature.to_vec()),
             Self::P256(_) => Some(P256Signature::from_slice(signature).ok()?.to_der().as_bytes().to_vec()),
@@ -172,6 +172,6 @@ fn rsa_verifies(key: &rsa::PublicKey, algorithm: Algorithm, message: &[u8], sign
     result.is_ok()
 }
 
-fn coordinate<const LENGTH: usize>(number: &[u8]) -> Result<[u8; LENGTH], Unusable> {
-    number.try_into().map_err(|_| Unusable::Point)
+fn coordinate<const LENGTH: usize>(number: &[u8]) -> Result<[u8; LENGTH], UnusableKey> {
+    number.try_into().map_err(|_| UnusableKey::Point)
 }

@@ -1,16 +1,16 @@
-//! The host's own signature check: Envoy's foreign function `verify_signature`, as pure functions.
+//! The proxy's own signature check: Envoy's foreign function `verify_signature`, as pure functions.
 //!
-//! The host layer calls [`argument`], makes the foreign call, and calls [`accepts`]; wrapped up, that is
-//! a [`HostVerify`].
+//! The edge calls [`argument`], makes the foreign call, and calls [`accepts`]; wrapped up, that is
+//! a [`ProxyVerify`].
 
-use super::provider::by_host;
+use super::provider::by_proxy;
 use crate::jose::{Algorithm, KeySet, base64url};
 use crate::protobuf;
 
-/// Asks the host whether a signature is right: the name of the hash, the public key as DER
-/// `SubjectPublicKeyInfo`, the signature (ECDSA as DER), and what was signed. `None` where the host gave
+/// Asks the proxy whether a signature is right: the name of the hash, the public key as DER
+/// `SubjectPublicKeyInfo`, the signature (ECDSA as DER), and what was signed. `None` where the proxy gave
 /// no answer, as when it has no such function; then the portable code decides.
-pub type HostVerify = fn(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Option<bool>;
+pub type ProxyVerify = fn(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Option<bool>;
 
 /// The name of the foreign function.
 pub const FUNCTION: &str = "verify_signature";
@@ -35,9 +35,9 @@ pub fn accepts(answer: &[u8]) -> bool {
     answer == [0x08, 0x01]
 }
 
-/// Whether the host's function can be relied on: with RSA and with ECDSA it accepts a right signature,
+/// Whether the proxy's function can be relied on: with RSA and with ECDSA it accepts a right signature,
 /// and accepts it neither once it is changed nor for another message.
-pub(super) fn answers_right(verify: HostVerify) -> bool {
+pub(super) fn answers_right(verify: ProxyVerify) -> bool {
     VECTORS.iter().all(|vector| vector.answered_right(verify) == Some(true))
 }
 
@@ -91,7 +91,7 @@ const VECTORS: [Vector; 2] = [
 ];
 
 impl Vector {
-    fn answered_right(&self, verify: HostVerify) -> Option<bool> {
+    fn answered_right(&self, verify: ProxyVerify) -> Option<bool> {
         let keys = KeySet::parse(self.jwks.as_bytes()).ok()?;
         let key = keys.keys().first()?;
         let right = base64url(self.signature.as_bytes())?;
@@ -99,7 +99,7 @@ impl Vector {
         *wrong.last_mut()? ^= 1;
         let (_, other_message) = self.message.split_once('.')?;
         let accepts = |message: &str, signature: &[u8]| {
-            by_host(verify, key.public(), key.spki_der(), self.algorithm, message.as_bytes(), signature)
+            by_proxy(verify, key.public(), key.spki_der(), self.algorithm, message.as_bytes(), signature)
                 == Some(true)
         };
         Some(
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_host_that_says_yes_no_or_nothing_to_everything_is_not_relied_on() {
-        let hosts: [HostVerify; 3] = [|_, _, _, _| Some(true), |_, _, _, _| Some(false), |_, _, _, _| None];
+        let hosts: [ProxyVerify; 3] = [|_, _, _, _| Some(true), |_, _, _, _| Some(false), |_, _, _, _| None];
         for host in hosts {
             assert!(matches!(Backend::choose(Some(host)), Backend::Portable));
         }

@@ -2,7 +2,7 @@
 
 /// What kind of denial it is, in the word that a client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Problem {
+pub enum ErrorCode {
     /// `unauthorized`
     Unauthorized,
     /// `forbidden`
@@ -15,7 +15,7 @@ pub enum Problem {
     Unavailable,
 }
 
-impl Problem {
+impl ErrorCode {
     /// The kind that a status tells.
     #[must_use]
     pub const fn of_status(status: u16) -> Self {
