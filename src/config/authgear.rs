@@ -13,7 +13,7 @@ use super::{
 };
 use crate::auth_server::authgear::{CookieNames, identity, resolver, token};
 use crate::http;
-use crate::jose::{Algorithm, MediaType, Policy};
+use crate::jose::{Algorithm, IssuerName, MediaType, Policy};
 
 /// An Authgear project.
 #[derive(Default, Deserialize)]
@@ -87,12 +87,14 @@ impl RawAuthgear {
         let mode = self.mode.0.unwrap_or_default();
         let issuer = Issuer {
             policy: Policy {
-                issuer: endpoint.origin(),
+                issuer: IssuerName::exact(endpoint.origin()),
                 audiences: self.audiences.0.unwrap_or_else(|| vec![endpoint.origin()]),
                 algorithms: vec![Algorithm::Rs256],
                 types: vec![MediaType::new(ACCESS_TOKEN_TYPE)],
                 client_ids: self.client_ids.0.unwrap_or_default(),
+                reads_azp: false,
                 leeway: DEFAULT_LEEWAY,
+                requires_expiration: true,
             },
             keys: Keys::Fetched {
                 server: Server {

@@ -3,25 +3,29 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::field::{Field, Given, List, Map, NonEmpty};
+use super::claims::{HeaderClaim, RawHeaderClaim};
+use super::field::{Bool, Field, Given, List, Map, NonEmpty};
 use super::raw::{missing, repeated};
 use super::token_from::{self, TokenFrom};
 use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
-use super::{ACCESS_TOKEN_TYPE, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
+use super::{ACCESS_TOKEN_TYPE, ClaimHeader, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
 use crate::http::header::{self, Pattern};
 use crate::http::url;
 use crate::jose::KeySet;
-use crate::jose::{Algorithm, ClaimPath, MediaType, Policy};
+use crate::jose::{Algorithm, MediaType, Policy};
 
 /// An issuer whose tokens are verified locally.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Issuer", extend("required" = ["issuer", "audiences"])))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Issuer", extend("required" = ["issuer"])))]
 pub(super) struct RawIssuer {
-    /// The exact `iss` of its tokens. Required.
+    /// The exact `iss` of its tokens. It may hold one placeholder, such as `{tid}`, for that claim of the token.
+    /// Required.
     issuer: Given<typed::Issuer>,
-    /// The accepted `aud`. Required, and not empty.
+    /// The accepted `aud`. Not empty. At least one of this and `client_ids` is required.
     audiences: Given<NonEmpty<NonEmptyText>>,
+    /// The accepted `client_id`, or `azp` where a token has none. Not empty. Default: any.
+    client_ids: Given<NonEmpty<NonEmptyText>>,
     /// The URL of its key set, which may have a query. Either this and `upstream`, or `jwks`.
     jwks_uri: Given<UrlWithQuery>,
     /// Where `jwks_uri` is reached: an Envoy cluster, or `host:port` on APISIX.
@@ -36,10 +40,15 @@ pub(super) struct RawIssuer {
     /// How far the clocks of the issuer and this machine may differ, for `exp`, `nbf` and `iat`. At most `24h`.
     /// Default: `30s`.
     leeway: Given<Span>,
-    /// Headers for the app, each with the claim that it tells: the claim's exact name, or a list of names for a
-    /// nested one. Default: none.
+    /// Whether a token without `exp` is refused. Default: `true`.
+    require_expiration: Given<Bool>,
+    /// Headers for the app, each with the claim that it tells: the claim's exact name, a list of names for a nested
+    /// one, or one of the two with a form: `{claim: …, as: json}`. Default: none.
     headers: Given<Headers>,
-    /// The claim that holds the roles, which `require.roles` looks at. Default: none.
+    /// A header for the app that gets all claims: the payload in base64url as it was sent. Default: none.
+    payload_header: Given<typed::HeaderName>,
+    /// The claim that holds the roles, which `require.roles` looks at: a list, a string, or an object whose names are
+    /// the roles. Default: none.
     roles: Given<typed::ClaimPath>,
     /// Where its tokens may stand; the first place that holds one decides. Default:
     /// `[{header: authorization, scheme: Bearer}]`.
@@ -53,7 +62,8 @@ impl RawIssuer {
         let mut names: Vec<Pattern> = Vec::new();
         for (number, raw) in raw.into_iter().enumerate() {
             let path = |field: &str| format!("jwt[{number}].{field}");
-            for (name, _) in raw.headers.0.iter().flatten() {
+            let set = raw.headers.0.iter().flatten().map(|(name, _)| name).chain(&raw.payload_header.0);
+            for name in set {
                 let name = Pattern::Name(name.clone());
                 if !names.contains(&name) {
                     names.push(name);
@@ -66,6 +76,14 @@ impl RawIssuer {
                     "is listed twice; one entry must hold all of it",
                 ));
             }
+            if let Some(other) =
+                issuers.iter().position(|known| known.policy.issuer.overlaps(&issuer.policy.issuer))
+            {
+                return Err(ConfigError::new(
+                    path("issuer"),
+                    format!("a token could be of this issuer and of jwt[{other}]; one entry must hold both"),
+                ));
+            }
             issuers.push(issuer);
         }
         Ok((issuers, names))
@@ -76,33 +94,49 @@ impl RawIssuer {
             .issuer
             .0
             .ok_or_else(|| missing(path("issuer"), "give the `iss` of the tokens, to the letter"))?;
-        let audiences = self.audiences.0.ok_or_else(|| {
-            missing(path("audiences"), "list what `aud` may be, or any token would be accepted")
-        })?;
+        if self.audiences.0.is_none() && self.client_ids.0.is_none() {
+            return Err(missing(
+                path("audiences"),
+                "list what `aud` may be in `audiences`, or for tokens without it the clients in `client_ids`; \
+                 otherwise any token would be accepted",
+            ));
+        }
+        let headers = self.headers.0.unwrap_or_default();
+        let payload_header = self.payload_header.0;
+        if let Some(name) = &payload_header
+            && headers.iter().any(|(other, _)| header::is_same(name.as_bytes(), other.as_bytes()))
+        {
+            return Err(ConfigError::new(
+                path("payload_header"),
+                format!("`{name}` is one of `headers` already; a header tells one thing"),
+            ));
+        }
+        let headers = headers.into_iter().map(|(name, raw)| {
+            let (claim, form) = raw.check(&path(&format!("headers.{name}")))?;
+            Ok(ClaimHeader { name: name.into_bytes(), claim, form })
+        });
+        let headers = headers.collect::<Result<_, _>>()?;
         let keys = keys(self.jwks.0, self.jwks_uri.0, self.upstream.0, path)?;
         let token_from = token_from::checked(self.token_from.0, &path("token_from"))?;
         Ok(Issuer {
             token_from,
             policy: Policy {
                 issuer,
-                audiences,
+                audiences: self.audiences.0.unwrap_or_default(),
                 algorithms: self.algorithms.0.unwrap_or_else(|| vec![Algorithm::Rs256]),
                 types: match self.types.0 {
                     Some(types) => types.iter().map(|typ| MediaType::new(typ)).collect(),
                     None => vec![MediaType::new(ACCESS_TOKEN_TYPE)],
                 },
-                client_ids: vec![],
+                client_ids: self.client_ids.0.unwrap_or_default(),
+                reads_azp: true,
                 leeway: self.leeway.0.unwrap_or(DEFAULT_LEEWAY),
+                requires_expiration: self.require_expiration.0.unwrap_or(true),
             },
             keys,
             identity: Identity::Claims {
-                headers: self
-                    .headers
-                    .0
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|(name, claim)| (name.into_bytes(), claim))
-                    .collect(),
+                headers,
+                payload_header: payload_header.map(String::into_bytes),
                 roles: self.roles.0,
             },
         })
@@ -113,10 +147,10 @@ impl RawIssuer {
 struct Headers;
 
 impl Field for Headers {
-    type Value = Vec<(String, ClaimPath)>;
+    type Value = Vec<(String, RawHeaderClaim)>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
-        let headers = Map::<typed::HeaderName, typed::ClaimPath>::read(deserializer)?;
+        let headers = Map::<typed::HeaderName, HeaderClaim>::read(deserializer)?;
         let is_same = |(one, _): &(String, _), (other, _): &(String, _)| {
             header::is_same(one.as_bytes(), other.as_bytes())
         };
@@ -130,7 +164,7 @@ impl Field for Headers {
 
     #[cfg(feature = "schema")]
     fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Map::<typed::HeaderName, typed::ClaimPath>::schema(generator)
+        Map::<typed::HeaderName, HeaderClaim>::schema(generator)
     }
 }
 
@@ -142,6 +176,11 @@ fn keys(
 ) -> Result<Keys, ConfigError> {
     match (inline, uri, upstream) {
         (Some(keys), None, None) => Ok(Keys::Inline(keys)),
+        (None, Some(url), _) if is_load_balancers(&url) => Err(ConfigError::new(
+            path("jwks_uri"),
+            "is that of an AWS load balancer, which publishes no key set and pads base64, as no JWT may: its tokens \
+             cannot be verified here. Ask the server that the load balancer asks, or have it send its own tokens",
+        )),
         (None, Some(url), Some(upstream)) => {
             Ok(Keys::Fetched { public: url.clone(), server: Server { url, upstream } })
         }
@@ -157,4 +196,10 @@ fn keys(
             Err(missing(path("jwks_uri"), "give `jwks_uri` and `upstream`, or the keys in `jwks`"))
         }
     }
+}
+
+/// Whether the keys of an Application Load Balancer are asked for: each is a PEM of its own.
+fn is_load_balancers(url: &url::Url) -> bool {
+    url.authority().starts_with("public-keys.auth.elb.")
+        || url.authority().contains("amazonaws.com") && url.path().contains("aws-elb-public-keys")
 }

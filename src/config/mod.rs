@@ -6,6 +6,7 @@
 
 mod authgear;
 mod cache;
+mod claims;
 mod document;
 mod field;
 pub mod forward_auth;
@@ -28,7 +29,7 @@ use crate::http::managed::Managed;
 use crate::http::place::Place;
 use crate::http::url::Url;
 use crate::jose::KeySet;
-use crate::jose::{ClaimPath, Policy};
+use crate::jose::{ClaimForm, ClaimPath, ClaimTest, Policy};
 use crate::rules::Rules;
 
 /// The default limit of a call to the auth server.
@@ -73,6 +74,8 @@ pub struct Config {
     pub managed: Managed,
     /// What is demanded of which request.
     pub rules: Rules,
+    /// All demands on claims that stand in `rules`, which name them by their place.
+    pub claim_tests: Vec<ClaimTest>,
     /// Whether a real CORS preflight is public.
     pub allow_cors_preflight: bool,
     /// Whether credentials are removed from requests before they are forwarded.
@@ -135,11 +138,24 @@ pub enum Identity {
     Authgear,
     /// These claims.
     Claims {
-        /// Name in lower case → claim.
-        headers: Vec<(Vec<u8>, ClaimPath)>,
+        /// One claim each.
+        headers: Vec<ClaimHeader>,
+        /// The name, in lower case, of the header that gets all claims.
+        payload_header: Option<Vec<u8>>,
         /// The claim that holds the roles.
         roles: Option<ClaimPath>,
     },
+}
+
+/// A header for the app that tells a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// Its name, in lower case.
+    pub name: Vec<u8>,
+    /// The claim.
+    pub claim: ClaimPath,
+    /// What of the claim it tells.
+    pub form: ClaimForm,
 }
 
 impl Identity {
@@ -203,7 +219,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, issuer) in self.issuers.iter().enumerate() {
             f.write_str(if number == 0 { "tokens of " } else { ", " })?;
-            f.write_str(&issuer.policy.issuer)?;
+            write!(f, "{}", issuer.policy.issuer)?;
             match &issuer.keys {
                 Keys::Inline(_) => f.write_str(" verified with inline keys")?,
                 Keys::Fetched { server, .. } => write!(f, " verified with the keys at {server}")?,

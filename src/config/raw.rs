@@ -175,13 +175,15 @@ impl RawConfig {
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
         }
+        let (rules, claim_tests) = rules.check(sessions)?;
         let cache = cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
         Ok(Config {
             issuers,
             server,
             token_from,
             managed: if strip_overrides { managed.and(OVERRIDES) } else { managed },
-            rules: rules.check(sessions)?,
+            rules,
+            claim_tests,
             allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
             strip_credentials: self.strip_credentials.0.unwrap_or(false),
             log_level: self.log_level.0.unwrap_or(DEFAULT_LOG_LEVEL),

@@ -58,8 +58,8 @@ texts! {
     /// A string with something in it.
     NonEmptyText: String, "a string", |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
 
-    /// The exact `iss` of an issuer.
-    Issuer: String, "a string", issuer;
+    /// See [`jose::IssuerName::parse`].
+    Issuer: jose::IssuerName, "a string", jose::IssuerName::parse;
 
     /// An algorithm by its name.
     Algorithm: jose::Algorithm, "a string", str::parse::<jose::Algorithm>;
@@ -78,18 +78,6 @@ fn upstream(name: &str) -> Result<String, &'static str> {
         return Err("has a control character");
     }
     Ok(name.to_owned())
-}
-
-fn issuer(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() {
-        return Err("is empty");
-    }
-    if text.contains(['{', '}', '*']) {
-        return Err(
-            "has a `{`, `}` or `*`, but there are no placeholders: give the exact `iss`; list each issuer",
-        );
-    }
-    Ok(text.to_owned())
 }
 
 /// A cookie's name has the characters of a token (RFC 6265 section 4.1.1).

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::answers::Question;
 use super::case::{Case, Lacking};
+use super::session::other_use;
 use super::tokens::{Accepted, Judgement, Lack, Rejection};
 use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
 use crate::auth_server::AuthServer;
@@ -107,6 +108,11 @@ impl Engine {
 
     fn judged(&self, state: &mut State, mut bearer: Bearer<'_>, now: UnixTime) -> Step {
         match self.judge(state, &mut bearer, now) {
+            Judgement::Accepted(Accepted { session, .. })
+                if !bearer.case().admits(session.facts.other_use) =>
+            {
+                self.rejected(state, bearer, Rejection::Check(Refusal::Use), now)
+            }
             Judgement::Accepted(Accepted { session, confirmation_due }) => {
                 if confirmation_due && let Some(confirmation) = self.confirmation(&bearer) {
                     if !self.background {
@@ -200,8 +206,12 @@ impl Engine {
         let (Some(question), Some(policy)) = (question, policy) else {
             return Step::Done(bearer.into_case().fail(self.config.on_error, Lacking::Keys));
         };
-        let refusal = Token::parse(bearer.token()).and_then(|token| token.check(policy, now)).err();
-        if let Some(refusal) = refusal {
+        let check = |token: Token<'_>| {
+            token.check(policy, now)?;
+            let is_admitted = bearer.case().admits(other_use(token.unverified_claims()));
+            if is_admitted { Ok(()) } else { Err(Refusal::Use) }
+        };
+        if let Err(refusal) = Token::parse(bearer.token()).and_then(check) {
             return self.rejected(state, bearer, Rejection::Check(refusal), now);
         }
         if bearer.case().demands_token() {

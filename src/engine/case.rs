@@ -13,7 +13,8 @@ use crate::config::{OnError, OnErrorAction};
 use crate::engine::denial::Denial;
 use crate::http::grpc;
 use crate::http::{BadHead, Fields, Head, OwnedField, Reply, UnixTime};
-use crate::rules::{Access, Demand, OnUnauthenticated};
+use crate::jose::Refusal;
+use crate::rules::{Access, Demand, OnUnauthenticated, Requirement, UseClaims};
 
 /// See the module.
 #[derive(Debug)]
@@ -95,6 +96,9 @@ impl Engine {
 impl Case {
     /// With a valid session; `cookies` go to the client whatever becomes of the request.
     pub(super) fn accept(self, session: &Session, cookies: &[OwnedField], now: UnixTime) -> Decision {
+        if !self.admits(session.facts.other_use) {
+            return self.refuse(&Refusal::Use.to_string());
+        }
         let outcome = match session.holder {
             Holder::User(_) | Holder::Named => Outcome::Session,
             Holder::Machine => Outcome::Machine,
@@ -158,9 +162,14 @@ impl Case {
         self.fail(OnError { action: OnErrorAction::Deny, ..on_error }, Lacking::Answer)
     }
 
+    /// Whether a token may be used here, by what it says that it is for.
+    pub(super) fn admits(&self, other_use: UseClaims) -> bool {
+        self.demand.admits(other_use)
+    }
+
     /// Whether a rule demands what only a verified token states.
     pub(super) fn demands_token(&self) -> bool {
-        self.demand.requirements().any(|requirement| !requirement.scopes.is_empty())
+        self.demand.requirements().any(Requirement::asks_for_a_token)
     }
 
     /// Denied by a forward-auth server; what it said goes to the client, unless the operator says otherwise.

@@ -10,6 +10,7 @@ pub mod denial;
 mod edits;
 mod keys;
 mod presented;
+mod session;
 mod state;
 mod step;
 mod tokens;
@@ -249,7 +250,7 @@ impl Engine {
             Some(AuthServer::Resolver(_)) => jose::looks_like_jwt(token.reveal()),
             Some(AuthServer::ForwardAuth(_)) => {
                 let is_listed =
-                    |issuer: &str| self.config.issuers.iter().any(|known| known.policy.issuer == issuer);
+                    |issuer: &str| self.config.issuers.iter().any(|known| known.policy.issuer.may_be(issuer));
                 match glance.parsed.insert(Token::parse(token.reveal())) {
                     Ok(token) => token.unverified_issuer().is_some_and(is_listed),
                     Err(_) => jose::peek(token.reveal())

@@ -60,8 +60,8 @@ fn of_several<'a>(issuers: &[Issuer], head: &Head<'a>) -> Presented<'a> {
                 Found::Token(token) => token,
             };
             match named_issuer(token.secret().reveal()) {
-                Some(named) if named == issuer.policy.issuer => return Presented::Token(token),
-                Some(named) if issuers.iter().any(|known| named == known.policy.issuer) => {
+                Some(named) if issuer.policy.issuer.may_be(&named) => return Presented::Token(token),
+                Some(named) if issuers.iter().any(|known| known.policy.issuer.may_be(&named)) => {
                     other = Presented::Refused(ELSEWHERE);
                 }
                 Some(_) | None if other == Presented::Nothing => other = Presented::Token(token),

@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use super::keys::KeySets;
 use super::overdue;
+use super::session::session;
 use super::state::{MAX_MAP_BYTES, Outbox};
-use crate::auth_server::authgear::{identity, token};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, Holder, Said, Session};
 use crate::cache::{BoundedMap, Key, Lifetime, Part, Weigh};
-use crate::config::{Cache, Config, Identity, Issuer};
-use crate::http::{Fields, UnixTime};
-use crate::jose::{Backend, Claims, KeyId, Refusal, Token, Verified};
-use crate::rules::SessionFacts;
+use crate::config::{Cache, Config, Issuer};
+use crate::http::UnixTime;
+use crate::jose::{Backend, KeyId, Refusal, Token, Verified};
 use crate::telemetry::Counter;
 
 /// How many confirmations may be in flight at once; beyond it a token is confirmed at a later use.
@@ -314,8 +313,9 @@ fn verify(
     let token = parsed.map_err(rejected)?;
     let (index, issuer) = issuer_of(config, &token).ok_or_else(|| rejected(Refusal::Issuer))?;
     let keys = keys.get(index).ok_or(Judgement::NeedsKeys(index, Lack::AllKeys))?;
+    let payload = token.payload();
     match token.verify(&issuer.policy, keys, signatures, now) {
-        Ok(verified) => known(config, index, issuer, &verified, now).map_err(rejected),
+        Ok(verified) => known(config, (index, issuer), &verified, payload, now).map_err(rejected),
         Err(Refusal::UnknownKey) => Err(Judgement::NeedsKeys(index, Lack::ThisKey)),
         Err(refusal) => Err(rejected(refusal)),
     }
@@ -324,30 +324,17 @@ fn verify(
 /// The issuer that a token claims to be of.
 fn issuer_of<'c>(config: &'c Config, token: &Token<'_>) -> Option<(usize, &'c Issuer)> {
     let issuer = token.unverified_issuer()?;
-    config.issuers.iter().enumerate().find(|(_, known)| known.policy.issuer == issuer)
+    config.issuers.iter().enumerate().find(|(_, known)| known.policy.issuer.may_be(issuer))
 }
 
 fn known(
     config: &Config,
-    index: usize,
-    issuer: &Issuer,
+    (index, issuer): (usize, &Issuer),
     verified: &Verified,
+    payload: &[u8],
     now: UnixTime,
 ) -> Result<Known, Refusal> {
-    let session = match &issuer.identity {
-        Identity::Authgear => identity::session(&token::subject(&verified.claims)?),
-        Identity::Claims { headers, roles } => {
-            let mut identity = Fields::default();
-            for (name, claim) in headers {
-                if let Some(value) = verified.claims.header_value(claim)? {
-                    identity.push(name, value.as_bytes());
-                }
-            }
-            let roles = roles.as_ref().map(|claim| verified.claims.roles(claim)).transpose()?;
-            let facts = facts(&verified.claims, &roles.unwrap_or_default());
-            Session { identity: Rc::new(identity), facts: Rc::new(facts), holder: Holder::Named }
-        }
-    };
+    let session = session(config, issuer, &verified.claims, payload)?;
     let period = match &session.holder {
         Holder::User(_) => config.resolver().and_then(|resolver| resolver.revalidate),
         Holder::Machine | Holder::Named => None,
@@ -359,16 +346,4 @@ fn known(
         expires: verified.expires,
         confirmation_due: period.map(|period| now.after(period)),
     })
-}
-
-/// What a token states that is not Authgear's. Whether its user is verified or anonymous only Authgear says.
-fn facts(claims: &Claims, roles: &[String]) -> SessionFacts {
-    let bytes = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
-    SessionFacts {
-        roles: bytes(roles),
-        scopes: bytes(&claims.scopes()),
-        amr: bytes(&claims.amr()),
-        authenticated_at: claims.auth_time(),
-        ..SessionFacts::default()
-    }
 }

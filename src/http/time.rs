@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct UnixTime(Duration);
 
 impl UnixTime {
+    /// The end of time, for what never ends.
+    pub const END: Self = Self(Duration::MAX);
+
     /// A moment `since_epoch` after 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn new(since_epoch: Duration) -> Self {

@@ -1,9 +1,7 @@
-//! The claims of a token: the registered ones, typed; any other by name, and as a header's value.
-
-use serde_json::value::RawValue;
+//! The claims of a token: the registered ones, typed; any other by name.
 
 use super::members::{Members, string_or_strings, value};
-use super::{Refusal, base64url};
+use super::{Refusal, base64url, is_plain};
 use crate::http::UnixTime;
 
 /// 9999-12-31T23:59:59Z. A date beyond it is a mistake, such as milliseconds, and not for ever.
@@ -65,6 +63,14 @@ impl Claims {
         self.client_id.as_deref()
     }
 
+    /// `azp`: to whom the token was issued, as issuers say it that state no `client_id`.
+    ///
+    /// # Errors
+    /// [`Refusal::Claim`] where it is no string.
+    pub(super) fn authorized_party(&self) -> Result<Option<String>, Refusal> {
+        typed(&self.members, "azp", value)
+    }
+
     /// `exp`, in seconds since the Unix epoch.
     pub(super) fn expires(&self) -> Option<i64> {
         self.expires
@@ -94,11 +100,11 @@ impl Claims {
         self.strings_at("amr")
     }
 
-    /// `scope`: space-separated in one string (RFC 8693 section 4.2), or an array as some issuers have
-    /// it. Empty where the token does not say it in strings.
+    /// `scope`: space-separated in one string (RFC 8693 section 4.2), or an array as some issuers have it. Where it
+    /// is absent `scp`, in the same forms. Empty where the token does not say it in strings.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
-        let words = self.strings_at("scope");
+        let words = self.strings_at(if self.get("scope").is_some() { "scope" } else { "scp" });
         words
             .iter()
             .flat_map(|words| words.split(' '))
@@ -107,41 +113,36 @@ impl Claims {
             .collect()
     }
 
-    /// The roles that a claim holds: a string is one role, an array of strings several. Empty where the
-    /// claim is absent or holds anything else, such as a role that is empty or has white space at an end.
+    /// Whether `typ` says that it is an ID token or one that renews others, as Keycloak has it: `ID`, `Refresh` or
+    /// `Offline`.
+    #[must_use]
+    pub fn typ_is_of_another_token(&self) -> bool {
+        let others = ["ID", "Refresh", "Offline"];
+        self.strings_at("typ").iter().any(|typ| others.iter().any(|other| other.eq_ignore_ascii_case(typ)))
+    }
+
+    /// Whether `token_use` says anything but `access` or `access_token`, as Cognito does of an ID token: `id`.
+    #[must_use]
+    pub fn token_use_is_not_access(&self) -> bool {
+        let is_access =
+            |json| value::<String>(json).is_some_and(|word| matches!(&*word, "access" | "access_token"));
+        self.get("token_use").is_some_and(|json| !is_access(json))
+    }
+
+    /// The roles that a claim holds: a string is one role, an array of strings several, and of an object each name is
+    /// one. Empty where the claim is absent or holds anything else, such as a role that is empty or has white space at
+    /// an end.
     ///
     /// # Errors
     /// [`Refusal::Claims`] where the path leads through an object with a member twice.
     pub fn roles(&self, path: &ClaimPath) -> Result<Vec<String>, Refusal> {
-        let json = self.find(path)?;
-        let roles = json.as_deref().and_then(string_or_strings).unwrap_or_default();
+        let json = self.find(path)?.unwrap_or_default();
+        let roles = match json.starts_with('{') {
+            true => Members::parse(&json).map(Members::into_names),
+            false => string_or_strings(&json),
+        };
+        let roles = roles.unwrap_or_default();
         Ok(if roles.iter().all(|role| is_plain(role)) { roles } else { Vec::new() })
-    }
-
-    /// A claim as the value of a header: strings and numbers as they are (a number as the very text in
-    /// the token, `1e3` and 30 digits included), booleans as `true` and `false`, arrays of them joined by
-    /// commas. `None` where the claim is absent or holds anything else: an object, `null`, an empty
-    /// array, a string that is empty or has white space at an end, an array with an element that is none
-    /// of these or that holds a comma.
-    ///
-    /// # Errors
-    /// [`Refusal::ControlCharacter`] where the value holds a control character; [`Refusal::WhiteSpace`]
-    /// where the claim is `sub` and not plain; [`Refusal::Claims`] where a string in it is malformed, or
-    /// the path leads through an object with a member twice.
-    pub fn header_value(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
-        let Some(json) = self.find(path)? else {
-            return Ok(None);
-        };
-        let Some(texts) = texts(&json)? else {
-            return Ok(None);
-        };
-        let is_plain = texts.iter().all(|text| is_plain(text));
-        let text = text_for_header(texts.join(","))?;
-        match is_plain {
-            true => Ok(Some(text)),
-            false if path.is_subject() => Err(Refusal::WhiteSpace),
-            false => Ok(None),
-        }
     }
 
     /// The JSON text of a claim by its exact name.
@@ -154,7 +155,7 @@ impl Claims {
     }
 
     /// The JSON text of a claim. What is not an object has no members.
-    fn find(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
+    pub(super) fn find(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
         let Some(mut json) = self.members.get(&path.first).map(str::to_owned) else {
             return Ok(None);
         };
@@ -193,23 +194,11 @@ impl ClaimPath {
         Some(Self { first: names.next()?, rest: names.collect() })
     }
 
-    fn is_subject(&self) -> bool {
-        self.first == "sub" && self.rest.is_empty()
+    /// Whether it is a claim at the top, of this name.
+    #[must_use]
+    pub fn is_top(&self, name: &str) -> bool {
+        self.first == name && self.rest.is_empty()
     }
-}
-
-/// Whether a text stays the same text in a header: it is not empty, and neither begins nor ends with white
-/// space, which programs on the way drop.
-pub(crate) fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.trim() == text
-}
-
-/// A value that may go into a header as it is.
-///
-/// # Errors
-/// [`Refusal::ControlCharacter`], for those of Unicode too.
-pub(crate) fn text_for_header(value: String) -> Result<String, Refusal> {
-    if value.chars().any(char::is_control) { Err(Refusal::ControlCharacter) } else { Ok(value) }
 }
 
 /// A claim of one type; another type refuses the token.
@@ -222,31 +211,6 @@ fn typed<T>(
         Some(json) => parse(json).map(Some).ok_or(Refusal::Claim(name)),
         None => Ok(None),
     }
-}
-
-/// A string, a number or a boolean as text.
-fn scalar(json: &str) -> Result<Option<String>, Refusal> {
-    match json.bytes().next() {
-        Some(b'"') => value(json).map(Some).ok_or(Refusal::Claims),
-        Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(Some(json.to_owned())),
-        Some(_) | None => Ok(None),
-    }
-}
-
-/// What a header joins by commas: one scalar, or those of an array.
-fn texts(json: &str) -> Result<Option<Vec<String>>, Refusal> {
-    if !json.starts_with('[') {
-        return Ok(scalar(json)?.map(|text| vec![text]));
-    }
-    let elements: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| Refusal::Claims)?;
-    let mut texts = Vec::with_capacity(elements.len());
-    for element in elements {
-        match scalar(element.get())? {
-            Some(text) if !text.contains(',') => texts.push(text),
-            Some(_) | None => return Ok(None),
-        }
-    }
-    Ok((!texts.is_empty()).then_some(texts))
 }
 
 /// A `NumericDate` (RFC 7519 section 2) in whole seconds, rounded towards 1970. Exponents are refused:
@@ -266,106 +230,6 @@ mod tests {
 
     fn claims(json: &str) -> Claims {
         Claims::parse(base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json).as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn a_claim_becomes_a_header_as_it_stands_in_the_token_or_not_at_all() {
-        for (json, expected) in [
-            // Scalars
-            (r#""Zoë""#, Ok(Some("Zoë"))),
-            (r#""a b""#, Ok(Some("a b"))),
-            // Programs on the way drop white space: what they would make another value of is none.
-            (r#""""#, Ok(None)),
-            (r#"" ""#, Ok(None)),
-            (r#"" a""#, Ok(None)),
-            (r#""a ""#, Ok(None)),
-            (r#""\u00a0a""#, Ok(None)),
-            (r#""a\u2003""#, Ok(None)),
-            (r#"["a","b "]"#, Ok(None)),
-            (r#"["a",""]"#, Ok(None)),
-            (r#""a,b""#, Ok(Some("a,b"))),
-            (r#""\u0041\/\"""#, Ok(Some("A/\""))),
-            ("0", Ok(Some("0"))),
-            ("-0", Ok(Some("-0"))),
-            ("1e3", Ok(Some("1e3"))),
-            ("1.50", Ok(Some("1.50"))),
-            ("123456789012345678901234567890", Ok(Some("123456789012345678901234567890"))),
-            ("1e999", Ok(Some("1e999"))),
-            ("true", Ok(Some("true"))),
-            ("false", Ok(Some("false"))),
-            ("null", Ok(None)),
-            // Arrays
-            (r#"["a"]"#, Ok(Some("a"))),
-            (r#"[ "a" , 1.0, true , "b c" ]"#, Ok(Some("a,1.0,true,b c"))),
-            ("[]", Ok(None)),
-            (r#"["a","b,c"]"#, Ok(None)),
-            (r#"["a",null]"#, Ok(None)),
-            (r#"["a",["b"]]"#, Ok(None)),
-            (r#"["a",{}]"#, Ok(None)),
-            // Objects
-            ("{}", Ok(None)),
-            (r#"{"a":1}"#, Ok(None)),
-            // Control characters, and what is no text
-            (r#""a\r\nb""#, Err(Refusal::ControlCharacter)),
-            (r#""\u0000""#, Err(Refusal::ControlCharacter)),
-            (r#""a\tb""#, Err(Refusal::ControlCharacter)),
-            (r#""\u007f""#, Err(Refusal::ControlCharacter)),
-            (r#""\u0085""#, Err(Refusal::ControlCharacter)),
-            (r#"["a","\n"]"#, Err(Refusal::ControlCharacter)),
-            (r#""\ud800""#, Err(Refusal::Claims)),
-            (r#"["\ud800"]"#, Err(Refusal::Claims)),
-            // Becomes no header anyway
-            (r#"[null,"\n"]"#, Ok(None)),
-            (r#"{"a":"\n"}"#, Ok(None)),
-        ] {
-            let claims = claims(&format!(r#"{{"x":{json}}}"#));
-            let value = claims.header_value(&ClaimPath::top("x"));
-            assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{json}");
-        }
-    }
-
-    #[test]
-    fn a_subject_that_may_become_another_one_refuses_the_token() {
-        for (json, expected) in [
-            (r#"{"sub":"admin"}"#, Ok(Some("admin"))),
-            (r#"{"sub":"ad min"}"#, Ok(Some("ad min"))),
-            (r#"{"sub":"admin "}"#, Err(Refusal::WhiteSpace)),
-            (r#"{"sub":" admin"}"#, Err(Refusal::WhiteSpace)),
-            (r#"{"sub":"\u3000admin"}"#, Err(Refusal::WhiteSpace)),
-            (r#"{"sub":" "}"#, Err(Refusal::WhiteSpace)),
-            (r#"{"sub":""}"#, Err(Refusal::WhiteSpace)),
-            (r#"{"sub":"admin\t"}"#, Err(Refusal::ControlCharacter)),
-            ("{}", Ok(None)),
-        ] {
-            let value = claims(json).header_value(&ClaimPath::top("sub"));
-            assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{json}");
-        }
-    }
-
-    #[test]
-    fn a_path_is_an_exact_name_or_a_list_of_names() {
-        let claims = claims(
-            r#"{"a.b":"dotted","a":{"b":"nested","c":{"d":1}},"https://x.example/r":"url","s":"{\"b\":1}",
-                "twice":{"b":1,"b":2}}"#,
-        );
-        let nested = |names: &[&str]| ClaimPath::nested(names.iter().map(|name| (*name).to_owned())).unwrap();
-        for (path, expected) in [
-            (ClaimPath::top("a.b"), Ok(Some("dotted"))),
-            (nested(&["a.b"]), Ok(Some("dotted"))),
-            (nested(&["a", "b"]), Ok(Some("nested"))),
-            (nested(&["a", "c", "d"]), Ok(Some("1"))),
-            (ClaimPath::top("https://x.example/r"), Ok(Some("url"))),
-            (ClaimPath::top("a"), Ok(None)),
-            (ClaimPath::top("A"), Ok(None)),
-            (nested(&["a", "x"]), Ok(None)),
-            (nested(&["a", "b", "c"]), Ok(None)),
-            (nested(&["s", "b"]), Ok(None)),
-            (nested(&["twice", "b"]), Err(Refusal::Claims)),
-        ] {
-            let value = claims.header_value(&path);
-            assert_eq!(value, expected.map(|text| text.map(str::to_owned)), "{path:?}");
-        }
-        assert_eq!(ClaimPath::nested([]), None);
     }
 
     #[test]
@@ -400,9 +264,35 @@ mod tests {
             (r#""\tadmin""#, &[]),
             (r#"["a",""]"#, &[]),
             (r#""""#, &[]),
+            // An object, as Zitadel has it
+            (r#"{"staff":{"1":"a.example"},"admin":{}}"#, &["admin", "staff"]),
+            (r#"{"a,b":1}"#, &["a,b"]),
+            ("{}", &[]),
+            (r#"{"admin":{},"":{}}"#, &[]),
+            (r#"{"admin ":{}}"#, &[]),
+            (r#"{"admin":1,"admin":2}"#, &[]),
+            (r#"[{"admin":1}]"#, &[]),
+            ("true", &[]),
         ] {
             let claims = claims(&format!(r#"{{"x":{json}}}"#));
             assert_eq!(claims.roles(&ClaimPath::top("x")).unwrap(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn scp_states_the_scopes_where_scope_is_absent() {
+        for (json, expected) in [
+            (r#"{"scp":"a b"}"#, &["a", "b"][..]),
+            (r#"{"scp":["a","b c"]}"#, &["a", "b", "c"]),
+            (r#"{"scp":["a",1]}"#, &[]),
+            (r#"{"scp":{"a":1}}"#, &[]),
+            (r#"{"scope":"x","scp":"a"}"#, &["x"]),
+            (r#"{"scope":"","scp":"a"}"#, &[]),
+            (r#"{"scope":[],"scp":["a"]}"#, &[]),
+            (r#"{"scope":null,"scp":"a"}"#, &[]),
+            (r#"{"Scope":"x","scp":"a"}"#, &["a"]),
+        ] {
+            assert_eq!(claims(json).scopes(), expected, "{json}");
         }
     }
 }

@@ -19,6 +19,11 @@ impl Members {
         serde_json::from_str(json).ok()
     }
 
+    /// All names, in the order of their bytes.
+    pub(crate) fn into_names(self) -> Vec<String> {
+        self.0.into_keys().map(String::from).collect()
+    }
+
     /// The text of a member's value.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.get())

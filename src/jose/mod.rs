@@ -6,13 +6,17 @@
 //! becomes is the caller's choice.
 
 mod algorithm;
+mod claim_test;
 mod claims;
 pub mod crypto;
+mod header_value;
+mod issuer;
 mod key;
 mod key_set;
 mod key_source;
 mod members;
 mod peek;
+mod policy;
 mod refusal;
 mod token;
 
@@ -20,17 +24,21 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use claim_test::{ClaimTest, Number, Scalar};
 pub use claims::{ClaimPath, Claims};
 pub use crypto::proxy_verify;
 pub use crypto::{Backend, ProxyVerify};
+pub use header_value::ClaimForm;
+pub use issuer::{IssuerName, IssuerNameError};
 pub use key::{KeyId, UnusableKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, Skipped};
 pub use key_source::{FetchTicket, KeySource, Need};
 pub use peek::{Peek, peek};
+pub use policy::{MediaType, Policy};
 pub use refusal::Refusal;
-pub use token::{MAX_TOKEN_BYTES, MediaType, Policy, Token, Verified};
+pub use token::{MAX_TOKEN_BYTES, Token, Verified};
 
-pub(crate) use claims::{is_plain, text_for_header};
+pub(crate) use header_value::{is_plain, text_for_header};
 pub(crate) use members::value;
 
 /// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::value;
+use super::members::{Members, value};
 use crate::http::UnixTime;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -46,6 +46,14 @@ pub fn peek(token: &[u8]) -> Option<Peek> {
     let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
     // Whatever follows the object is ignored.
     serde_json::Deserializer::from_str(json).deserialize_map(PeekedClaims).ok()
+}
+
+/// Whether a token was signed by an AWS load balancer, of which the `signer` in its header is the name.
+pub(super) fn is_load_balancers(token: &[u8]) -> bool {
+    let header = token.split(|&byte| byte == b'.').next().and_then(|header| LENIENT.decode(header).ok());
+    let members = header.and_then(|json| Members::parse(&String::from_utf8_lossy(&json)));
+    let signer = members.and_then(|members| value::<String>(members.get("signer")?));
+    signer.is_some_and(|name| name.starts_with("arn:aws") && name.contains(":elasticloadbalancing:"))
 }
 
 struct PeekedClaims;

@@ -12,6 +12,8 @@ pub enum Refusal {
     /// A segment is not base64url as RFC 7515 section 2 has it: no padding, no other characters, no
     /// bits left over.
     Base64,
+    /// It is signed by an AWS load balancer, which pads base64.
+    LoadBalancer,
     /// The header is not one JSON object whose members are distinct and of the right type.
     Header,
     /// The claims are not one JSON object whose members are distinct.
@@ -38,6 +40,11 @@ pub enum Refusal {
     Issuer,
     /// `aud` is absent or names none of the accepted audiences.
     Audience,
+    /// It is an ID token: `aud` names a client, or it has `at_hash` or `c_hash`. Looked at where no audiences are
+    /// configured.
+    IdToken,
+    /// The claim `typ` or `token_use` says that it is no access token.
+    Use,
     /// `exp` is absent.
     NoExpiry,
     /// `exp` has passed, leeway included.
@@ -46,7 +53,7 @@ pub enum Refusal {
     NotYetValid,
     /// `iat` lies in the future, beyond the leeway.
     IssuedInFuture,
-    /// `client_id` is absent or not accepted.
+    /// The client is not told or not accepted.
     ClientId,
     /// No key of the set has the token's `kid`. The key may be new: fetching the keys may help.
     UnknownKey,
@@ -70,6 +77,9 @@ impl fmt::Display for Refusal {
             Self::TooLarge => "token too large",
             Self::Shape => "not a compact JWS",
             Self::Base64 => "not strict base64url",
+            Self::LoadBalancer => {
+                "it is signed by an AWS load balancer, which pads base64, as no JWT may, and publishes no key set"
+            }
             Self::Header => "malformed header",
             Self::Claims => "malformed claims",
             Self::Unsigned => "token is not signed",
@@ -82,6 +92,8 @@ impl fmt::Display for Refusal {
             Self::Type => "typ is not accepted",
             Self::Issuer => "wrong issuer",
             Self::Audience => "wrong audience",
+            Self::IdToken => "it is an ID token",
+            Self::Use => "typ or token_use says that it is no access token",
             Self::NoExpiry => "no expiry",
             Self::Expired => "expired",
             Self::NotYetValid => "not valid yet",

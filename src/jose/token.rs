@@ -1,10 +1,10 @@
 //! One token: its parse, and the checks that turn it into a [`Verified`] one.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::members::{Members, value};
-use super::{Algorithm, Backend, Claims, Refusal, base64url};
+use super::peek::is_load_balancers;
+use super::{Algorithm, Backend, Claims, MediaType, Policy, Refusal, base64url};
 use crate::http::UnixTime;
 use crate::http::header::split_once;
 use crate::jose::{KeyId, KeySet, VerifyingKey};
@@ -15,40 +15,6 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// How many keys are tried for a token that names none.
 const MAX_KEYS_TRIED: usize = 8;
 
-/// What a token of one issuer has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// `iss`, exactly.
-    pub issuer: String,
-    /// `aud` must name one of these; where there is none, no token is accepted.
-    pub audiences: Vec<String>,
-    /// `alg` must be one of these.
-    pub algorithms: Vec<Algorithm>,
-    /// `typ` must be one of these; empty accepts any, and none.
-    pub types: Vec<MediaType>,
-    /// `client_id` must be one of these; empty accepts any, and none.
-    pub client_ids: Vec<String>,
-    /// How far clocks may differ, for `exp`, `nbf` and `iat`.
-    pub leeway: Duration,
-}
-
-/// A value of `typ`: case does not matter, nor does `application/` before a name without another slash
-/// (RFC 7515 section 4.1.9), so that `at+jwt` and `application/AT+JWT` are equal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediaType(String);
-
-impl MediaType {
-    /// The type that `typ` names.
-    #[must_use]
-    pub fn new(typ: &str) -> Self {
-        let typ = typ.to_ascii_lowercase();
-        match typ.strip_prefix("application/") {
-            Some(name) if !name.contains('/') => Self(name.to_owned()),
-            Some(_) | None => Self(typ),
-        }
-    }
-}
-
 /// A well-formed token, of which nothing is verified yet.
 pub struct Token<'t> {
     signed: &'t [u8],
@@ -56,6 +22,7 @@ pub struct Token<'t> {
     algorithm: Algorithm,
     kid: Option<String>,
     typ: Option<MediaType>,
+    payload: &'t [u8],
     claims: Claims,
 }
 
@@ -63,7 +30,7 @@ pub struct Token<'t> {
 pub struct Verified {
     /// What the issuer says.
     pub claims: Claims,
-    /// The moment from which the token is refused: `exp` and the policy's leeway.
+    /// The moment from which the token is refused: `exp` and the policy's leeway; the end of time where it has none.
     pub expires: UnixTime,
     /// The key that signed it. A remembered verdict holds as long as the key is still in the set.
     pub key: KeyId,
@@ -75,6 +42,13 @@ impl<'t> Token<'t> {
     /// # Errors
     /// Why it is not one, or one that no policy can accept: unsigned, HMAC, `crit`.
     pub fn parse(token: &'t [u8]) -> Result<Self, Refusal> {
+        Self::read(token).map_err(|refusal| {
+            let says_why = refusal == Refusal::Base64 && is_load_balancers(token);
+            if says_why { Refusal::LoadBalancer } else { refusal }
+        })
+    }
+
+    fn read(token: &'t [u8]) -> Result<Self, Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLarge);
         }
@@ -93,8 +67,21 @@ impl<'t> Token<'t> {
             algorithm: header.algorithm,
             kid: header.kid,
             typ: header.typ,
+            payload: claims,
             claims: Claims::parse(claims)?,
         })
+    }
+
+    /// Its claims as they were sent: base64url, unverified like all of it.
+    #[must_use]
+    pub const fn payload(&self) -> &'t [u8] {
+        self.payload
+    }
+
+    /// What it says, unverified: good for choosing what it must then pass, and for nothing else.
+    #[must_use]
+    pub const fn unverified_claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// Who claims to have issued it: good for choosing the policy that it must then pass, and for nothing
@@ -142,38 +129,8 @@ impl<'t> Token<'t> {
         if !policy.types.is_empty() && !self.typ.as_ref().is_some_and(|typ| policy.types.contains(typ)) {
             return Err(Refusal::Type);
         }
-        if self.claims.issuer() != Some(policy.issuer.as_str()) {
-            return Err(Refusal::Issuer);
-        }
-        if !self.claims.audiences().iter().any(|audience| policy.audiences.contains(audience)) {
-            return Err(Refusal::Audience);
-        }
-        let expires = self.check_times(policy.leeway, now)?;
-        let accepted_client = |id: &str| policy.client_ids.iter().any(|accepted| accepted == id);
-        if !policy.client_ids.is_empty() && !self.claims.client_id().is_some_and(accepted_client) {
-            return Err(Refusal::ClientId);
-        }
-        Ok(expires)
-    }
-
-    /// The moment from which the token is refused, if it is valid now.
-    fn check_times(&self, leeway: Duration, now: UnixTime) -> Result<UnixTime, Refusal> {
-        let seconds = |duration: u64| i64::try_from(duration).unwrap_or(i64::MAX);
-        let leeway = seconds(leeway.as_secs());
-        let now = seconds(now.as_secs());
-        let end = self.claims.expires().ok_or(Refusal::NoExpiry)?.saturating_add(leeway);
-        if now >= end {
-            return Err(Refusal::Expired);
-        }
-        let latest = now.saturating_add(leeway);
-        if self.claims.not_before().is_some_and(|not_before| not_before > latest) {
-            return Err(Refusal::NotYetValid);
-        }
-        if self.claims.issued_at().is_some_and(|issued_at| issued_at > latest) {
-            return Err(Refusal::IssuedInFuture);
-        }
-        // Not negative: it lies after a time since 1970.
-        Ok(UnixTime::from_secs(u64::try_from(end).unwrap_or(0)))
+        policy.check_issuer(&self.claims)?;
+        policy.check_claims(&self.claims, now)
     }
 
     fn signing_key<'k>(&self, keys: &'k KeySet, backend: Backend) -> Result<&'k VerifyingKey, Refusal> {

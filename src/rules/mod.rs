@@ -20,7 +20,7 @@ pub use self::condition::{Condition, Method, MethodError};
 pub use self::host::{HostPattern, HostPatternError};
 pub use self::path::{PathPattern, PathPatternError};
 pub use self::requirement::{LEEWAY, Requirement, Unmet};
-pub use self::session::SessionFacts;
+pub use self::session::{ClaimId, SessionFacts, UseClaims};
 pub use self::terms::{Access, CustomBody, CustomReply, OnUnauthenticated, Terms};
 
 use self::condition::{Match, Target};
@@ -144,6 +144,16 @@ impl Demand {
     /// What a session must be; all of these. Where there is one, `on_error` never lets the request through.
     pub fn requirements(&self) -> impl Iterator<Item = &Requirement> {
         std::iter::once(&self.strictest).chain(&self.others).filter_map(|terms| terms.require())
+    }
+
+    /// Whether a token may be used here, by what it says that it is for. One that says that it is no access token may
+    /// only where a requirement names the claim that says so.
+    #[must_use]
+    pub fn admits(&self, other_use: UseClaims) -> bool {
+        let is_named =
+            |claim: fn(&UseClaims) -> bool| self.requirements().any(|require| claim(&require.names));
+        let UseClaims { typ, token_use } = other_use;
+        (!typ || is_named(|names| names.typ)) && (!token_use || is_named(|names| names.token_use))
     }
 
     /// Checks a valid session against all requirements.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::http::UnixTime;
-use crate::rules::SessionFacts;
+use crate::rules::{ClaimId, SessionFacts, UseClaims};
 
 /// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
 /// further ahead it is no time at all.
@@ -24,6 +24,10 @@ pub struct Requirement {
     pub amr: Vec<String>,
     /// The user authenticated no longer ago than this.
     pub max_auth_age: Option<Duration>,
+    /// The token meets all of these demands on its claims.
+    pub claims: Vec<ClaimId>,
+    /// Which claims that say what a token is for are among them: those decide here, and nothing else.
+    pub names: UseClaims,
 }
 
 /// The first thing of a [`Requirement`] that a session does not meet.
@@ -41,6 +45,8 @@ pub enum Unmet {
     Amr,
     /// Authenticated too long ago, in the future, or it does not say when.
     AuthAge,
+    /// Not all of the claims.
+    Claims,
 }
 
 impl Requirement {
@@ -65,7 +71,14 @@ impl Requirement {
             self.max_auth_age
                 .is_none_or(|limit| session.authenticated_at.is_some_and(|at| is_recent(at, limit))),
             Unmet::AuthAge,
-        )
+        )?;
+        is_met(self.claims.iter().all(|claim| session.claims.contains(claim)), Unmet::Claims)
+    }
+
+    /// Whether it asks for what only a verified token states.
+    #[must_use]
+    pub fn asks_for_a_token(&self) -> bool {
+        !self.scopes.is_empty() || !self.claims.is_empty()
     }
 }
 
@@ -80,6 +93,7 @@ impl Unmet {
             Self::Anonymous => "the user is anonymous",
             Self::Amr => "the user authenticated in a way that does not suffice",
             Self::AuthAge => "the user authenticated too long ago",
+            Self::Claims => "the token lacks a claim",
         }
     }
 
@@ -88,7 +102,7 @@ impl Unmet {
     pub const fn is_insufficient_scope(self) -> bool {
         match self {
             Self::Roles | Self::Scopes => true,
-            Self::Verified | Self::Anonymous | Self::Amr | Self::AuthAge => false,
+            Self::Verified | Self::Anonymous | Self::Amr | Self::AuthAge | Self::Claims => false,
         }
     }
 }
@@ -110,7 +124,7 @@ mod tests {
     }
 
     /// Every single requirement, with what is said where it is not met.
-    fn each() -> [(Requirement, Unmet); 6] {
+    fn each() -> [(Requirement, Unmet); 7] {
         [
             (requirement(|r| r.roles = list(&["admin", "staff"])), Unmet::Roles),
             (requirement(|r| r.scopes = list(&["read", "write"])), Unmet::Scopes),
@@ -118,6 +132,7 @@ mod tests {
             (requirement(|r| r.not_anonymous = true), Unmet::Anonymous),
             (requirement(|r| r.amr = list(&["pwd", "otp"])), Unmet::Amr),
             (requirement(|r| r.max_auth_age = Some(Duration::from_secs(600))), Unmet::AuthAge),
+            (requirement(|r| r.claims = vec![ClaimId(1), ClaimId(3)]), Unmet::Claims),
         ]
     }
 
@@ -133,6 +148,8 @@ mod tests {
             scopes: words(&["write", "more", "read"]),
             amr: words(&["otp", "pwd"]),
             authenticated_at: Some(NOW),
+            claims: vec![ClaimId(0), ClaimId(1), ClaimId(3)],
+            other_use: UseClaims::default(),
         }
     }
 
@@ -154,9 +171,11 @@ mod tests {
             not_anonymous: true,
             amr: list(&["pwd"]),
             max_auth_age: Some(Duration::from_secs(1)),
+            claims: vec![ClaimId(3)],
+            names: UseClaims::default(),
         };
         assert_eq!(all.check(&everything(), NOW), Ok(()));
-        let cases: [(fn(&mut SessionFacts), Unmet); 7] = [
+        let cases: [(fn(&mut SessionFacts), Unmet); 8] = [
             (|session| session.verified = Some(false), Unmet::Verified),
             (|session| session.anonymous = Some(true), Unmet::Anonymous),
             (|session| session.roles.clear(), Unmet::Roles),
@@ -164,6 +183,7 @@ mod tests {
             (|session| session.scopes = words(&["read write"]), Unmet::Scopes),
             (|session| session.amr = words(&["pwd otp"]), Unmet::Amr),
             (|session| session.authenticated_at = None, Unmet::AuthAge),
+            (|session| session.claims = vec![ClaimId(0)], Unmet::Claims),
         ];
         for (change, unmet) in cases {
             let mut session = everything();
@@ -174,7 +194,7 @@ mod tests {
 
     #[test]
     fn of_roles_one_suffices_and_of_scopes_and_methods_all_are_needed() {
-        let [(roles, _), (scopes, _), _, _, (amr, _), _] = each();
+        let [(roles, _), (scopes, _), _, _, (amr, _), _, _] = each();
         let session = SessionFacts {
             roles: words(&["admin"]),
             scopes: words(&["read"]),

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use authgear_filter::auth_server::authgear::{CookieNames, identity};
 use authgear_filter::config::{
-    Cache, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_LOG_LEVEL, DEFAULT_MAX_ENTRIES, Identity, Issuer,
-    Keys, OnError, OnErrorAction,
+    Cache, ClaimHeader, Config, ConfigError, DEFAULT_LEEWAY, DEFAULT_LOG_LEVEL, DEFAULT_MAX_ENTRIES,
+    Identity, Issuer, Keys, OnError, OnErrorAction,
 };
 use authgear_filter::http::header::Pattern;
 use authgear_filter::http::managed::Managed;
-use authgear_filter::jose::{Algorithm, ClaimPath, MediaType, Policy};
+use authgear_filter::jose::{Algorithm, ClaimForm, ClaimPath, IssuerName, MediaType, Policy};
 use authgear_filter::rules::Access;
 
 /// Who may pass where no rule says.
@@ -34,12 +34,14 @@ fn the_smallest_configuration_has_every_default() {
         panic!("{config:?}");
     };
     let expected = Policy {
-        issuer: "https://myapp.authgear.cloud".into(),
+        issuer: IssuerName::exact("https://myapp.authgear.cloud"),
         audiences: vec!["https://myapp.authgear.cloud".into()],
         algorithms: vec![Algorithm::Rs256],
         types: vec![MediaType::new("at+jwt")],
         client_ids: vec![],
+        reads_azp: false,
         leeway: Duration::from_secs(30),
+        requires_expiration: true,
     };
     assert_eq!(*policy, expected);
     assert_eq!(server.to_string(), "https://myapp.authgear.cloud/oauth2/jwks (upstream `authgear`)");
@@ -83,7 +85,7 @@ fn every_field_of_authgear_is_read() {
     }))
     .unwrap();
     let policy = &config.issuers[0].policy;
-    assert_eq!(policy.issuer, "https://accounts.example.com");
+    assert_eq!(policy.issuer.to_string(), "https://accounts.example.com");
     assert_eq!(policy.audiences, ["https://accounts.example.com", "https://api.example.com"]);
     assert_eq!(policy.client_ids, ["web", "cli"]);
     let resolver = config.resolver().unwrap();
@@ -232,28 +234,45 @@ fn every_field_of_an_issuer_is_read() {
             "algorithms": ["ES256", "PS512"],
             "types": [],
             "leeway": "0s",
-            "headers": {"X-User": "sub", "x-city": ["address", "city"]},
+            "headers": {
+                "X-User": "sub", "x-city": ["address", "city"],
+                "x-address": {"claim": "address", "as": "json"}, "x-org": {"claim": ["org", "all"], "as": "base64"},
+            },
+            "payload_header": "X-Claims",
+            "client_ids": ["app"],
+            "require_expiration": false,
             "roles": ["realm_access", "roles"],
         },
-        {"issuer": "two", "audiences": ["api"], "jwks": jwks()},
+        {"issuer": "two/{tid}", "client_ids": ["app"], "jwks": jwks()},
     ]}))
     .unwrap();
     let [one, two] = config.issuers.as_slice() else { panic!("{config:?}") };
     assert_eq!(
-        (one.policy.issuer.as_str(), one.policy.audiences.as_slice()),
+        (one.policy.issuer.to_string().as_str(), one.policy.audiences.as_slice()),
         ("https://one.example/", &["api".to_owned()][..])
     );
     assert_eq!(one.policy.algorithms, [Algorithm::Es256, Algorithm::Ps512]);
     assert_eq!((one.policy.types.as_slice(), one.policy.leeway), (&[][..], Duration::ZERO));
     let nested = |names: &[&str]| ClaimPath::nested(names.iter().map(|name| (*name).to_owned()));
     let expected = Identity::Claims {
-        headers: vec![
-            (b"x-user".to_vec(), ClaimPath::top("sub")),
-            (b"x-city".to_vec(), nested(&["address", "city"]).unwrap()),
-        ],
+        headers: [
+            ("x-user", ClaimPath::top("sub"), ClaimForm::Plain),
+            ("x-address", ClaimPath::top("address"), ClaimForm::Json),
+            ("x-city", nested(&["address", "city"]).unwrap(), ClaimForm::Plain),
+            ("x-org", nested(&["org", "all"]).unwrap(), ClaimForm::Base64),
+        ]
+        .map(|(name, claim, form)| ClaimHeader { name: name.into(), claim, form })
+        .to_vec(),
+        payload_header: Some(b"x-claims".to_vec()),
         roles: nested(&["realm_access", "roles"]),
     };
     assert_eq!(one.identity, expected);
+    assert_eq!(
+        (one.policy.client_ids.as_slice(), one.policy.requires_expiration),
+        (&["app".to_owned()][..], false)
+    );
+    assert_eq!((two.policy.audiences.len(), two.policy.requires_expiration), (0, true));
+    assert_eq!(two.policy.issuer.to_string(), "two/{tid}");
     assert_eq!(
         (two.policy.algorithms.as_slice(), two.policy.leeway),
         (&[Algorithm::Rs256][..], DEFAULT_LEEWAY)
@@ -262,7 +281,11 @@ fn every_field_of_an_issuer_is_read() {
     assert!(matches!(two.keys, Keys::Inline(_)));
     assert_eq!(
         config.managed,
-        Managed::new(vec![Pattern::Name("x-user".into()), Pattern::Name("x-city".into())])
+        Managed::new(
+            ["x-user", "x-address", "x-city", "x-org", "x-claims"]
+                .map(|name| Pattern::Name(name.into()))
+                .to_vec()
+        )
     );
     assert_eq!(access(&config), Access::Required);
     assert!(config.resolver().is_none());
@@ -372,8 +395,21 @@ fn each_error_of_an_issuer_names_which_one_and_the_field() {
         ("jwt.1", json!("two"), "jwt[1]", "expected an object"),
         ("jwt.1.issuer", json!(""), "jwt[1].issuer", "empty"),
         ("jwt.1.issuer", json!("one"), "jwt[1].issuer", "twice"),
-        ("jwt.1.issuer", json!("https://login.example/{tid}/v2.0"), "jwt[1].issuer", "placeholders"),
-        ("jwt.1.issuer", json!("https://*.example"), "jwt[1].issuer", "placeholders"),
+        ("jwt.1.issuer", json!("https://login.example/{tid}/{x}/v2.0"), "jwt[1].issuer", "more than one placeholder"),
+        ("jwt.1.issuer", json!("https://login.example/{tid/v2.0"), "jwt[1].issuer", "no placeholder"),
+        ("jwt.1.issuer", json!("https://login.example/{}/v2.0"), "jwt[1].issuer", "no placeholder"),
+        ("jwt.1.issuer", json!("{iss}"), "jwt[1].issuer", "any issuer"),
+        ("jwt.1.issuer", json!("https://*.example"), "jwt[1].issuer", "placeholder"),
+        ("jwt.1.issuer", json!("on{x}"), "jwt[1].issuer", "jwt[0]"),
+        ("jwt.1.client_ids", json!([]), "jwt[1].client_ids", "empty"),
+        ("jwt.1.client_ids", json!([""]), "jwt[1].client_ids[0]", "empty"),
+        ("jwt.1.require_expiration", json!("no"), "jwt[1].require_expiration", "boolean"),
+        ("jwt.1.payload_header", json!("X Y"), "jwt[1].payload_header", "no name of a header"),
+        ("jwt.1.payload_header", json!("host"), "jwt[1].payload_header", "proxy's own"),
+        ("jwt.1.headers", json!({"x-a": {}}), "jwt[1].headers.x-a.claim", "name the claim"),
+        ("jwt.1.headers", json!({"x-a": {"claim": "a"}}), "jwt[1].headers.x-a.as", "its name alone"),
+        ("jwt.1.headers", json!({"x-a": {"claim": "a", "as": "text"}}), "jwt[1].headers.x-a.as", "`json` or `base64`"),
+        ("jwt.1.headers", json!({"x-a": {"claim": "a", "form": "json"}}), "jwt[1].headers.x-a.form", "unknown field"),
         ("jwt.1.audiences", json!([]), "jwt[1].audiences", "empty"),
         ("jwt.1.algorithms", json!([]), "jwt[1].algorithms", "empty"),
         ("jwt.1.algorithms", json!(["HS256"]), "jwt[1].algorithms[0]", "RS256"),
@@ -403,6 +439,17 @@ fn each_error_of_an_issuer_names_which_one_and_the_field() {
         let error = parse(&changed(config.clone(), field, value.clone())).unwrap_err();
         assert_eq!(error.path, path, "{field} = {value}: {error}");
         assert!(error.problem.contains(expected), "{field} = {value}: {error}");
+    }
+}
+
+#[test]
+fn a_header_that_would_tell_two_things_is_refused_at_the_payload() {
+    for name in ["x-user", "X-User", "x_user", "X.USER"] {
+        let error = parse(&json!({"jwt": [{
+            "issuer": "one", "audiences": ["api"], "jwks": jwks(), "headers": {"x-user": "sub"},
+            "payload_header": name,
+        }]}));
+        assert_eq!(error.unwrap_err().path, "jwt[0].payload_header", "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use authgear_filter::http::UnixTime;
 use authgear_filter::jose::KeySet;
-use authgear_filter::jose::{Algorithm, MediaType, Policy};
+use authgear_filter::jose::{Algorithm, IssuerName, MediaType, Policy};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
@@ -32,12 +32,14 @@ pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
 /// What an access token of the issuer has to be.
 pub(crate) fn policy() -> Policy {
     Policy {
-        issuer: ISSUER.to_owned(),
+        issuer: IssuerName::exact(ISSUER),
         audiences: vec![ISSUER.to_owned()],
         algorithms: Algorithm::ALL.to_vec(),
         types: vec![MediaType::new("at+jwt")],
         client_ids: Vec::new(),
+        reads_azp: false,
         leeway: std::time::Duration::from_secs(30),
+        requires_expiration: true,
     }
 }
 

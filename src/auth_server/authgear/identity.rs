@@ -128,6 +128,7 @@ pub fn facts(identity: &Fields, scopes: &[String]) -> SessionFacts {
         scopes: scopes.iter().map(|scope| scope.clone().into_bytes()).collect(),
         amr: words(AMR, b' '),
         authenticated_at: seconds.map(UnixTime::from_secs),
+        ..SessionFacts::default()
     }
 }
 

@@ -12,10 +12,13 @@ use self::text::{
     Role, Scope,
 };
 use super::ConfigError;
+use super::claims::RawClaimTest;
 use super::field::{Given, NonEmpty, Object, OneOf, Only};
 use super::typed::Status;
+use crate::jose::ClaimTest;
 use crate::rules::{
-    Access, Condition, CustomBody, CustomReply, OnUnauthenticated, Requirement, Rule, Rules, Terms,
+    Access, ClaimId, Condition, CustomBody, CustomReply, OnUnauthenticated, Requirement, Rule, Rules, Terms,
+    UseClaims,
 };
 
 /// Whether a real CORS preflight is public by default.
@@ -125,6 +128,8 @@ pub(super) struct RawRequire {
     amr: Given<NonEmpty<AuthMethod>>,
     /// The user authenticated no longer ago than this: `1s` to `8760h`.
     max_auth_age: Given<Age>,
+    /// The token has all of these claims. Not empty. With `jwt`, and with `authgear` where it verifies tokens.
+    claims: Given<NonEmpty<Object<RawClaimTest>>>,
 }
 
 /// The answer to a request without a valid session: a redirect, or a status with a body.
@@ -168,12 +173,15 @@ impl RawRules {
     /// # Errors
     ///
     /// Names the first field that is wrong, and what would be right.
-    pub(super) fn check(self, sessions: Sessions) -> Result<Rules, ConfigError> {
-        let defaults = self.terms.check(&At(String::new()), sessions)?;
+    pub(super) fn check(self, sessions: Sessions) -> Result<(Rules, Vec<ClaimTest>), ConfigError> {
+        let mut claims = ClaimTests::default();
+        let defaults = self.terms.check(&At(String::new()), sessions, &mut claims)?;
         let otherwise = defaults.over(&OwnTerms::default(), sessions);
         let rules = self.rules.into_iter().enumerate();
         let rules = rules
-            .map(|(index, rule)| rule.check(&At(format!("rules[{index}].")), &defaults, sessions))
+            .map(|(index, rule)| {
+                rule.check(&At(format!("rules[{index}].")), &defaults, sessions, &mut claims)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let terms = || rules.iter().map(|rule| &rule.terms).chain([&otherwise]);
         if defaults.on_unauthenticated.is_some() && terms().all(|terms| terms.access() != Access::Required) {
@@ -186,14 +194,20 @@ impl RawRules {
         if defaults.on_forbidden.is_some() && !sessions.may_be_forbidden_by_a_server() && !is_required() {
             return Err(ConfigError::new("on_forbidden", NOTHING_FORBIDDEN));
         }
-        Ok(Rules::new(rules, otherwise))
+        Ok((Rules::new(rules, otherwise), claims.0))
     }
 }
 
 const NOTHING_FORBIDDEN: &str = "nothing is forbidden without a `require`; give one, or leave this out";
 
 impl RawRule {
-    fn check(self, at: &At, defaults: &OwnTerms, sessions: Sessions) -> Result<Rule, ConfigError> {
+    fn check(
+        self,
+        at: &At,
+        defaults: &OwnTerms,
+        sessions: Sessions,
+        claims: &mut ClaimTests,
+    ) -> Result<Rule, ConfigError> {
         let path = match (self.path.0, self.prefix.0) {
             (Some(_), Some(_)) => {
                 return Err(at.wrong("prefix", "stands beside `path`; a rule has one of the two"));
@@ -207,7 +221,7 @@ impl RawRule {
             on_unauthenticated: self.on_unauthenticated.0,
             on_forbidden: self.on_forbidden.0,
         };
-        let said = terms.check(at, sessions)?;
+        let said = terms.check(at, sessions, claims)?;
         let terms = defaults.over(&said, sessions);
         if said.on_unauthenticated.is_some() && terms.access() != Access::Required {
             return Err(
@@ -226,6 +240,21 @@ impl RawRule {
             hosts: self.hosts.0.unwrap_or_default(),
         };
         Ok(Rule { when, terms })
+    }
+}
+
+/// The demands on claims of all rules.
+#[derive(Default)]
+struct ClaimTests(Vec<ClaimTest>);
+
+impl ClaimTests {
+    /// The place of a demand, which is the same for the same demand.
+    fn place(&mut self, test: ClaimTest) -> ClaimId {
+        let known = self.0.iter().position(|known| *known == test);
+        ClaimId(known.unwrap_or_else(|| {
+            self.0.push(test);
+            self.0.len().saturating_sub(1)
+        }))
     }
 }
 
@@ -248,12 +277,12 @@ struct OwnTerms {
 }
 
 impl RawTerms {
-    fn check(self, at: &At, sessions: Sessions) -> Result<OwnTerms, ConfigError> {
+    fn check(self, at: &At, sessions: Sessions, claims: &mut ClaimTests) -> Result<OwnTerms, ConfigError> {
         let access = self.access;
         if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {
             return Err(at.wrong("access", "`require` stands beside it, which only `required` can go with"));
         }
-        let require = self.require.map(|require| require.check(at, sessions)).transpose()?;
+        let require = self.require.map(|require| require.check(at, sessions, claims)).transpose()?;
         let on_unauthenticated = self.on_unauthenticated.map(|answer| answer.check(at)).transpose()?;
         let on_forbidden =
             self.on_forbidden.map(|answer| answer.check(at, "on_forbidden", DEFAULT_FORBIDDEN_STATUS));
@@ -281,7 +310,7 @@ impl OwnTerms {
 }
 
 impl RawRequire {
-    fn check(self, at: &At, sessions: Sessions) -> Result<Requirement, ConfigError> {
+    fn check(self, at: &At, sessions: Sessions, claims: &mut ClaimTests) -> Result<Requirement, ConfigError> {
         let is_jwt = matches!(sessions, Sessions::Jwt { .. });
         let refused = |field: &str, problem: &str| Err(at.wrong(field, problem));
         if sessions == Sessions::ForwardAuth {
@@ -291,6 +320,12 @@ impl RawRequire {
             return refused(
                 "require.scopes",
                 "the resolver tells no scopes; leave `authgear.mode` at `auto`",
+            );
+        }
+        if self.claims.0.is_some() && sessions == Sessions::Resolver {
+            return refused(
+                "require.claims",
+                "the resolver tells no claims; leave `authgear.mode` at `auto`",
             );
         }
         if self.verified.0.is_some() && is_jwt {
@@ -308,6 +343,13 @@ impl RawRequire {
                 at.wrong(&format!("require.roles[{index}]"), "has a comma, which no role of Authgear has")
             );
         }
+        let (mut ids, mut names) = (Vec::new(), UseClaims::default());
+        for (index, raw) in self.claims.0.unwrap_or_default().into_iter().enumerate() {
+            let test = raw.check(&format!("{}require.claims[{index}]", at.0))?;
+            names.typ |= test.claim.is_top("typ");
+            names.token_use |= test.claim.is_top("token_use");
+            ids.push(claims.place(test));
+        }
         Ok(Requirement {
             roles,
             scopes: self.scopes.0.unwrap_or_default(),
@@ -315,6 +357,8 @@ impl RawRequire {
             not_anonymous: self.anonymous.0.is_some(),
             amr: self.amr.0.unwrap_or_default(),
             max_auth_age: self.max_auth_age.0,
+            claims: ids,
+            names,
         })
     }
 }

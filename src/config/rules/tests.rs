@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 const EVERYTHING: Sessions = Sessions::Authgear;
 
 fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
-    document::read::<Object<RawConfig>>(value.to_string().as_bytes())?.rules().check(sessions)
+    document::read::<Object<RawConfig>>(value.to_string().as_bytes())?
+        .rules()
+        .check(sessions)
+        .map(|(rules, _)| rules)
 }
 
 fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {
@@ -38,6 +41,10 @@ fn every_field_is_read() {
                 {"prefix": "/admin/", "hosts": ["*.example.com", "[::1]"], "require": {
                     "roles": ["admin"], "scopes": ["openid"], "verified": true, "anonymous": false,
                     "amr": ["otp"], "max_auth_age": "10m",
+                    "claims": [
+                        {"claim": "token_use", "any_of": ["access", 3.0, true]},
+                        {"claim": ["org", "typ"], "any_of": ["a"]},
+                    ],
                 }, "on_forbidden": {"status": 404.0, "body": "<p>", "content_type": "text/html"}},
                 {"prefix": "/page", "access": "required", "on_unauthenticated": {"redirect": "/login?to={url}"}},
             ],
@@ -56,6 +63,8 @@ fn every_field_is_read() {
         not_anonymous: true,
         amr: vec!["otp".to_owned()],
         max_auth_age: Some(Duration::from_secs(600)),
+        claims: vec![ClaimId(0), ClaimId(1)],
+        names: UseClaims { typ: false, token_use: true },
     };
     assert_eq!(demand.access(), Access::Required);
     assert_eq!(demand.requirements().collect::<Vec<_>>(), [&requirement]);
@@ -192,6 +201,31 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
 }
 
 #[test]
+fn each_error_of_a_demand_on_claims_names_its_place() {
+    #[rustfmt::skip]
+    let cases = [
+        ("", json!([]), "empty"),
+        ("", json!({"hd": "a"}), "a list"),
+        ("[0].claim", json!([{"any_of": ["a"]}]), "name the claim"),
+        ("[0].claim", json!([{"claim": [], "any_of": ["a"]}]), "names"),
+        ("[0].any_of", json!([{"claim": "hd"}]), "values"),
+        ("[0].any_of", json!([{"claim": "hd", "any_of": []}]), "empty"),
+        ("[0].any_of", json!([{"claim": "hd", "any_of": "a"}]), "a list"),
+        ("[0].any_of[1]", json!([{"claim": "hd", "any_of": ["a", null]}]), "a string, a number or a boolean"),
+        ("[0].any_of[0]", json!([{"claim": "hd", "any_of": [["a"]]}]), "a string, a number or a boolean"),
+        ("[0].any_of[0]", json!([{"claim": "hd", "any_of": [{"a": 1}]}]), "a string, a number or a boolean"),
+        ("[0].value", json!([{"claim": "hd", "value": "a"}]), "unknown field"),
+    ];
+    for (place, value, expected) in cases {
+        for at in ["rules[0].require.claims", "require.claims"] {
+            let error = parse(with(at, value.clone()), EVERYTHING).err().unwrap_or_else(|| panic!("{value}"));
+            assert_eq!(error.path, format!("{at}{place}"), "{value}: {error}");
+            assert!(error.problem.contains(expected), "{value}: {error}");
+        }
+    }
+}
+
+#[test]
 fn what_contradicts_something_else_is_refused() {
     #[rustfmt::skip]
     let cases = [
@@ -215,6 +249,10 @@ fn what_the_configured_sessions_cannot_state_is_refused() {
         (Sessions::ForwardAuth, json!({}), Some("require")),
         (Sessions::ForwardAuth, json!({"roles": ["a"]}), Some("require")),
         (Sessions::Resolver, json!({"scopes": ["a"]}), Some("require.scopes")),
+        (Sessions::Resolver, json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), Some("require.claims")),
+        (Sessions::ForwardAuth, json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), Some("require")),
+        (Sessions::Authgear, json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), None),
+        (jwt(false, true), json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), None),
         (Sessions::Resolver, json!({"roles": ["a"], "verified": true, "amr": ["otp"], "max_auth_age": "1h"}), None),
         (Sessions::Authgear, json!({"scopes": ["a"], "anonymous": false}), None),
         (jwt(true, true), json!({"verified": true}), Some("require.verified")),

@@ -169,9 +169,14 @@ fn merge(base: &mut Value, change: Value) {
 #[test]
 fn every_documented_mistake_is_refused_with_the_documented_words() {
     let document = document("docs/configuration.md");
-    let over = [("written", smallest()), ("written beside `forward_auth`", smallest_forward_auth())];
+    // The header of each table, what stands beside what is written, and where in it that is written.
+    let over = [
+        ("written", smallest(), ""),
+        ("written in `jwt[0]`", smallest_jwt(), "/jwt/0"),
+        ("written beside `forward_auth`", smallest_forward_auth(), ""),
+    ];
     let mut wrong = Vec::new();
-    for (header, base) in over {
+    for (header, base, place_of_it) in over {
         let rows = document.rows(&[header, "the log says"]);
         assert!(rows.len() > 5);
         for row in rows {
@@ -181,7 +186,8 @@ fn every_documented_mistake_is_refused_with_the_documented_words() {
                 let (object, name) = place(&mut configuration, &written);
                 object.remove(name).expect(&written);
             } else {
-                merge(&mut configuration, yaml_serde::from_str(&written).unwrap());
+                let at = configuration.pointer_mut(place_of_it).unwrap();
+                merge(at, yaml_serde::from_str(&written).unwrap());
             }
             let error = parse(&configuration).expect_err(&written);
             let said = markdown::code(&row[1]).remove(0);

@@ -1,0 +1,65 @@
+//! What the claims of a good token say of its session: the headers for the app, and what rules may demand. The same
+//! for a token that was verified here and for one that its issuer was asked about.
+
+use std::rc::Rc;
+
+use crate::auth_server::authgear::{identity, token};
+use crate::auth_server::{Holder, Session};
+use crate::config::{ClaimHeader, Config, Identity, Issuer};
+use crate::http::Fields;
+use crate::jose::{Claims, Refusal};
+use crate::rules::{ClaimId, SessionFacts, UseClaims};
+
+/// The session of a token of an issuer. `payload` is what the claims were read from, in base64url.
+///
+/// # Errors
+///
+/// A value that would become a header may not be one.
+pub(super) fn session(
+    config: &Config,
+    issuer: &Issuer,
+    claims: &Claims,
+    payload: &[u8],
+) -> Result<Session, Refusal> {
+    let Session { identity, facts, holder } = match &issuer.identity {
+        Identity::Authgear => identity::session(&token::subject(claims)?),
+        Identity::Claims { headers, payload_header, roles } => {
+            let mut identity = Fields::default();
+            for ClaimHeader { name, claim, form } in headers {
+                if let Some(value) = claims.header_in_form(claim, *form)? {
+                    identity.push(name, value.as_bytes());
+                }
+            }
+            if let Some(name) = payload_header {
+                identity.push(name, payload);
+            }
+            let roles = roles.as_ref().map(|claim| claims.roles(claim)).transpose()?;
+            let facts = facts(claims, &roles.unwrap_or_default());
+            Session { identity: Rc::new(identity), facts: Rc::new(facts), holder: Holder::Named }
+        }
+    };
+    let met = config.claim_tests.iter().enumerate().filter(|(_, test)| test.is_met(claims));
+    let facts = SessionFacts {
+        claims: met.map(|(place, _)| ClaimId(place)).collect(),
+        other_use: other_use(claims),
+        ..Rc::unwrap_or_clone(facts)
+    };
+    Ok(Session { identity, facts: Rc::new(facts), holder })
+}
+
+/// By which claims a token says that it is no access token.
+pub(super) fn other_use(claims: &Claims) -> UseClaims {
+    UseClaims { typ: claims.typ_is_of_another_token(), token_use: claims.token_use_is_not_access() }
+}
+
+/// What a token states that is not Authgear's. Whether its user is verified or anonymous only Authgear says.
+fn facts(claims: &Claims, roles: &[String]) -> SessionFacts {
+    let bytes = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
+    SessionFacts {
+        roles: bytes(roles),
+        scopes: bytes(&claims.scopes()),
+        amr: bytes(&claims.amr()),
+        authenticated_at: claims.auth_time(),
+        ..SessionFacts::default()
+    }
+}
