@@ -16,7 +16,7 @@ use self::forward_auth::{Denied, ForwardAuth};
 use crate::cache::Key;
 use crate::http::credential::Credentials;
 use crate::http::url::Url;
-use crate::http::{BadHead, Call, CallError, Fields, Head, OwnedField, Response};
+use crate::http::{BadHead, Call, CallError, Fields, Head, OwnedField, Response, ResponseEdits};
 use crate::rules::SessionFacts;
 
 /// The server that decides what is not decided locally.
@@ -29,15 +29,22 @@ pub enum AuthServer {
 }
 
 impl AuthServer {
-    /// Adds to a key what an answer about the request is given for.
-    pub fn key(&self, head: &Head<'_>, credentials: Credentials<'_>, key: &mut Key) -> Inputs {
+    /// Adds to a key what an answer about the request is given for. `url` is another one than the server's own, where
+    /// a rule names one.
+    pub fn key(
+        &self,
+        head: &Head<'_>,
+        credentials: Credentials<'_>,
+        url: Option<&Url>,
+        key: &mut Key,
+    ) -> Inputs {
         match self {
             Self::Resolver(_) => resolver::key(credentials, key),
-            Self::ForwardAuth(server) => forward_auth::key(server, head, key),
+            Self::ForwardAuth(server) => forward_auth::key(server, head, url, key),
         }
     }
 
-    /// The call that asks about the request.
+    /// The call that asks about the request; `url` as for [`AuthServer::key`].
     ///
     /// # Errors
     ///
@@ -47,10 +54,11 @@ impl AuthServer {
         timeout: Duration,
         head: &Head<'_>,
         credentials: Credentials<'_>,
+        url: Option<&Url>,
     ) -> Result<Call, BadHead> {
         match self {
             Self::Resolver(resolver) => Ok(resolver::call(resolver, timeout, head, credentials)),
-            Self::ForwardAuth(server) => forward_auth::call(server, timeout, head),
+            Self::ForwardAuth(server) => forward_auth::call(server, timeout, head, url),
         }
     }
 
@@ -92,8 +100,9 @@ pub struct Inputs {
 pub struct Answer {
     /// Who it is, or that it may not pass.
     pub said: Said,
-    /// The `Set-Cookie` headers for the client. Those of a denial stand in its reply.
-    pub cookies: Rc<[OwnedField]>,
+    /// What the client gets with the response: cookies are added to it, other headers replace those of the app. What
+    /// a denial has for the client stands in its reply.
+    pub respond: ResponseEdits,
     /// Whom it may serve beside the request that was asked about.
     pub scope: Scope,
 }
@@ -144,14 +153,18 @@ pub enum Holder {
 }
 
 impl Session {
-    /// The memory that it owns, in bytes: its headers, and as much again for what rules demand.
+    /// The memory that it owns, in bytes: its headers, as much again for what rules demand, and the roles, which not
+    /// every server has among those headers.
     #[must_use]
     pub fn weight(&self) -> usize {
         let user = match &self.holder {
             Holder::User(user) => user.len(),
             Holder::Machine | Holder::Named => 0,
         };
-        self.identity.weight().saturating_mul(2).saturating_add(user)
+        let role =
+            |sum: usize, role: &Vec<u8>| sum.saturating_add(size_of::<Vec<u8>>()).saturating_add(role.len());
+        let roles = self.facts.roles.iter().fold(0, role);
+        self.identity.weight().saturating_mul(2).saturating_add(user).saturating_add(roles)
     }
 }
 
@@ -170,7 +183,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// `Set-Cookie` headers by their values.
+/// `Set-Cookie` headers by their values, to be added to a response.
 fn set_cookies(values: Vec<Vec<u8>>) -> Rc<[OwnedField]> {
     values.into_iter().map(|value| (b"set-cookie".to_vec(), value)).collect()
 }

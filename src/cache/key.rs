@@ -25,6 +25,8 @@ pub enum Part<'a> {
     Path,
     /// The address of the client's connection.
     ClientAddress,
+    /// What is asked for at the auth server, where that is not the same for all requests.
+    AuthUrl,
 }
 
 /// Every input that could have changed an answer, in one string of bytes. Lists of inputs that differ in a
@@ -68,6 +70,7 @@ impl Key {
             Part::Host => (4, None),
             Part::Path => (5, None),
             Part::ClientAddress => (6, None),
+            Part::AuthUrl => (7, None),
         };
         self.hash.set(None);
         self.bytes.push(kind);

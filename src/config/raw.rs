@@ -157,12 +157,11 @@ impl RawConfig {
                         forward_auth.map(|forward_auth| forward_auth.check(key)).transpose()?;
                     let (issuers, mut managed) =
                         jwt.map(RawIssuer::check_all).transpose()?.unwrap_or_default();
-                    managed.extend(
-                        forward_auth.iter().flat_map(|server| server.identity_headers.iter().cloned()),
-                    );
-                    let roles = issuers.iter().any(|issuer| issuer.identity.has_roles());
+                    managed.extend(forward_auth.iter().flat_map(|server| server.managed()));
+                    let roles = issuers.iter().any(|issuer| issuer.identity.has_roles())
+                        || forward_auth.iter().any(|server| server.roles_header.is_some());
                     let sessions = match issuers.is_empty() {
-                        true => Sessions::ForwardAuth,
+                        true => Sessions::ForwardAuth { roles },
                         false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
                     };
                     let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
@@ -175,8 +174,12 @@ impl RawConfig {
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
         }
-        let (rules, claim_tests) = rules.check(sessions)?;
         let cache = cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
+        let asked = match &server {
+            Some(AuthServer::ForwardAuth(server)) => Some(&server.server.url),
+            Some(AuthServer::Resolver(_)) | None => None,
+        };
+        let (rules, claim_tests) = rules.check(sessions, asked)?;
         Ok(Config {
             issuers,
             server,

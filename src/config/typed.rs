@@ -111,15 +111,25 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-fn header_name(text: &str) -> Result<String, Problem> {
-    let name = text.to_ascii_lowercase();
-    if !header::is_name(&name) {
-        return Err(Problem::new(format!("`{}` is no name of a header", name.escape_default())));
-    }
+/// The name of a header that the filter may set, in lower case.
+pub(super) fn header_name(text: &str) -> Result<String, Problem> {
+    let name = whole_name(text)?;
     match untouchable(&Pattern::Name(name.clone())) {
         Some(problem) => Err(Problem::new(problem)),
         None => Ok(name),
     }
+}
+
+/// The name of a header, in lower case; no beginning of names.
+pub(super) fn whole_name(text: &str) -> Result<String, Problem> {
+    let name = text.to_ascii_lowercase();
+    if !header::is_name(&name) {
+        return Err(Problem::new(format!("`{}` is no name of a header", name.escape_default())));
+    }
+    if name.contains('*') {
+        return Err(Problem::new(format!("`{name}` is no name of a header; give one whole name here")));
+    }
+    Ok(name)
 }
 
 /// Why a header can never carry an identity: proxies frame, route and connect by it.

@@ -13,7 +13,8 @@ use crate::auth_server::{Answer, AuthServer, Inputs, Said, Scope};
 use crate::cache::{BoundedMap, Key, Lifetime, Weigh};
 use crate::config::{Cache, Config};
 use crate::http::credential::Credentials;
-use crate::http::{Call, Head, OwnedField, UnixTime};
+use crate::http::url::Url;
+use crate::http::{Call, Head, OwnedField, ResponseEdits, UnixTime};
 
 /// A question to the auth server.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl About {
         ends: Option<UnixTime>,
     ) -> Self {
         let mut key = Key::new();
-        let inputs = server.key(head, credentials, &mut key);
+        let inputs = server.key(head, credentials, None, &mut key);
         Self { key: Rc::new(key), inputs, ends }
     }
 }
@@ -50,7 +51,7 @@ impl About {
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
     pub(super) said: Said,
-    pub(super) cookies: Rc<[OwnedField]>,
+    pub(super) respond: ResponseEdits,
 }
 
 /// What came of a question.
@@ -92,7 +93,7 @@ impl Weigh for Remembered {
             Said::NoSession(identity) => identity.weight(),
             Said::Denied(denied) => weight(&denied.reply.fields).saturating_add(denied.reply.body.len()),
         };
-        said.saturating_add(weight(&self.cookies))
+        said.saturating_add(self.respond.replace.weight()).saturating_add(weight(&self.respond.add))
     }
 }
 
@@ -119,16 +120,17 @@ impl Answers {
         }
     }
 
-    /// What is remembered of a request, or else what its key tells.
+    /// What is remembered of a request, or else what its key tells; `url` as for [`AuthServer::key`].
     pub(super) fn recall(
         &mut self,
         server: &AuthServer,
         head: &Head<'_>,
         credentials: Credentials<'_>,
+        url: Option<&Url>,
         now: UnixTime,
     ) -> Result<Remembered, Inputs> {
         self.key.clear();
-        let inputs = server.key(head, credentials, &mut self.key);
+        let inputs = server.key(head, credentials, url, &mut self.key);
         self.remembered.get(&self.key, now).cloned().ok_or(inputs)
     }
 
@@ -200,15 +202,15 @@ impl Answers {
                 return stale.map_or(Arrived::Failed(fault), Arrived::Stale);
             }
         };
-        let cookies = match answer.scope {
-            Scope::Everyone => Rc::clone(&answer.cookies),
-            Scope::WithoutCookies => Rc::default(),
+        let respond = match answer.scope {
+            Scope::Everyone => answer.respond.clone(),
+            Scope::WithoutCookies => answer.respond.replacing(),
             Scope::AskerAlone => {
                 self.remembered.remove(&about.key);
                 return Arrived::Answer(answer);
             }
         };
-        let remembered = Remembered { said: answer.said.clone(), cookies };
+        let remembered = Remembered { said: answer.said.clone(), respond };
         let life = self.life(&remembered.said, random, now);
         let life = about.ends.map_or(life, |end| life.ending_by(end));
         self.remembered.insert(&about.key, remembered, life, now);

@@ -12,7 +12,7 @@ use crate::auth_server::forward_auth::DenialKind;
 use crate::auth_server::{Answer, AuthServer, Said, Scope};
 use crate::config::{OnError, OnErrorAction};
 use crate::http::credential::Credentials;
-use crate::http::{CallError, Head, OwnedField, Response, UnixTime};
+use crate::http::{CallError, Head, Response, ResponseEdits, UnixTime};
 use crate::jose;
 use crate::telemetry::Counter;
 
@@ -28,9 +28,10 @@ impl Engine {
         now: UnixTime,
     ) -> Step {
         let Some(server) = &self.config.server else { return Step::Done(case.anonymous()) };
-        match state.answers.recall(server, head, credentials, now) {
+        let url = case.auth_url.as_deref();
+        match state.answers.recall(server, head, credentials, url, now) {
             Ok(remembered) => Step::Done(recalled(state, &remembered, case, now)),
-            Err(inputs) => match server.call(self.config.timeout, head, credentials) {
+            Err(inputs) => match server.call(self.config.timeout, head, credentials, url) {
                 Ok(call) => {
                     let about = state.answers.about(inputs, self.end_of(credentials, glance));
                     self.join(state, Question { call, about }, case, now)
@@ -47,7 +48,7 @@ impl Engine {
         head: &Head<'_>,
         credentials: Credentials<'_>,
     ) -> Option<Question> {
-        let call = server.call(self.config.timeout, head, credentials).ok()?;
+        let call = server.call(self.config.timeout, head, credentials, None).ok()?;
         let ends = self.end_of(credentials, &Glance::default());
         Some(Question { call, about: About::of(server, head, credentials, ends) })
     }
@@ -101,14 +102,16 @@ impl Engine {
                     let number = state.answers.begin_alone();
                     return Self::send(state, number, *question, Box::new(case));
                 }
-                (Scope::WithoutCookies, Some(_)) => said(&answer.said, &[], case, now),
+                (Scope::WithoutCookies, Some(_)) => {
+                    said(&answer.said, &answer.respond.replacing(), case, now)
+                }
                 (Scope::Everyone | Scope::WithoutCookies | Scope::AskerAlone, _) => {
-                    said(&answer.said, &answer.cookies, case, now)
+                    said(&answer.said, &answer.respond, case, now)
                 }
             },
             Arrived::Stale(remembered) => {
                 state.outbox.count(Counter::AnswersStale);
-                said(&remembered.said, &[], case, now)
+                said(&remembered.said, &remembered.respond.replacing(), case, now)
             }
             Arrived::Failed(fault) if fault.may_be_provoked() => case.fail_provoked(self.config.on_error),
             Arrived::Failed(_) => case.fail(self.config.on_error, Lacking::Answer),
@@ -176,14 +179,14 @@ impl Engine {
 /// The decision by a remembered answer.
 fn recalled(state: &mut State, remembered: &Remembered, case: Case, now: UnixTime) -> Decision {
     state.outbox.count(Counter::AnswersReused);
-    said(&remembered.said, &remembered.cookies, case, now)
+    said(&remembered.said, &remembered.respond, case, now)
 }
 
-/// The decision by what the auth server said.
-fn said(said: &Said, cookies: &[OwnedField], case: Case, now: UnixTime) -> Decision {
+/// The decision by what the auth server said; `respond` is for the client.
+fn said(said: &Said, respond: &ResponseEdits, case: Case, now: UnixTime) -> Decision {
     match said {
-        Said::Session(session) => case.accept(session, cookies, now),
-        Said::NoSession(identity) => case.nobody(Rc::clone(identity), cookies, Outcome::NoSession),
+        Said::Session(session) => case.accept(session, respond, now),
+        Said::NoSession(identity) => case.nobody(Rc::clone(identity), respond, Outcome::NoSession),
         Said::Denied(denied) => case.denied(denied),
     }
 }

@@ -11,7 +11,7 @@ use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver::{self, Confirmation};
 use crate::http::credential::{Cookies, Credentials, Secret};
-use crate::http::{Head, UnixTime};
+use crate::http::{Head, ResponseEdits, UnixTime};
 use crate::jose::{Need, Refusal, Token};
 
 /// A request whose token is being judged.
@@ -123,7 +123,7 @@ impl Engine {
                     }
                     self.send_for_confirmation(state, confirmation, bearer.token(), now);
                 }
-                Step::Done(bearer.into_case().accept(&session, &[], now))
+                Step::Done(bearer.into_case().accept(&session, &ResponseEdits::default(), now))
             }
             Judgement::Rejected(rejection) => self.rejected(state, bearer, rejection, now),
             Judgement::NeedsKeys(issuer, lack) => {

@@ -12,7 +12,8 @@ use crate::auth_server::{Holder, Session};
 use crate::config::{OnError, OnErrorAction};
 use crate::engine::denial::Denial;
 use crate::http::grpc;
-use crate::http::{BadHead, Fields, Head, OwnedField, Reply, UnixTime};
+use crate::http::url::Url;
+use crate::http::{BadHead, Fields, Head, OwnedField, Reply, ResponseEdits, UnixTime};
 use crate::jose::Refusal;
 use crate::rules::{Access, Demand, OnUnauthenticated, Requirement, UseClaims};
 
@@ -27,6 +28,8 @@ pub(super) struct Case {
     has_token: bool,
     is_authgears: bool,
     is_grpc: bool,
+    /// Which URL of the auth server is asked, where a rule names one.
+    pub(super) auth_url: Option<Rc<Url>>,
     /// Whether the host tells a gRPC client its status; else headers do.
     tells_grpc: bool,
 }
@@ -63,7 +66,7 @@ impl Engine {
     }
 
     fn unauthenticated(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Decision {
-        let edits = self.edits(head, forged).with(Rc::default(), &[]);
+        let edits = self.edits(head, forged).with(Rc::default(), ResponseEdits::default());
         Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public }
     }
 
@@ -88,14 +91,16 @@ impl Engine {
             has_token: *presented != Presented::Nothing,
             is_authgears: self.is_authgears,
             is_grpc: grpc::is_grpc(head),
+            auth_url: None,
             tells_grpc: self.background,
         }
     }
 }
 
 impl Case {
-    /// With a valid session; `cookies` go to the client whatever becomes of the request.
-    pub(super) fn accept(self, session: &Session, cookies: &[OwnedField], now: UnixTime) -> Decision {
+    /// With a valid session. The cookies of `respond` go to the client whatever becomes of the request; the rest is for
+    /// the app's response, and not for a denial of the filter's own.
+    pub(super) fn accept(self, session: &Session, respond: &ResponseEdits, now: UnixTime) -> Decision {
         if !self.admits(session.facts.other_use) {
             return self.refuse(&Refusal::Use.to_string());
         }
@@ -104,34 +109,34 @@ impl Case {
             Holder::Machine => Outcome::Machine,
         };
         match self.demand.check(&session.facts, now) {
-            Ok(()) => self.forward(Rc::clone(&session.identity), cookies, outcome),
+            Ok(()) => self.forward(Rc::clone(&session.identity), respond, outcome),
             Err(unmet) => {
                 let denial = Denial::Forbidden(unmet);
                 let reply = match self.demand.on_forbidden() {
                     Some(answer) => denial.reply_as(answer),
                     None => denial.reply(),
                 };
-                self.replied(reply, cookies, Outcome::Forbidden)
+                self.replied(reply, &respond.add, Outcome::Forbidden)
             }
         }
     }
 
     /// Without a session. `identity` is what the auth server said of that.
-    pub(super) fn nobody(self, identity: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+    pub(super) fn nobody(self, identity: Rc<Fields>, respond: &ResponseEdits, outcome: Outcome) -> Decision {
         if self.demand.access() == Access::Required {
             let denial = if self.has_token {
                 Denial::InvalidToken("it belongs to no session")
             } else {
                 Denial::Unauthenticated
             };
-            return self.replied(self.deny(denial), cookies, outcome);
+            return self.replied(self.deny(denial), &respond.add, outcome);
         }
-        self.forward(identity, cookies, outcome)
+        self.forward(identity, respond, outcome)
     }
 
     /// Without a credential.
     pub(super) fn anonymous(self) -> Decision {
-        self.nobody(Rc::default(), &[], Outcome::Anonymous)
+        self.nobody(Rc::default(), &ResponseEdits::default(), Outcome::Anonymous)
     }
 
     /// With a credential that is no good.
@@ -140,7 +145,7 @@ impl Case {
             return self.replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
         }
         let identity = if self.is_authgears { identity::refused() } else { Rc::default() };
-        self.forward(identity, &[], Outcome::Refused)
+        self.forward(identity, &ResponseEdits::default(), Outcome::Refused)
     }
 
     /// Where nobody can decide. What a rule requires is required all the same.
@@ -153,7 +158,9 @@ impl Case {
             OnErrorAction::Deny => {
                 self.replied(Denial::Unavailable(on_error.status).reply(), &[], lacking.outcome(action))
             }
-            OnErrorAction::Allow => self.forward(Rc::default(), &[], lacking.outcome(action)),
+            OnErrorAction::Allow => {
+                self.forward(Rc::default(), &ResponseEdits::default(), lacking.outcome(action))
+            }
         }
     }
 
@@ -178,7 +185,7 @@ impl Case {
             DenialKind::Unauthenticated | DenialKind::Redirected
                 if self.demand.access() != Access::Required =>
             {
-                return self.forward(Rc::default(), &[], Outcome::NoSession);
+                return self.forward(Rc::default(), &ResponseEdits::default(), Outcome::NoSession);
             }
             DenialKind::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
                 (self.deny(Denial::Unauthenticated), Outcome::NoSession)
@@ -217,8 +224,8 @@ impl Case {
         replied(reply, cookies, outcome)
     }
 
-    fn forward(self, set: Rc<Fields>, cookies: &[OwnedField], outcome: Outcome) -> Decision {
-        Decision { verdict: Verdict::Forward(self.edits.with(set, cookies)), outcome }
+    fn forward(self, set: Rc<Fields>, respond: &ResponseEdits, outcome: Outcome) -> Decision {
+        Decision { verdict: Verdict::Forward(self.edits.with(set, respond.clone())), outcome }
     }
 
     fn deny(&self, denial: Denial<'_>) -> Reply {

@@ -5,7 +5,7 @@ use super::Engine;
 use crate::auth_server::AuthServer;
 use crate::http::credential;
 use crate::http::place::{self, Found, Place, WEBSOCKET_PROTOCOL};
-use crate::http::{Fields, Head, HeaderEdits, OwnedField};
+use crate::http::{Fields, Head, HeaderEdits, ResponseEdits};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -18,8 +18,8 @@ pub(super) struct Edits {
 
 impl Edits {
     /// All that is edited of a request that goes on.
-    pub(super) fn with(self, set: Rc<Fields>, respond: &[OwnedField]) -> HeaderEdits {
-        HeaderEdits { remove: self.remove, set, rewrite: self.rewrite, respond: respond.to_vec() }
+    pub(super) fn with(self, set: Rc<Fields>, respond: ResponseEdits) -> HeaderEdits {
+        HeaderEdits { remove: self.remove, set, rewrite: self.rewrite, respond }
     }
 
     fn remove(&mut self, name: &[u8]) {

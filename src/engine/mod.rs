@@ -32,7 +32,7 @@ use crate::http::credential::{Cookies, Credentials, Secret};
 use crate::http::place;
 use crate::http::{BadHead, CALL_GRACE, CallError, Field, Head, Response, UnixTime};
 use crate::jose::{self, Backend, Token};
-use crate::rules::Access;
+use crate::rules::{Access, TwoUrls};
 
 pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
@@ -116,7 +116,12 @@ impl Engine {
         if (Credentials { bearer: token, cookies }).are_too_large() {
             presented = Presented::Refused("the credentials are too large");
         }
-        let case = self.case(head, told, demand, &presented);
+        let auth_url = demand.auth_url();
+        let mut case = self.case(head, told, demand, &presented);
+        match auth_url {
+            Ok(url) => case.auth_url = url,
+            Err(TwoUrls) => return Step::Done(case.bad_request(BadHead::UnclearPath)),
+        }
         let head = told;
         let ask = |state: &mut State, case, bearer, glance: &Glance<'_>| {
             self.ask(state, head, case, Credentials { bearer, cookies }, glance, now)

@@ -108,6 +108,10 @@ pub enum BadHead {
     ControlByte,
     /// The auth server would have to be sent more than servers take.
     TooLarge,
+    /// The auth server would have to be sent the host, which programs could read differently.
+    UnclearHost,
+    /// Programs could read the path differently, and about each reading another URL would have to be asked.
+    UnclearPath,
 }
 
 impl BadHead {
@@ -121,7 +125,9 @@ impl BadHead {
             | Self::NoHost
             | Self::Repeated
             | Self::Unreadable
-            | Self::ControlByte => 400,
+            | Self::ControlByte
+            | Self::UnclearHost
+            | Self::UnclearPath => 400,
             Self::TooManyHeaders | Self::TooLarge => 431,
         }
     }
@@ -139,6 +145,8 @@ impl BadHead {
             Self::TooManyHeaders => "the request has too many headers",
             Self::ControlByte => "a header of the request holds a control character",
             Self::TooLarge => "the headers of the request are too large",
+            Self::UnclearHost => "the host of the request is not clear",
+            Self::UnclearPath => "the path can be read in ways that are guarded differently",
         }
     }
 }

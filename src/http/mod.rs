@@ -26,4 +26,4 @@ pub use self::fields::{Field, Fields, OwnedField};
 pub use self::form::Form;
 pub use self::head::{BadHead, ClientAddress, Head};
 pub use self::time::UnixTime;
-pub use self::verdict::{HeaderEdits, Reply};
+pub use self::verdict::{HeaderEdits, Reply, ResponseEdits};

@@ -14,8 +14,32 @@ pub struct HeaderEdits {
     pub set: Rc<Fields>,
     /// Headers of the client, and its `:path`, that get other values after that.
     pub rewrite: Vec<(&'static [u8], Vec<u8>)>,
-    /// Headers to add to the response to the client, repeated ones apart.
-    pub respond: Vec<OwnedField>,
+    /// What becomes of the response to the client.
+    pub respond: ResponseEdits,
+}
+
+/// What becomes of the response to a request that was let through.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseEdits {
+    /// Headers to set in the place of the app's own of these names, repeated ones apart; no framing. Shared with
+    /// whoever remembers them.
+    pub replace: Rc<Fields>,
+    /// Headers to add after that, repeated ones apart.
+    pub add: Rc<[OwnedField]>,
+}
+
+impl ResponseEdits {
+    /// The same without what is added.
+    #[must_use]
+    pub fn replacing(&self) -> Self {
+        Self { replace: Rc::clone(&self.replace), add: Rc::default() }
+    }
+
+    /// Whether the response stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.replace.is_empty() && self.add.is_empty()
+    }
 }
 
 impl HeaderEdits {

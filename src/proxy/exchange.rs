@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::engine::Waiting;
-use crate::http::OwnedField;
+use crate::http::ResponseEdits;
 
 /// A request. Shared with whatever it waits for, because the SDK lends no context to another.
 pub(super) struct Exchange {
@@ -21,8 +21,8 @@ pub(super) enum Stage {
     Calling(Waiting),
     /// Paused until what it waits for is settled.
     Parked(Waiting),
-    /// Let through; these go to the client with the response.
-    Forwarded(Vec<OwnedField>),
+    /// Let through; this is to be done to the response.
+    Forwarded(ResponseEdits),
     /// Let through or answered, and nothing is left to do.
     Done,
     /// The client has left, and the answer to its own call is still taken note of.
@@ -34,8 +34,8 @@ impl Exchange {
         Self { context, stage: Cell::new(Stage::New), token: Cell::new(None) }
     }
 
-    /// The headers for the response, once.
-    pub(super) fn respond(&self) -> Option<Vec<OwnedField>> {
+    /// What is to be done to the response, once.
+    pub(super) fn respond(&self) -> Option<ResponseEdits> {
         let stage = self.stage.replace(Stage::Done);
         if let Stage::Forwarded(respond) = stage {
             return Some(respond);

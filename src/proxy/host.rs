@@ -10,7 +10,7 @@ use proxy_wasm::types::{BufferType, MapType};
 use super::{pairs, raw, reply};
 use crate::engine::{Decision, Engine, Outcome, Verdict};
 use crate::http::{
-    BadHead, CallError, Field, Fields, HeaderEdits, OwnedField, Reply, Response, WantedBody, grpc,
+    BadHead, CallError, Field, Fields, HeaderEdits, Reply, Response, ResponseEdits, WantedBody, grpc,
 };
 use crate::jose;
 use crate::telemetry::Counter;
@@ -181,12 +181,28 @@ pub(super) fn edit_trailers(forged: impl FnOnce(&[Field<'_>]) -> Vec<Vec<u8>>) -
     Ok(())
 }
 
-/// Adds headers to the response to the client.
-pub(super) fn add_to_response(fields: &[OwnedField]) {
-    for (name, value) in fields {
-        if raw::add(MapType::HttpResponseHeaders, name, value).is_err() {
-            log::warn!("the proxy did not add a header of the auth server to a response");
+/// Edits the headers of the response to the client.
+pub(super) fn edit_response(edits: &ResponseEdits) {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for (name, value) in edits.replace.iter() {
+        // All lines of the app's go before the first of the auth server's comes.
+        if !seen.contains(&name) && raw::remove(MAP, name).is_err() {
+            log::warn!(
+                "the proxy did not remove a header of the app's from a response, where the auth server's takes its place"
+            );
         }
+        seen.push(name);
+        add_to_response(name, value);
+    }
+    for (name, value) in edits.add.iter() {
+        add_to_response(name, value);
+    }
+}
+
+fn add_to_response(name: &[u8], value: &[u8]) {
+    if raw::add(MapType::HttpResponseHeaders, name, value).is_err() {
+        log::warn!("the proxy did not add a header of the auth server to a response");
     }
 }
 

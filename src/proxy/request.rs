@@ -57,7 +57,7 @@ impl HttpContext for Request {
 
     fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         if let Some(respond) = self.exchange.respond() {
-            host::add_to_response(&respond);
+            host::edit_response(&respond);
         }
         Action::Continue
     }

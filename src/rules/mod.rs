@@ -27,6 +27,7 @@ use self::condition::{Match, Target};
 use self::readings::Readings;
 use crate::http::UnixTime;
 use crate::http::authority::Authority;
+use crate::http::url::Url;
 
 /// Terms, and the requests that they are for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,10 @@ impl Rules {
     }
 }
 
+/// For the readings of a request, different URLs of the auth server would have to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TwoUrls;
+
 /// Which rules were found for any reading of a request.
 struct Found {
     rules: Vec<bool>,
@@ -154,6 +159,18 @@ impl Demand {
             |claim: fn(&UseClaims) -> bool| self.requirements().any(|require| claim(&require.names));
         let UseClaims { typ, token_use } = other_use;
         (!typ || is_named(|names| names.typ)) && (!token_use || is_named(|names| names.token_use))
+    }
+
+    /// Which URL of the auth server is asked about the request; none for the one for all requests. Nobody is asked on
+    /// a public route.
+    ///
+    /// # Errors
+    ///
+    /// Its readings name two.
+    pub fn auth_url(&self) -> Result<Option<Rc<Url>>, TwoUrls> {
+        let url = &self.strictest.auth_url;
+        let mut others = self.others.iter().filter(|terms| terms.access() != Access::Public);
+        if others.any(|terms| terms.auth_url != *url) { Err(TwoUrls) } else { Ok(url.clone()) }
     }
 
     /// Checks a valid session against all requirements.

@@ -1,7 +1,10 @@
 //! What a rule demands, and what a request is answered that does not meet it.
 
+use std::rc::Rc;
+
 use super::redirect::Redirect;
 use super::requirement::Requirement;
+use crate::http::url::Url;
 
 /// Who may pass; in the order of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,24 +26,21 @@ pub struct Terms {
     pub on_unauthenticated: Option<OnUnauthenticated>,
     /// The answer where the requirement is not met, where the configuration gives one.
     pub on_forbidden: Option<CustomReply>,
+    /// Which URL of the auth server is asked, where that is not the one for all requests.
+    pub auth_url: Option<Rc<Url>>,
 }
 
 impl Terms {
     /// The terms of `access`, with the filter's own answers.
     #[must_use]
     pub const fn new(access: Access) -> Self {
-        Self { access, require: None, on_unauthenticated: None, on_forbidden: None }
+        Self { access, require: None, on_unauthenticated: None, on_forbidden: None, auth_url: None }
     }
 
     /// Those that demand a valid session that meets `require`.
     #[must_use]
-    pub const fn requiring(require: Requirement) -> Self {
-        Self {
-            access: Access::Required,
-            require: Some(require),
-            on_unauthenticated: None,
-            on_forbidden: None,
-        }
+    pub fn requiring(require: Requirement) -> Self {
+        Self { require: Some(require), ..Self::new(Access::Required) }
     }
 
     /// Who may pass; `Required` wherever there is a requirement.

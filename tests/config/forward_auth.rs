@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use authgear_filter::auth_server::Server;
 use authgear_filter::auth_server::forward_auth::{
-    CacheKey, CallMethod, CookiePattern, ForwardAuth, KeyPart, OriginalRequest,
+    CacheKey, CallHost, CallMethod, CookiePattern, ForwardAuth, IdentityHeader, KeyPart, OriginalRequest,
 };
 use authgear_filter::config::{Config, ConfigError};
 use authgear_filter::http::header::Pattern;
@@ -23,6 +23,14 @@ fn patterns(list: &[&str]) -> Vec<Pattern> {
     list.iter().map(|text| Pattern::parse(text).unwrap()).collect()
 }
 
+fn same(list: &[&str]) -> Vec<IdentityHeader> {
+    patterns(list).into_iter().map(IdentityHeader::Same).collect()
+}
+
+fn renamed(header: &str, from: &str) -> IdentityHeader {
+    IdentityHeader::Renamed { header: header.into(), from: from.into() }
+}
+
 #[test]
 fn the_smallest_configuration_has_every_default() {
     let found = parse(smallest()).unwrap();
@@ -36,7 +44,10 @@ fn the_smallest_configuration_has_every_default() {
         cookies: None,
         extra_headers: vec![],
         original_request: OriginalRequest::XForwarded,
-        identity_headers: patterns(&["authorization", "x-auth-*"]),
+        host: CallHost::Url,
+        identity_headers: same(&["authorization", "x-auth-*"]),
+        roles_header: None,
+        client_headers_on_success: patterns(&["set-cookie"]),
         client_headers: patterns(&[
             "www-authenticate",
             "location",
@@ -65,8 +76,11 @@ fn every_field_is_read() {
             "cookies": ["session"],
             "extra_headers": {"Authorization": "Basic abc", "X-Forwarded-Uri": "{path}"},
             "original_request": "x-original",
-            "identity_headers": ["X-User"],
+            "host": "client",
+            "identity_headers": ["X-User", {"header": "X-Mail", "from": "X-Auth-Request-Email"}],
+            "roles_header": "X-Auth-Request-Groups",
             "client_headers": [],
+            "client_headers_on_success": ["X-Session-*"],
         },
         "cache": {"key": ["cookie:session", "header:x-auth-realm", "method", "path"]},
     }))
@@ -82,7 +96,14 @@ fn every_field_is_read() {
     assert_eq!(found.cookies, Some(vec![CookiePattern::Name("session".to_owned())]));
     let names: Vec<_> = found.extra_headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["authorization", "x-forwarded-uri"]);
-    assert_eq!((found.identity_headers, found.client_headers), (patterns(&["x-user"]), vec![]));
+    assert_eq!(found.host, CallHost::Client);
+    let renamed = renamed("x-mail", "x-auth-request-email");
+    assert_eq!(found.identity_headers, [same(&["x-user"]), vec![renamed]].concat());
+    assert_eq!(found.roles_header.as_deref(), Some("x-auth-request-groups"));
+    let managed: Vec<_> = found.managed().map(|name| name.to_string()).collect();
+    assert_eq!(managed, ["x-user", "x-mail", "x-auth-request-email", "x-auth-request-groups"]);
+    assert_eq!(found.client_headers, vec![]);
+    assert_eq!(found.client_headers_on_success, patterns(&["x-session-*"]));
     let parts = ["cookie:session", "header:x-auth-realm", "method", "path"];
     assert_eq!(found.key, CacheKey::Parts(parts.map(|part| KeyPart::parse(part).unwrap()).to_vec()));
 }
@@ -145,6 +166,66 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("identity_headers", json!([":authority"]), "identity_headers[0]", "x-auth-*"),
         ("identity_headers", json!(["set-cookie"]), "identity_headers[0]", "client"),
         ("identity_headers", json!(["x-a", "x-a"]), "identity_headers[1]", "twice"),
+        ("host", json!("server"), "host", "`client`"),
+        ("host", json!("Client"), "host", "`url`"),
+        ("host", json!("app.example"), "host", "`client`"),
+        ("host", Value::Null, "host", "null"),
+        ("identity_headers", json!(["x-user", 1]), "identity_headers[1]", "from"),
+        ("identity_headers", json!([null]), "identity_headers[0]", "from"),
+        ("identity_headers", json!([["x-user"]]), "identity_headers[0]", "from"),
+        ("identity_headers", json!([{}]), "identity_headers[0].header", "missing"),
+        ("identity_headers", json!([{"header": "x-user"}]), "identity_headers[0].from", "missing"),
+        ("identity_headers", json!([{"from": "x-user"}]), "identity_headers[0].header", "missing"),
+        ("identity_headers", json!([{"header": "x-a", "from": "x-b", "to": "x"}]), "identity_headers[0].to", "unknown"),
+        ("identity_headers", json!([{"header": null, "from": "x-b"}]), "identity_headers[0].header", "null"),
+        ("identity_headers", json!([{"header": "x-*", "from": "x-b"}]), "identity_headers[0].header", "whole name"),
+        ("identity_headers", json!([{"header": "x y", "from": "x-b"}]), "identity_headers[0].header", "no name"),
+        ("identity_headers", json!([{"header": "", "from": "x-b"}]), "identity_headers[0].header", "no name"),
+        ("identity_headers", json!([{"header": ":path", "from": "x-b"}]), "identity_headers[0].header", "no name"),
+        ("identity_headers", json!([{"header": "Host", "from": "x-b"}]), "identity_headers[0].header", "proxy's own"),
+        ("identity_headers", json!([{"header": "cookie", "from": "x-b"}]), "identity_headers[0].header", "proxy's own"),
+        ("identity_headers", json!([{"header": "X_Forwarded_User", "from": "x-b"}]), "identity_headers[0].header", "proxy's own"),
+        ("identity_headers", json!([{"header": "content_length", "from": "x-b"}]), "identity_headers[0].header", "proxy's own"),
+        ("identity_headers", json!([{"header": "set-cookie", "from": "x-b"}]), "identity_headers[0].header", "request"),
+        ("identity_headers", json!(["x", {"header": "x-a", "from": ":status"}]), "identity_headers[1].from", "no name"),
+        ("identity_headers", json!([{"header": "x-a", "from": "x-*"}]), "identity_headers[0].from", "whole name"),
+        ("identity_headers", json!([{"header": "x-a", "from": ""}]), "identity_headers[0].from", "no name"),
+        ("identity_headers", json!([{"header": "x-a", "from": "Content_Length"}]), "identity_headers[0].from", "frames"),
+        ("identity_headers", json!([{"header": "x-a", "from": "transfer-encoding"}]), "identity_headers[0].from", "frames"),
+        ("identity_headers", json!([{"header": "x-a", "from": "connection"}]), "identity_headers[0].from", "connection"),
+        ("identity_headers", json!([{"header": "x-a", "from": "content-type"}]), "identity_headers[0].from", "body"),
+        ("identity_headers", json!([{"header": "x-a", "from": "Set-Cookie"}]), "identity_headers[0].from", "client"),
+        ("identity_headers", json!([{"header": "x-a", "from": "host"}]), "identity_headers[0].from", "request"),
+        ("identity_headers", json!([{"header": "x-a", "from": "x-forwarded-for"}]), "identity_headers[0].from", "request"),
+        ("identity_headers", json!([{"header": "x-a", "from": "x-b"}, {"header": "X_A", "from": "x-c"}]), "identity_headers[1].header", "already"),
+        ("identity_headers", json!(["x-a", {"header": "X-A", "from": "x-c"}]), "identity_headers[1].header", "already"),
+        ("identity_headers", json!(["x-auth-*", {"header": "x-auth-user", "from": "x-c"}]), "identity_headers[1].header", "`x-auth-*`"),
+        ("identity_headers", json!([{"header": "x-auth-user", "from": "x-c"}, "x-auth-*"]), "identity_headers[1]", "already"),
+        ("roles_header", json!(["x-a"]), "roles_header", "string"),
+        ("roles_header", json!("x-*"), "roles_header", "whole name"),
+        ("roles_header", json!(""), "roles_header", "no name"),
+        ("roles_header", json!(":status"), "roles_header", "no name"),
+        ("roles_header", json!("Authorization"), "roles_header", "credential"),
+        ("roles_header", json!("set-cookie"), "roles_header", "client"),
+        ("roles_header", json!("te"), "roles_header", "frames"),
+        ("roles_header", json!("x-forwarded-host"), "roles_header", "request"),
+        ("roles_header", Value::Null, "roles_header", "null"),
+        ("client_headers_on_success", json!("x"), "client_headers_on_success", "a list"),
+        ("client_headers_on_success", Value::Null, "client_headers_on_success", "null"),
+        ("client_headers_on_success", json!(["*"]), "client_headers_on_success[0]", "x-auth-*"),
+        ("client_headers_on_success", json!(["x", ":status"]), "client_headers_on_success[1]", "x-auth-*"),
+        ("client_headers_on_success", json!(["Content-Type"]), "client_headers_on_success[0]", "app's"),
+        ("client_headers_on_success", json!(["content_length"]), "client_headers_on_success[0]", "app's"),
+        ("client_headers_on_success", json!(["content-*"]), "client_headers_on_success[0]", "content-length"),
+        ("client_headers_on_success", json!(["content-x-*"]), "client_headers_on_success[0]", "content-*"),
+        ("client_headers_on_success", json!(["Connection"]), "client_headers_on_success[0]", "connection"),
+        ("client_headers_on_success", json!(["keep_alive"]), "client_headers_on_success[0]", "connection"),
+        ("client_headers_on_success", json!(["transfer-*"]), "client_headers_on_success[0]", "transfer-encoding"),
+        ("client_headers_on_success", json!(["proxy-*"]), "client_headers_on_success[0]", "proxy-"),
+        ("client_headers_on_success", json!(["http2-*"]), "client_headers_on_success[0]", "http2-settings"),
+        ("client_headers_on_success", json!(["upgrade"]), "client_headers_on_success[0]", "connection"),
+        ("client_headers_on_success", json!(["trailer"]), "client_headers_on_success[0]", "connection"),
+        ("client_headers_on_success", json!(["x-a", "x_a"]), "client_headers_on_success[1]", "twice"),
         ("client_headers", json!(["Connection"]), "client_headers[0]", "connection"),
         ("client_headers", json!(["content-length"]), "client_headers[0]", "connection"),
         ("client_headers", json!(["a", "A"]), "client_headers[1]", "twice"),
@@ -220,5 +301,35 @@ fn a_cache_key_of_what_is_not_sent_is_refused() {
     let mut config = smallest();
     config["forward_auth"].as_object_mut().unwrap().extend(none.as_object().unwrap().clone());
     config["cache"] = json!({"key": ["path", "cookie:session", "header:cookie", "header:x-a"]});
+    parse(config).unwrap();
+}
+
+#[test]
+fn names_that_the_app_and_the_server_may_have_are_accepted() {
+    for identity_headers in [
+        json!(["x-auth-request-*", {"header": "x-user", "from": "x-auth-request-user"}]),
+        json!([{"header": "x-user", "from": "x-forwarded-user"}]),
+        json!([{"header": "x-user", "from": "x-name"}, {"header": "x-login", "from": "x-name"}]),
+        json!([{"header": "authorization", "from": "x-auth-request-access-token"}]),
+        json!([{"header": "x-token", "from": "authorization"}]),
+    ] {
+        let mut config = smallest();
+        config["forward_auth"]["identity_headers"] = identity_headers.clone();
+        assert!(parse(config).is_ok(), "{identity_headers}");
+    }
+    for client_headers_on_success in [json!([]), json!(["x-*", "cache-control", "set-cookie"])] {
+        let mut config = smallest();
+        config["forward_auth"]["client_headers_on_success"] = client_headers_on_success.clone();
+        assert!(parse(config).is_ok(), "{client_headers_on_success}");
+    }
+}
+
+#[test]
+fn a_key_may_hold_the_host_where_the_call_goes_to_it() {
+    let mut config = smallest();
+    config["forward_auth"]["original_request"] = json!("none");
+    config["cache"] = json!({"key": ["host"]});
+    assert_eq!(parse(config.clone()).unwrap_err().path, "cache.key[0]");
+    config["forward_auth"]["host"] = json!("client");
     parse(config).unwrap();
 }

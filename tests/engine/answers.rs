@@ -101,7 +101,7 @@ fn the_clearing_cookie_goes_to_everyone_who_sent_that_session_from_memory_too() 
     for is_first in [true, false, false] {
         let (decision, was_asked) = request(&mut world, clearing.clone());
         let authgear_filter::engine::Verdict::Forward(edits) = decision.verdict else { panic!() };
-        assert_eq!((edits.respond.len(), was_asked), (1, is_first));
+        assert_eq!((edits.respond.add.len(), was_asked), (1, is_first));
     }
 }
 

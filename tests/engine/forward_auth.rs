@@ -8,7 +8,7 @@ use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::issuer::{self, ISSUER, Issuer};
-use crate::world::{APISIX, Answer, ENVOY, World, called, done, parked, replied};
+use crate::world::{APISIX, Answer, ENVOY, World, called, done, parked, replied, set, value};
 
 fn configuration(change: &Value) -> Value {
     let mut configuration = json!({"forward_auth": {"url": "http://auth/check", "upstream": "auth",
@@ -31,7 +31,7 @@ const SETS: (&str, &str) = ("set-cookie", "session=new");
 /// The cookies that a client is sent.
 fn cookies(decision: &Decision) -> usize {
     let fields = match &decision.verdict {
-        Verdict::Forward(edits) => &edits.respond,
+        Verdict::Forward(edits) => edits.respond.add.as_ref(),
         Verdict::Reply(reply) => &reply.fields,
     };
     fields.iter().filter(|(name, _)| name == b"set-cookie").count()
@@ -263,5 +263,257 @@ fn a_grpc_client_reads_its_denial_in_headers_where_the_host_tells_it_nothing() {
             assert!(found.iter().all(is_expected), "{found:?}");
         }
         assert!(reply.grpc.is_some());
+    }
+}
+
+/// A request for a path, from a client with a session's cookie.
+fn request<'a>(path: &'a str, fields: &'a [Field<'a>]) -> Head<'a> {
+    Head {
+        method: b"GET",
+        scheme: b"https",
+        authority: b"app.example",
+        path: path.as_bytes(),
+        fields,
+        client_address: &|| None,
+    }
+}
+
+/// What is done to the app's response, as text: what replaces its headers, and how many cookies are added.
+fn responded(decision: &Decision) -> (Vec<(String, String)>, usize) {
+    let Verdict::Forward(edits) = &decision.verdict else { panic!("{decision:?}") };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let replace = edits.respond.replace.iter().map(|(name, value)| (text(name), text(value)));
+    (replace.collect(), edits.respond.add.len())
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const ACCEPTS: [(&str, &str); 4] =
+    [("x-user", "alice"), ("x-session-ends", "60"), ("x-session-ends", "61"), SETS];
+const FOR_CLIENT: [(&str, &str); 2] = [("x-session-ends", "60"), ("x-session-ends", "61")];
+
+#[test]
+fn headers_for_the_client_come_with_a_remembered_and_a_shared_answer_too_and_cookies_do_not() {
+    let change = json!({"forward_auth": {"client_headers_on_success": ["x-session-*", "set-cookie"]},
+        "cache": {"stale_if_error": "60s"}});
+    let mut world = World::new(ENVOY, &configuration(&change));
+    let (_, first) = parked(world.start(&[COOKIE]));
+    let (key, joined) = parked(world.start(&[COOKIE]));
+    assert_eq!(world.finish(answer(200, &ACCEPTS)), Some(key));
+    assert_eq!(responded(&done(world.wake(first))), (pairs(&FOR_CLIENT), 1));
+    assert_eq!(responded(&done(world.wake(joined))), (pairs(&FOR_CLIENT), 0), "one who waited");
+    world.told(key);
+    assert_eq!(responded(&done(world.start(&[COOKIE]))), (pairs(&FOR_CLIENT), 0), "remembered");
+    world.pass(Duration::from_secs(61));
+    let (_, waiting) = parked(world.start(&[COOKIE]));
+    let stale = done(world.answer(waiting, Err(CallError::NoAnswer)));
+    assert_eq!(responded(&stale), (pairs(&FOR_CLIENT), 0), "past its time");
+}
+
+#[test]
+fn a_denial_of_the_filters_own_gets_the_cookies_and_nothing_else_of_an_accepting_answer() {
+    let mut configuration = configuration(&json!({"forward_auth": {"roles_header": "x-groups",
+        "client_headers_on_success": ["x-session-*", "cache-control", "set-cookie"]}}));
+    configuration["require"] = json!({"roles": ["admin"]});
+    let mut world = World::new(APISIX, &configuration);
+    let (_, waiting) = called(world.start(&[COOKIE]));
+    let fields = [ACCEPTS.as_slice(), &[("cache-control", "public")]].concat();
+    let decision = done(world.resume(waiting, answer(200, &fields)));
+    let reply = replied(&decision);
+    assert_eq!((reply.status, cookies(&decision)), (403, 1));
+    let names = ["x-session-ends", "cache-control"];
+    let found = reply.fields.iter().filter(|(name, _)| names.iter().any(|known| name == known.as_bytes()));
+    assert_eq!(found.collect::<Vec<_>>(), [&(b"cache-control".to_vec(), b"no-store".to_vec())]);
+}
+
+#[test]
+fn roles_of_an_answer_meet_what_a_rule_requires_as_long_as_it_is_remembered() {
+    let mut configuration = configuration(&json!({"forward_auth": {"roles_header": "x-groups"}}));
+    configuration["rules"] = json!([
+        {"prefix": "/admin", "require": {"roles": ["admin", "owner"]}},
+        {"prefix": "/office", "require": {"roles": ["staff"]}},
+    ]);
+    configuration["forward_auth"]["original_request"] = json!("none");
+    let fields = [COOKIE, (b"x-groups", b"admin,owner,staff"), (b"X_Groups", b"owner")];
+    #[rustfmt::skip]
+    let cases: &[(&[&str], u16, u16)] = &[
+        // The lines of the answer; what /admin and /office answer, 200 for the app.
+        (&[], 403, 403),
+        (&[""], 403, 403),
+        (&["staff"], 403, 200),
+        (&["guest , staff"], 403, 200),
+        (&["guest", "staff,admin"], 200, 200),
+        (&["Admin", "administrator", "ad min"], 403, 403),
+        (&["owner"], 200, 403),
+    ];
+    for (lines, admin, office) in cases {
+        for background in [ENVOY, APISIX] {
+            let mut world = World::new(background, &configuration);
+            let answered: Vec<_> =
+                lines.iter().map(|line| ("x-groups", *line)).chain([("x-user", "a")]).collect();
+            for (count, (path, expected)) in
+                [("/", 200), ("/admin", *admin), ("/office", *office), ("/admin/x", *admin)]
+                    .into_iter()
+                    .enumerate()
+            {
+                let decision = match world.start_head(&request(path, &fields)) {
+                    Step::Done(decision) => {
+                        assert!(count > 0, "asked once");
+                        decision
+                    }
+                    step @ (Step::Park(..) | Step::Call(..)) => {
+                        assert_eq!(count, 0, "remembered with its roles");
+                        let (_, waiting) = world.question(step);
+                        done(world.answer(waiting, answer(200, &answered)))
+                    }
+                };
+                let context = format!("{lines:?} {path}");
+                match &decision.verdict {
+                    Verdict::Forward(edits) => {
+                        assert_eq!(expected, 200, "{context}");
+                        assert_eq!(set(&decision), pairs(&[("x-user", "a")]), "{context}");
+                        for forged in [b"x-groups".as_slice(), b"X_Groups"] {
+                            assert!(edits.remove.iter().any(|name| name == forged), "{context}");
+                        }
+                    }
+                    Verdict::Reply(reply) => {
+                        assert_eq!(
+                            (reply.status, decision.outcome),
+                            (expected, Outcome::Forbidden),
+                            "{context}"
+                        );
+                        let challenge =
+                            (b"www-authenticate".to_vec(), b"Bearer error=\"insufficient_scope\"".to_vec());
+                        assert!(reply.fields.contains(&challenge), "{context}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_required_role_is_required_also_while_the_server_cannot_answer() {
+    let mut configuration = configuration(&json!({"forward_auth": {"roles_header": "x-groups"}}));
+    configuration["require"] = json!({"roles": ["admin"]});
+    configuration["on_error"] = json!({"action": "allow"});
+    let mut world = World::new(APISIX, &configuration);
+    let (_, waiting) = called(world.start(&[COOKIE]));
+    assert_eq!(done(world.resume(waiting, Err(CallError::NoAnswer))).outcome, Outcome::ErrorDenied);
+}
+
+#[test]
+fn each_rule_asks_its_own_url_and_no_answer_of_one_serves_for_another() {
+    let mut configuration = configuration(&json!({"forward_auth": {"original_request": "none",
+        "cookies": ["session"]}, "cache": {"key": ["cookie:session"]}}));
+    configuration["rules"] = json!([
+        {"prefix": "/open", "access": "public"},
+        {"prefix": "/staff", "forward_auth": {"url": "http://auth/check?groups=staff"}},
+        {"prefix": "/team", "forward_auth": {"url": "/check?groups=staff"}},
+        {"prefix": "/admin", "forward_auth": {"url": "/admin"}},
+        {"prefix": "/same", "forward_auth": {"url": "http://auth/check"}},
+    ]);
+    #[rustfmt::skip]
+    let cases = [
+        // A path, what is asked at, and whether that was asked before.
+        ("/", "/check", false), ("/staff", "/check?groups=staff", false), ("/admin", "/admin", false),
+        ("/team", "/check?groups=staff", true), ("/same", "/check", true), ("/staff/x", "/check?groups=staff", true),
+        ("/admin/../admin", "/admin", true), ("/open/../admin", "/admin", true), ("/open/..;/admin", "/admin", true),
+    ];
+    for background in [ENVOY, APISIX] {
+        let mut world = World::new(background, &configuration);
+        for (path, asked, remembered) in cases {
+            match world.start_head(&request(path, &[COOKIE])) {
+                Step::Done(decision) => {
+                    assert!(remembered, "{path}");
+                    assert_eq!(set(&decision), pairs(&[("x-user", asked)]), "{path}");
+                }
+                step @ (Step::Park(..) | Step::Call(..)) => {
+                    assert!(!remembered, "{path}");
+                    let (call, waiting) = world.question(step);
+                    assert_eq!(value(&call, ":path"), Some(asked), "{path}");
+                    assert_eq!(value(&call, ":authority"), Some("auth"), "{path}");
+                    let _accepted = done(world.answer(waiting, answer(200, &[("x-user", asked)])));
+                }
+            }
+        }
+        for path in ["/staff/../admin", "/staff/..%2fadmin", "//admin", "/%61dmin", "/staff/.."] {
+            let decision = done(world.start_head(&request(path, &[COOKIE])));
+            assert_eq!((decision.outcome, replied(&decision).status), (Outcome::BadRequest, 400), "{path}");
+        }
+    }
+    // Those that ask at two URLs at once do not wait for one answer.
+    let mut world = World::new(ENVOY, &configuration);
+    let _both = (
+        parked(world.start_head(&request("/staff", &[COOKIE]))),
+        parked(world.start_head(&request("/admin", &[COOKIE]))),
+    );
+    assert_eq!(world.background_calls.len(), 2);
+}
+
+#[test]
+fn the_clients_host_is_asked_and_in_the_key_and_an_unclear_one_is_a_400_that_on_error_does_not_open() {
+    let mut configuration =
+        configuration(&json!({"forward_auth": {"original_request": "none", "host": "client"}}));
+    configuration["on_error"] = json!({"action": "allow"});
+    for background in [ENVOY, APISIX] {
+        let mut world = World::new(background, &configuration);
+        for _ in 0..2 {
+            for host in ["a.example", "b.example", "a.example:8443"] {
+                let head = Head { authority: host.as_bytes(), ..request("/", &[COOKIE]) };
+                let decision = match world.start_head(&head) {
+                    Step::Done(decision) => decision,
+                    step @ (Step::Park(..) | Step::Call(..)) => {
+                        let (call, waiting) = world.question(step);
+                        assert_eq!(value(&call, ":authority"), Some(host));
+                        done(world.answer(waiting, answer(200, &[("x-user", host)])))
+                    }
+                };
+                assert_eq!(set(&decision), pairs(&[("x-user", host)]));
+            }
+        }
+        for host in ["a.example,b.example", "user@a.example", "a.example:1:2", "a..example", "a b"] {
+            let head = Head { authority: host.as_bytes(), ..request("/", &[COOKIE]) };
+            let decision = done(world.start_head(&head));
+            assert_eq!((decision.outcome, replied(&decision).status), (Outcome::BadRequest, 400), "{host}");
+        }
+    }
+}
+
+#[test]
+fn neither_name_of_a_renamed_header_is_ever_the_clients() {
+    let mut configuration = configuration(&json!({"forward_auth": {"roles_header": "x-groups",
+        "identity_headers": [{"header": "x-login", "from": "x-auth-request-user"}]}}));
+    configuration["rules"] = json!([{"prefix": "/open", "access": "public"}]);
+    let fields: [Field<'_>; 6] = [
+        (b"x-login", b"forged"),
+        (b"X_Auth_Request_User", b"forged"),
+        (b"x-auth-request-user", b"forged"),
+        (b"x.groups", b"forged"),
+        (b"accept", b"*/*"),
+        (b"connection", b"close, X-Login, x_groups, x-auth-request-user"),
+    ];
+    let forged = ["x-login", "X_Auth_Request_User", "x-auth-request-user", "x.groups"];
+    for background in [ENVOY, APISIX] {
+        for path in ["/", "/open"] {
+            let mut world = World::new(background, &configuration);
+            let decision = match world.start_head(&request(path, &fields)) {
+                Step::Done(decision) => decision,
+                step @ (Step::Park(..) | Step::Call(..)) => {
+                    let (_, waiting) = world.question(step);
+                    done(world.answer(waiting, answer(200, &[("x-auth-request-user", "alice")])))
+                }
+            };
+            let Verdict::Forward(edits) = &decision.verdict else { panic!("{decision:?}") };
+            for name in forged {
+                assert!(edits.remove.iter().any(|removed| removed == name.as_bytes()), "{path} {name}");
+            }
+            assert!(!edits.remove.iter().any(|removed| removed == b"accept"), "{path}");
+            assert_eq!(edits.rewritten(b"connection"), Some(b"close".as_slice()), "{path}");
+            let expected = if path == "/" { pairs(&[("x-login", "alice")]) } else { vec![] };
+            assert_eq!(set(&decision), expected, "{path}");
+        }
     }
 }

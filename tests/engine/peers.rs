@@ -63,7 +63,7 @@ fn with_head<T>(request: Pairs, then: impl FnOnce(&Head<'_>) -> T) -> T {
 }
 
 fn sent(more: &Value, request: Pairs) -> Vec<(String, String)> {
-    let call = with_head(request, |head| call(&config(more), Duration::from_secs(1), head)).unwrap();
+    let call = with_head(request, |head| call(&config(more), Duration::from_secs(1), head, None)).unwrap();
     call.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 
@@ -79,7 +79,7 @@ fn play(scene: &Scene) -> Outcome {
     };
     match read(&forward_auth, KNOWN, Ok(response)) {
         Ok(Answer { said: Said::Session(session), .. }) => {
-            let managed = Managed::new(forward_auth.identity_headers);
+            let managed = Managed::new(forward_auth.managed().collect());
             let forged = with_head(scene.request, |head| managed.forged(head.fields));
             let mut fields = owned(scene.request);
             fields.retain(|(name, _)| !forged.contains(name));

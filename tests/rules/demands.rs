@@ -1,9 +1,12 @@
 //! Which rule is for which request, however its path is spelt.
 
+use std::rc::Rc;
+
 use authgear_filter::http::UnixTime;
+use authgear_filter::http::url::Url;
 use authgear_filter::rules::{
     Access, Condition, CustomReply, HostPattern, Method, PathPattern, Requirement, Rule, Rules, SessionFacts,
-    Terms, Unmet,
+    Terms, TwoUrls, Unmet,
 };
 
 fn prefix(path: &str, terms: Terms) -> Rule {
@@ -165,6 +168,49 @@ fn no_odd_spelling_of_an_open_path_makes_use_of_its_rule() {
         "/public/100%25",
     ] {
         assert_eq!(decide(&rules(), "GET", b"a", path.as_bytes()).0, Access::Public, "{path} stays below it");
+    }
+}
+
+#[test]
+fn readings_of_a_path_that_name_two_urls_of_the_auth_server_are_told() {
+    let asking = |path: &str, access, url: Option<&str>| {
+        let url = url.map(|url| Rc::new(Url::parse_with_query(url).unwrap()));
+        let mut terms = Terms::new(access);
+        terms.auth_url = url;
+        prefix(path, terms)
+    };
+    let rules = Rules::new(
+        vec![
+            asking("/public", Access::Public, None),
+            asking("/staff", Access::Required, Some("http://auth/a?groups=staff")),
+            asking("/team", Access::Optional, Some("http://auth/a?groups=staff")),
+            asking("/admin", Access::Required, Some("http://auth/a?groups=admin")),
+        ],
+        Terms::new(Access::Required),
+    );
+    let (staff, admin) = (Ok(Some("/a?groups=staff")), Ok(Some("/a?groups=admin")));
+    let cases = [
+        ("/", Ok(None)),
+        ("/staff/x?y", staff),
+        ("/staff//x", staff),
+        ("/staff/x%2Fy", staff),
+        ("/admin", admin),
+        ("/team/..%2fstaff", staff),
+        ("/staff/%2e%2e/team", staff),
+        ("/public/../admin", admin),
+        ("/public", Ok(None)),
+        ("/admin/../staff", Err(TwoUrls)),
+        ("/staff/..%2fadmin", Err(TwoUrls)),
+        ("/staff/..", Err(TwoUrls)),
+        ("//admin", Err(TwoUrls)),
+        ("/x/..;/admin", Err(TwoUrls)),
+        ("/%61dmin", Err(TwoUrls)),
+        ("/ⓐdmin", Err(TwoUrls)),
+    ];
+    for (path, expected) in cases {
+        let found = rules.decide(b"GET", b"a", path.as_bytes()).auth_url();
+        let found = found.map(|url| url.map(|url| url.path_and_query()));
+        assert_eq!(found, expected.map(|url| url.map(str::to_owned)), "{path}");
     }
 }
 

@@ -12,7 +12,7 @@ use crate::auth_server::{Answer, Holder, Inputs, Said, Scope, Session, set_cooki
 use crate::cache::{Key, Part};
 use crate::http::credential::{Credentials, Secret};
 use crate::http::header::{self, is_value};
-use crate::http::{Call, CallError, Fields, Head, Response, WantedBody};
+use crate::http::{Call, CallError, Fields, Head, Response, ResponseEdits, WantedBody};
 
 /// Its path on a project's public origin.
 pub const PATH: &str = "/_resolver/resolve";
@@ -155,7 +155,8 @@ fn answer(fields: &Fields) -> Result<Answer, Unusable> {
         (Some(b"false") | None, Some(_)) => return Err(Unusable::NoSession),
         (Some(_), _) => return Err(Unusable::SessionValid),
     };
-    Ok(Answer { said, cookies: set_cookies(cookies), scope: Scope::Everyone })
+    let respond = ResponseEdits { add: set_cookies(cookies), ..ResponseEdits::default() };
+    Ok(Answer { said, respond, scope: Scope::Everyone })
 }
 
 #[cfg(test)]
@@ -350,7 +351,7 @@ mod tests {
             .into_iter()
             .collect()
         );
-        assert_eq!(found.cookies, set_cookies(vec![bytes("session=; Max-Age=0"), bytes("b=c")]));
+        assert_eq!(found.respond.add, set_cookies(vec![bytes("session=; Max-Age=0"), bytes("b=c")]));
         assert_eq!(found.scope, Scope::Everyone);
     }
 

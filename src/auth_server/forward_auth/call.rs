@@ -1,12 +1,14 @@
 //! A request → the call that asks about it, built from scratch: nothing of the request goes along but what is
 //! configured, and some things never do.
 
-use super::{CallMethod, ForwardAuth, OriginalRequest};
 use std::time::Duration;
 
+use super::{CallHost, CallMethod, ForwardAuth, OriginalRequest};
 use crate::auth_server::forwarded;
+use crate::http::authority::Authority;
 use crate::http::credential;
 use crate::http::header;
+use crate::http::url::Url;
 use crate::http::{BadHead, Call, Fields, Head, WantedBody};
 
 /// The most bytes of a client's making that are sent. A server may answer more with an error of its own or by
@@ -51,23 +53,34 @@ pub fn withheld(name: &[u8]) -> Option<Withheld> {
     is_one_of(&conditions).then_some(Withheld::Condition)
 }
 
-/// The call that asks about a request.
+/// The call that asks about a request; at `url`, where that is another one than the server's own.
 ///
 /// # Errors
 ///
 /// The request holds what cannot be sent. It is not sent in part: then the server would judge another request
 /// than the app gets.
-pub fn call(forward_auth: &ForwardAuth, timeout: Duration, head: &Head<'_>) -> Result<Call, BadHead> {
+pub fn call(
+    forward_auth: &ForwardAuth,
+    timeout: Duration,
+    head: &Head<'_>,
+    url: Option<&Url>,
+) -> Result<Call, BadHead> {
     let server = &forward_auth.server;
+    let url = url.unwrap_or(&server.url);
     let mut fields = Sent { list: Fields::default(), of_client: 0 };
     let method = match forward_auth.method {
         CallMethod::Get => "GET",
         CallMethod::Head => "HEAD",
     };
     fields.own(b":method", method);
-    fields.own(b":scheme", server.url.scheme().as_str());
-    fields.own(b":authority", server.url.authority());
-    fields.own(b":path", server.url.path_and_query());
+    fields.own(b":scheme", url.scheme().as_str());
+    match forward_auth.host {
+        CallHost::Url => fields.own(b":authority", url.authority()),
+        // A server that is chosen by its host must not be chosen by one that the next program reads otherwise.
+        CallHost::Client if Authority::parse(head.authority).is_err() => return Err(BadHead::UnclearHost),
+        CallHost::Client => fields.tell(b":authority", head.authority)?,
+    }
+    fields.own(b":path", url.path_and_query());
     match forward_auth.original_request {
         OriginalRequest::XForwarded => {
             fields.tell(b"x-forwarded-method", head.method)?;
@@ -195,7 +208,7 @@ mod tests {
     }
 
     fn sent(more: Value, fields: &[Field<'_>]) -> Vec<(String, String)> {
-        let call = call(&forward_auth(more), Duration::from_secs(2), &head(fields)).unwrap();
+        let call = call(&forward_auth(more), Duration::from_secs(2), &head(fields), None).unwrap();
         assert_eq!((call.upstream.as_str(), call.timeout), ("auth", Duration::from_secs(2)));
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         call.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
@@ -302,7 +315,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_not_sent_and_a_cookie_with_them_does_not_stop_the_others() {
         let ask = |field: Field<'static>, more| {
-            call(&forward_auth(more), Duration::ZERO, &head(&[field]))
+            call(&forward_auth(more), Duration::ZERO, &head(&[field]), None)
                 .map(|call| call.fields.value(b"cookie").map(<[u8]>::to_vec))
         };
         for field in [(b"authorization".as_slice(), b"Basic \xff".as_slice()), (b"x-\xff", b"1")] {
@@ -357,7 +370,7 @@ mod tests {
     fn a_control_byte_in_what_would_be_sent_is_the_requests_own_fault() {
         let forward_auth = forward_auth(json!({"request_headers": ["authorization", "cookie", "x-*"],
             "cookies": ["session"], "extra_headers": {"x-who": "{host}"}}));
-        let called = |head: &Head<'_>| call(&forward_auth, Duration::ZERO, head).map(|_call| ());
+        let called = |head: &Head<'_>| call(&forward_auth, Duration::ZERO, head, None).map(|_call| ());
         for odd in [b"a\r\nx-user1: admin".as_slice(), b"a\nb", b"a\0", b"\x7f", b"a\tb"] {
             for name in [b"authorization".as_slice(), b"x-tenant"] {
                 assert_eq!(called(&head(&[(name, odd)])), Err(BadHead::ControlByte));
@@ -393,7 +406,7 @@ mod tests {
         let forward_auth = forward_auth(json!({}));
         let half = vec![b'a'; MAX_SENT / 2];
         let called = |fields: &[Field<'_>], path: &[u8]| {
-            call(&forward_auth, Duration::ZERO, &Head { path, ..head(fields) }).map(|_call| ())
+            call(&forward_auth, Duration::ZERO, &Head { path, ..head(fields) }, None).map(|_call| ())
         };
         assert_eq!(called(&[(b"cookie", &half)], b"/"), Ok(()));
         assert_eq!(called(&[(b"cookie", &half), (b"cookie", &half)], b"/"), Err(BadHead::TooLarge));
@@ -403,9 +416,64 @@ mod tests {
 
     #[test]
     fn a_body_is_taken_only_where_one_may_be_relayed() {
-        let body = |more| call(&forward_auth(more), Duration::ZERO, &head(&[])).unwrap().body;
+        let body = |more| call(&forward_auth(more), Duration::ZERO, &head(&[]), None).unwrap().body;
         assert_eq!(body(json!({})), WantedBody::Welcome { limit: MAX_BODY });
         assert_eq!(body(json!({"relay_body": false})), WantedBody::None);
         assert_eq!(body(json!({"method": "HEAD"})), WantedBody::None);
+    }
+
+    #[test]
+    fn the_host_of_the_call_is_the_clients_where_that_is_configured_and_clear() {
+        let asked = |host: &str, authority: &[u8]| {
+            let forward_auth = forward_auth(json!({"host": host}));
+            call(&forward_auth, Duration::ZERO, &Head { authority, ..head(&[]) }, None)
+        };
+        let told = |call: Call, name: &[u8]| call.fields.value(name).map(<[u8]>::to_vec);
+        for host in [
+            "app.example",
+            "App.Example:8443",
+            "app.example.",
+            "localhost",
+            "192.0.2.1:80",
+            "[2001:db8::1]:443",
+        ] {
+            for (configured, expected) in [("client", host), ("url", "auth.example:9091")] {
+                let call = asked(configured, host.as_bytes()).unwrap();
+                assert_eq!(told(call.clone(), b":authority").unwrap(), expected.as_bytes());
+                assert_eq!(
+                    told(call.clone(), b"x-forwarded-host").unwrap(),
+                    host.as_bytes(),
+                    "of the request"
+                );
+                assert_eq!(told(call, b"host"), None, "said once");
+            }
+        }
+        let unclear: [&[u8]; 9] = [
+            b"app.example,evil.example",
+            b"evil@app.example",
+            b"app.example/evil",
+            b"app.example:80:443",
+            b"app..example",
+            b"app.example\\evil",
+            b"app example",
+            b"app%2eexample",
+            b"app.example:",
+        ];
+        for host in unclear {
+            let is_clear = Authority::parse(host).is_ok();
+            let found = asked("client", host).map(|_call| ());
+            let expected = if is_clear { Ok(()) } else { Err(BadHead::UnclearHost) };
+            assert_eq!(found, expected, "{}", host.escape_ascii());
+            assert!(asked("url", host).is_ok(), "only told");
+        }
+    }
+
+    #[test]
+    fn another_url_is_asked_at_the_same_upstream() {
+        let url = Url::parse_with_query("http://auth.example:9091/other?allowed_groups=a,b").unwrap();
+        let call = call(&forward_auth(json!({})), Duration::ZERO, &head(&[]), Some(&url)).unwrap();
+        let told = |name: &str| call.fields.value(name.as_bytes()).unwrap();
+        assert_eq!(told(":path"), b"/other?allowed_groups=a,b");
+        assert_eq!((told(":authority"), call.upstream.as_str()), (b"auth.example:9091".as_slice(), "auth"));
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::call::{copied, sent_cookies};
-use super::{CookiePattern, ForwardAuth, OriginalRequest, Piece};
+use super::{CallHost, CookiePattern, ForwardAuth, OriginalRequest, Piece};
 use crate::auth_server::{Inputs, forwarded};
 use crate::cache::{Key, Part};
 use crate::http::Head;
 use crate::http::credential;
 use crate::http::header;
+use crate::http::url::Url;
 
 /// Which inputs an answer is remembered for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +81,12 @@ impl KeyPart {
 /// server answers by them.
 const TRACING: [&[u8]; 4] = [b"traceparent", b"tracestate", b"baggage", b"x-request-id"];
 
-/// Adds the inputs of a request to a key.
-pub fn key(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) -> Inputs {
+/// Adds the inputs of a request to a key; `url` is another one than the server's own.
+pub fn key(forward_auth: &ForwardAuth, head: &Head<'_>, url: Option<&Url>, key: &mut Key) -> Inputs {
+    // However narrow the key is: another URL is another question.
+    if let Some(url) = url {
+        key.push(Part::AuthUrl, url.path_and_query().as_bytes());
+    }
     match &forward_auth.key {
         CacheKey::Sent => {
             add_sent(forward_auth, head, key);
@@ -199,6 +204,7 @@ impl Told {
             OriginalRequest::XOriginal => Self { method: true, path: true, ..Self::default() },
             OriginalRequest::None => Self::default(),
         };
+        told.host |= forward_auth.host == CallHost::Client;
         for piece in forward_auth.extra_headers.iter().flat_map(|(_, template)| template.pieces()) {
             match piece {
                 Piece::Text(_) => {}
@@ -273,7 +279,7 @@ mod tests {
 
     fn key_of(forward_auth: &ForwardAuth, head: &Head<'_>) -> Key {
         let mut found = Key::new();
-        key(forward_auth, head, &mut found);
+        key(forward_auth, head, None, &mut found);
         found
     }
 
@@ -301,6 +307,7 @@ mod tests {
         let defaults = json!({});
         let original = json!({"original_request": "x-original"});
         let none = json!({"original_request": "none"});
+        let to_client = json!({"original_request": "none", "host": "client"});
         let url =
             json!({"original_request": "none", "extra_headers": {"x-url": "{url}", "x-ip": "{client_ip}"}});
         let more = json!({"request_headers": ["authorization", "user-agent", "traceparent", "x-*"]});
@@ -340,6 +347,8 @@ mod tests {
             (b":authority", b"other.example", &defaults, true),
             (b":authority", b"other.example", &original, false),
             (b":authority", b"other.example", &url, true),
+            (b":authority", b"other.example", &none, false),
+            (b":authority", b"other.example", &to_client, true),
             (b":path", b"/a?c", &defaults, true),
             (b":path", b"/a?c", &original, true),
             (b":path", b"/a?c", &none, false),
@@ -385,6 +394,25 @@ mod tests {
     }
 
     #[test]
+    fn another_url_is_another_question_however_narrow_the_key_is() {
+        for more in [json!({}), json!({"cookies": ["session"], "key": ["cookie:session"]})] {
+            let forward_auth = config(&more);
+            let of = |url: Option<&str>| {
+                let url = url.map(|url| Url::parse_with_query(url).unwrap());
+                let mut found = Key::new();
+                key(&forward_auth, &base(), url.as_ref(), &mut found);
+                found
+            };
+            let urls = [None, Some("http://auth/a"), Some("http://auth/a?x"), Some("http://auth/a?y")];
+            for one in urls {
+                for other in urls {
+                    assert_eq!(of(one) == of(other), one == other, "{one:?} {other:?} {more}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_key_says_whether_it_tells_one_client_from_another() {
         let bare: [Field<'static>; 1] = [(b"accept", b"*/*")];
         let other: [Field<'static>; 1] = [(b"cookie", b"theme=dark")];
@@ -407,7 +435,7 @@ mod tests {
             (&by_realm, &bare, false, false),
         ];
         for (more, fields, identify, hold_credential) in cases {
-            let found = key(&config(more), &Head { fields, ..base() }, &mut Key::new());
+            let found = key(&config(more), &Head { fields, ..base() }, None, &mut Key::new());
             assert_eq!(found, Inputs { identify, hold_credential }, "{more} {fields:?}");
         }
     }

@@ -5,12 +5,14 @@
 mod answer;
 mod call;
 mod cookie;
+mod identity;
 mod key;
 mod settings;
 
 pub use self::answer::{DenialKind, Denied, read};
 pub use self::call::{MAX_BODY, MAX_SENT, Withheld, call, withheld};
 pub use self::cookie::{CookiePattern, CookiePatternError};
+pub use self::identity::IdentityHeader;
 pub use self::key::{CacheKey, KeyPart, KeyPartError, is_sent, key};
-pub use self::settings::{CallMethod, ForwardAuth, OriginalRequest};
+pub use self::settings::{CallHost, CallMethod, ForwardAuth, OriginalRequest};
 pub use crate::http::template::{Piece, Template, TemplateError};

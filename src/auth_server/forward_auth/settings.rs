@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CacheKey, CookiePattern, Template, withheld};
+use super::{CacheKey, CookiePattern, IdentityHeader, Template, withheld};
 use crate::auth_server::Server;
 use crate::http::header::{self, Pattern};
 
@@ -21,8 +21,14 @@ pub struct ForwardAuth {
     pub extra_headers: Vec<(String, Template)>,
     /// Which headers describe the original request.
     pub original_request: OriginalRequest,
+    /// What the `Host` of a call says.
+    pub host: CallHost,
     /// The headers of an accepting answer that the app gets; never empty.
-    pub identity_headers: Vec<Pattern>,
+    pub identity_headers: Vec<IdentityHeader>,
+    /// The header of an accepting answer that lists roles, by its name in lower case.
+    pub roles_header: Option<String>,
+    /// The headers of an accepting answer that the client gets.
+    pub client_headers_on_success: Vec<Pattern>,
     /// The headers of a denial that the client gets.
     pub client_headers: Vec<Pattern>,
     /// Whether the client gets a denial's body too.
@@ -39,6 +45,16 @@ pub enum CallMethod {
     Get,
     /// `HEAD`
     Head,
+}
+
+/// What the `Host` of a call says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallHost {
+    /// The host of the server's URL.
+    #[default]
+    Url,
+    /// The host that the client asked for.
+    Client,
 }
 
 /// Which headers describe the original request.
@@ -82,6 +98,12 @@ impl ForwardAuth {
         self.request_headers.iter().any(|pattern| pattern.matches(name))
             && withheld(name).is_none()
             && !self.extra_headers.iter().any(|(own, _)| header::is_same(own.as_bytes(), name))
+    }
+
+    /// The headers that no client may send to the app: what could be taken for a word of this server.
+    pub fn managed(&self) -> impl Iterator<Item = Pattern> {
+        let roles = self.roles_header.iter().cloned().map(Pattern::Name);
+        self.identity_headers.iter().flat_map(IdentityHeader::managed).chain(roles)
     }
 }
 

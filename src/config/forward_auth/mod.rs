@@ -1,14 +1,21 @@
 //! What is typed under `forward_auth`, and what becomes of it: the server that is asked about requests.
 
+mod text;
+
 use serde::Deserialize;
 
+pub(super) use self::text::KeyPartText;
+use self::text::{
+    ClientHeader, Cookie, ExtraHeader, ExtraValue, IdentityHeader as IdentityHeaderField, RequestHeader,
+    RolesHeader, SuccessHeader, TypedIdentityHeader,
+};
 use super::ConfigError;
-use super::field::{Bool, Choice, Given, List, Map, NonEmpty, OneOf, Problem};
+use super::field::{Bool, Given, List, Map, NonEmpty, OneOf};
 use super::raw::{missing, repeated};
-use super::typed::{Upstream, UrlWithQuery, texts, untouchable};
+use super::typed::{Upstream, UrlWithQuery};
 use crate::auth_server::Server;
-use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, KeyPart, Template, Withheld};
-pub use crate::auth_server::forward_auth::{CallMethod, ForwardAuth, OriginalRequest};
+use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, IdentityHeader, KeyPart};
+pub use crate::auth_server::forward_auth::{CallHost, CallMethod, ForwardAuth, OriginalRequest};
 use crate::http::header::{self, Pattern};
 
 /// The client's headers that are sent by default.
@@ -17,6 +24,9 @@ pub const DEFAULT_REQUEST_HEADERS: [&str; 2] = ["authorization", "cookie"];
 /// The headers of a denial that the client gets by default.
 pub const DEFAULT_CLIENT_HEADERS: [&str; 5] =
     ["www-authenticate", "location", "set-cookie", "content-type", "retry-after"];
+
+/// The headers of an accepting answer that the client gets by default.
+pub const DEFAULT_CLIENT_HEADERS_ON_SUCCESS: [&str; 1] = ["set-cookie"];
 
 /// Any server that answers whether a request may pass.
 #[derive(Default, Deserialize)]
@@ -44,106 +54,25 @@ pub(super) struct RawForwardAuth {
     /// Which headers describe the original request: `x-forwarded` (X-Forwarded-Method, -Proto, -Host, -Uri and
     /// -For), `x-original` (X-Original-Method and -URI), or `none`. Default: `x-forwarded`.
     original_request: Given<OneOf<OriginalRequest>>,
-    /// The headers of an accepting answer that the app gets: names, or beginnings of names such as `x-auth-*`.
-    /// They are always removed from the client's request first. Required, and not empty.
-    identity_headers: Given<NonEmpty<IdentityHeader>>,
+    /// What the `Host` of a call says: `url` (the host of `url`) or `client` (the one that the client asked for).
+    /// Default: `url`.
+    host: Given<OneOf<CallHost>>,
+    /// The headers of an accepting answer that the app gets: names, beginnings of names such as `x-auth-*`, or
+    /// `{header: x-user, from: x-auth-request-user}` for one that the app knows by another name. They are always
+    /// removed from the client's request first. Required, and not empty.
+    identity_headers: Given<NonEmpty<IdentityHeaderField>>,
+    /// A header of an accepting answer that lists roles or groups, separated by commas. `require.roles` needs it. It
+    /// is removed from the client's request first, and reaches the app only where `identity_headers` lists it.
+    /// Default: none.
+    roles_header: Given<RolesHeader>,
+    /// The headers of an accepting answer that the client gets with the app's response, in the place of the app's
+    /// own; `set-cookie` is added. Default: `[set-cookie]`.
+    client_headers_on_success: Given<List<SuccessHeader>>,
     /// The headers of a denial that the client gets. Default:
     /// `[www-authenticate, location, set-cookie, content-type, retry-after]`.
     client_headers: Given<List<ClientHeader>>,
     /// Whether the client gets a denial's body too. Default: `true`.
     relay_body: Given<Bool>,
-}
-
-impl Choice for CallMethod {
-    const CHOICES: &'static [(&'static str, Self)] = &[("GET", Self::Get), ("HEAD", Self::Head)];
-    const EXPECTED: &'static str = "`GET` or `HEAD`";
-}
-
-impl Choice for OriginalRequest {
-    const CHOICES: &'static [(&'static str, Self)] =
-        &[("x-forwarded", Self::XForwarded), ("x-original", Self::XOriginal), ("none", Self::None)];
-    const EXPECTED: &'static str = "one of `x-forwarded`, `x-original`, `none`";
-}
-
-texts! {
-    /// A header of the client's that is sent.
-    RequestHeader: Pattern, "a string", request_header;
-
-    /// A header of an accepting answer that the app gets.
-    IdentityHeader: Pattern, "a string", identity_header;
-
-    /// A header of a denial that the client gets.
-    ClientHeader: Pattern, "a string", client_header;
-
-    /// The name of a header that the operator sets, in lower case.
-    ExtraHeader: String, "a string", extra_header;
-
-    /// Its value.
-    ExtraValue: Template, "a string", Template::parse;
-
-    /// A cookie, or all cookies whose names begin alike.
-    Cookie: CookiePattern, "a string", CookiePattern::parse;
-
-    /// A part of `cache.key`.
-    KeyPartText: KeyPart, "a string", KeyPart::parse;
-}
-
-/// A header of the client's that is sent.
-fn request_header(text: &str) -> Result<Pattern, Problem> {
-    let pattern = Pattern::parse(text).map_err(Problem::new)?;
-    let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
-    // A prefix may cover names that are never sent, as long as it covers others too.
-    let problem = match forward_auth::withheld(start.as_bytes()) {
-        None => return Ok(pattern),
-        Some(Withheld::Connection) => "concerns the client's connection only",
-        Some(Withheld::OriginalRequest) => {
-            "tells of the original request, which a client could forge; see `original_request`, or set it in \
-             `extra_headers`, where {client_ip} and others stand for what is so"
-        }
-        Some(Withheld::Condition) => "would change what the answer means",
-        Some(Withheld::Proxy) => "would tell the proxy what to do with the call",
-    };
-    Err(Problem::new(format!("`{pattern}` is never sent: it {problem}")))
-}
-
-/// A header of an accepting answer that the app gets.
-fn identity_header(text: &str) -> Result<Pattern, Problem> {
-    let pattern = Pattern::parse(text).map_err(Problem::new)?;
-    match untouchable(&pattern) {
-        Some(problem) => Err(Problem::new(problem)),
-        None if pattern.matches(b"set-cookie") => Err(Problem::new("`set-cookie` goes to the client anyway")),
-        None => Ok(pattern),
-    }
-}
-
-/// A header of a denial that the client gets.
-fn client_header(text: &str) -> Result<Pattern, Problem> {
-    match Pattern::parse(text).map_err(Problem::new)? {
-        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => Err(Problem::new(format!(
-            "`{name}` is never handed on: it concerns the connection to the server only"
-        ))),
-        pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
-    }
-}
-
-/// The name of a header that the operator sets, in lower case.
-fn extra_header(text: &str) -> Result<String, Problem> {
-    let name = text.to_ascii_lowercase();
-    if !header::is_name(&name) {
-        return Err(Problem::new(format!("`{}` is no name of a header", text.escape_default())));
-    }
-    match forward_auth::withheld(name.as_bytes()) {
-        None | Some(Withheld::OriginalRequest) => Ok(name),
-        Some(Withheld::Connection) => {
-            Err(Problem::new(format!("`{name}` is the call's own; the host is that of `forward_auth.url`")))
-        }
-        Some(Withheld::Condition) => {
-            Err(Problem::new(format!("`{name}` would change what the answer means")))
-        }
-        Some(Withheld::Proxy) => {
-            Err(Problem::new(format!("`{name}` would tell the proxy what to do with the call")))
-        }
-    }
 }
 
 impl RawForwardAuth {
@@ -183,7 +112,13 @@ impl RawForwardAuth {
             cookies: self.cookies.0,
             extra_headers: self.extra_headers.0.unwrap_or_default(),
             original_request: self.original_request.0.unwrap_or_default(),
-            identity_headers,
+            host: self.host.0.unwrap_or_default(),
+            identity_headers: checked_identity(identity_headers)?,
+            roles_header: self.roles_header.0,
+            client_headers_on_success: self
+                .client_headers_on_success
+                .0
+                .unwrap_or_else(|| DEFAULT_CLIENT_HEADERS_ON_SUCCESS.map(named).to_vec()),
             client_headers,
             relay_body: self.relay_body.0.unwrap_or(true),
             key: CacheKey::Sent,
@@ -198,11 +133,71 @@ fn named(name: &str) -> Pattern {
     Pattern::Name(name.to_owned())
 }
 
+/// The headers that tell the app who asks; none of the app's names can come from two.
+fn checked_identity(typed: Vec<TypedIdentityHeader>) -> Result<Vec<IdentityHeader>, ConfigError> {
+    let path = |number: usize, field: &str| format!("forward_auth.identity_headers[{number}]{field}");
+    let mut checked: Vec<IdentityHeader> = Vec::new();
+    for (number, typed) in typed.into_iter().enumerate() {
+        let header = match typed {
+            TypedIdentityHeader::Same(pattern) => IdentityHeader::Same(pattern),
+            TypedIdentityHeader::Renamed(renamed) => IdentityHeader::Renamed {
+                header: renamed
+                    .header
+                    .0
+                    .ok_or_else(|| missing(path(number, ".header"), "give the app's name for it"))?,
+                from: renamed
+                    .from
+                    .0
+                    .ok_or_else(|| missing(path(number, ".from"), "give the auth server's name for it"))?,
+            },
+        };
+        let problem = checked.iter().find_map(|other| Some((other, clash(other, &header)?)));
+        if let Some((other, clash)) = problem {
+            let field = if matches!(header, IdentityHeader::Renamed { .. }) { ".header" } else { "" };
+            return Err(ConfigError::new(path(number, field), clash.told(other)));
+        }
+        checked.push(header);
+    }
+    Ok(checked)
+}
+
+/// Why two entries of `identity_headers` cannot stand together.
+enum Clash {
+    /// They are one.
+    Twice(String),
+    /// The app would get one header from two of the answer's.
+    TwoSources(String),
+}
+
+impl Clash {
+    fn told(&self, other: &IdentityHeader) -> String {
+        match self {
+            Self::Twice(name) => format!("`{name}` is listed twice"),
+            Self::TwoSources(name) => {
+                format!("the app gets `{name}` by `{other}` already, and could not tell which one it reads")
+            }
+        }
+    }
+}
+
+fn clash(one: &IdentityHeader, other: &IdentityHeader) -> Option<Clash> {
+    use IdentityHeader::{Renamed, Same};
+    match (one, other) {
+        (Same(one), Same(other)) => one.is_same(other).then(|| Clash::Twice(other.to_string())),
+        (Same(pattern), Renamed { header, .. }) | (Renamed { header, .. }, Same(pattern)) => {
+            pattern.matches(header.as_bytes()).then(|| Clash::TwoSources(header.clone()))
+        }
+        (Renamed { header: one, .. }, Renamed { header: other, .. }) => {
+            header::is_same(one.as_bytes(), other.as_bytes()).then(|| Clash::TwoSources(other.clone()))
+        }
+    }
+}
+
 fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
     for (field, patterns) in [
         ("request_headers", &forward_auth.request_headers),
-        ("identity_headers", &forward_auth.identity_headers),
         ("client_headers", &forward_auth.client_headers),
+        ("client_headers_on_success", &forward_auth.client_headers_on_success),
     ] {
         if let Some((number, pattern)) = repeated(patterns, Pattern::is_same) {
             let path = format!("forward_auth.{field}[{number}]");

@@ -3,6 +3,7 @@
 
 mod text;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,7 +15,8 @@ use self::text::{
 use super::ConfigError;
 use super::claims::RawClaimTest;
 use super::field::{Given, NonEmpty, Object, OneOf, Only};
-use super::typed::Status;
+use super::typed::{NonEmptyText, Status};
+use crate::http::url::Url;
 use crate::jose::ClaimTest;
 use crate::rules::{
     Access, ClaimId, Condition, CustomBody, CustomReply, OnUnauthenticated, Requirement, Rule, Rules, Terms,
@@ -44,10 +46,13 @@ pub enum Sessions {
     /// `authgear` with tokens verified locally, alone or also.
     Authgear,
     /// `forward_auth` alone.
-    ForwardAuth,
+    ForwardAuth {
+        /// Whether a header of its answers lists roles.
+        roles: bool,
+    },
     /// `jwt`.
     Jwt {
-        /// Whether an issuer names the claim that holds roles.
+        /// Whether an issuer names the claim that holds roles, or a header of the server's answers lists them.
         roles: bool,
         /// Whether `forward_auth` stands beside.
         forward_auth: bool,
@@ -58,7 +63,7 @@ impl Sessions {
     const fn default_access(self) -> Access {
         match self {
             Self::Resolver | Self::Authgear => Access::Optional,
-            Self::ForwardAuth | Self::Jwt { .. } => Access::Required,
+            Self::ForwardAuth { .. } | Self::Jwt { .. } => Access::Required,
         }
     }
 
@@ -66,7 +71,7 @@ impl Sessions {
     const fn may_be_forbidden_by_a_server(self) -> bool {
         match self {
             Self::Resolver | Self::Authgear => false,
-            Self::ForwardAuth => true,
+            Self::ForwardAuth { .. } => true,
             Self::Jwt { forward_auth, .. } => forward_auth,
         }
     }
@@ -109,6 +114,22 @@ pub(super) struct RawRule {
     on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
     /// The answer to a request whose session does not meet `require`. Default: `on_forbidden` beside the rules.
     on_forbidden: Given<Object<RawCustomReply>>,
+    /// What is asked about these requests. Default: what stands under `forward_auth` beside the rules.
+    forward_auth: Given<Object<RawAsked>>,
+}
+
+/// What the auth server is asked about the requests of a rule. `url` is required.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "RuleForwardAuth", extend("required" = ["url"]))
+)]
+pub(super) struct RawAsked {
+    /// Another URL of the same server, as `/oauth2/auth?allowed_groups=x`: scheme, host and port are those of
+    /// `forward_auth.url`, and may be left out.
+    url: Given<NonEmptyText>,
 }
 
 /// What a session must be; all of it. What a session does not state is not met.
@@ -168,19 +189,23 @@ impl RawRules {
         rules.any(|rule| rule.path.0.is_some() || rule.prefix.0.is_some() || rule.methods.0.is_some())
     }
 
-    /// Checks the rules, for sessions that come from `sessions`.
+    /// Checks the rules, for sessions that come from `sessions`. `asked` is the URL of the forward-auth server.
     ///
     /// # Errors
     ///
     /// Names the first field that is wrong, and what would be right.
-    pub(super) fn check(self, sessions: Sessions) -> Result<(Rules, Vec<ClaimTest>), ConfigError> {
+    pub(super) fn check(
+        self,
+        sessions: Sessions,
+        asked: Option<&Url>,
+    ) -> Result<(Rules, Vec<ClaimTest>), ConfigError> {
         let mut claims = ClaimTests::default();
         let defaults = self.terms.check(&At(String::new()), sessions, &mut claims)?;
         let otherwise = defaults.over(&OwnTerms::default(), sessions);
         let rules = self.rules.into_iter().enumerate();
         let rules = rules
             .map(|(index, rule)| {
-                rule.check(&At(format!("rules[{index}].")), &defaults, sessions, &mut claims)
+                rule.check(&At(format!("rules[{index}].")), &defaults, sessions, &mut claims, asked)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let terms = || rules.iter().map(|rule| &rule.terms).chain([&otherwise]);
@@ -207,6 +232,7 @@ impl RawRule {
         defaults: &OwnTerms,
         sessions: Sessions,
         claims: &mut ClaimTests,
+        asked: Option<&Url>,
     ) -> Result<Rule, ConfigError> {
         let path = match (self.path.0, self.prefix.0) {
             (Some(_), Some(_)) => {
@@ -222,7 +248,14 @@ impl RawRule {
             on_forbidden: self.on_forbidden.0,
         };
         let said = terms.check(at, sessions, claims)?;
-        let terms = defaults.over(&said, sessions);
+        let mut terms = defaults.over(&said, sessions);
+        terms.auth_url = match self.forward_auth.0 {
+            Some(_) if terms.access() == Access::Public => {
+                return Err(at.wrong("forward_auth", "nobody is asked on a `public` route; leave it out"));
+            }
+            Some(url) => url.check(at, asked)?.map(Rc::new),
+            None => None,
+        };
         if said.on_unauthenticated.is_some() && terms.access() != Access::Required {
             return Err(
                 at.wrong("on_unauthenticated", "nothing is denied for it here; say `access: required`")
@@ -240,6 +273,32 @@ impl RawRule {
             hosts: self.hosts.0.unwrap_or_default(),
         };
         Ok(Rule { when, terms })
+    }
+}
+
+impl RawAsked {
+    /// The URL that is asked, where it is another one than `asked`, that of all requests.
+    fn check(self, at: &At, asked: Option<&Url>) -> Result<Option<Url>, ConfigError> {
+        const FIELD: &str = "forward_auth.url";
+        let Some(asked) = asked else {
+            return Err(
+                at.wrong("forward_auth", "no `forward_auth` stands beside the rules, whose server it asks")
+            );
+        };
+        let Some(text) = self.url.0 else {
+            let problem = "missing; give another URL of the server, as /oauth2/auth?allowed_groups=x";
+            return Err(at.wrong(FIELD, problem));
+        };
+        let is_path = text.starts_with('/') && !text.starts_with("//");
+        let text = if is_path { format!("{}{text}", asked.origin()) } else { text };
+        let url = Url::parse_with_query(&text).map_err(|problem| at.wrong(FIELD, problem.to_string()))?;
+        if url.origin() != asked.origin() {
+            let origin = asked.origin();
+            return Err(
+                at.wrong(FIELD, format!("is another server than that of `forward_auth.url`, {origin}"))
+            );
+        }
+        Ok((url != *asked).then_some(url))
     }
 }
 
@@ -313,8 +372,25 @@ impl RawRequire {
     fn check(self, at: &At, sessions: Sessions, claims: &mut ClaimTests) -> Result<Requirement, ConfigError> {
         let is_jwt = matches!(sessions, Sessions::Jwt { .. });
         let refused = |field: &str, problem: &str| Err(at.wrong(field, problem));
-        if sessions == Sessions::ForwardAuth {
-            return refused("require", "cannot be checked with `forward_auth` alone: its server decides");
+        if let Sessions::ForwardAuth { roles } = sessions {
+            const SERVER: &str = "cannot be checked with `forward_auth` alone: its server decides";
+            let others = [
+                ("require.scopes", self.scopes.0.is_some()),
+                ("require.claims", self.claims.0.is_some()),
+                ("require.verified", self.verified.0.is_some()),
+                ("require.anonymous", self.anonymous.0.is_some()),
+                ("require.amr", self.amr.0.is_some()),
+                ("require.max_auth_age", self.max_auth_age.0.is_some()),
+            ];
+            match (&self.roles.0, others.iter().find(|(_, is_given)| *is_given)) {
+                (Some(_), _) if !roles => {
+                    let problem = "needs `forward_auth.roles_header`, the header of an accepting answer that lists them";
+                    return refused("require.roles", problem);
+                }
+                (Some(_), None) => {}
+                (_, Some((field, _))) if roles => return refused(field, SERVER),
+                (None, _) | (Some(_), Some(_)) => return refused("require", SERVER),
+            }
         }
         if self.scopes.0.is_some() && sessions == Sessions::Resolver {
             return refused(
@@ -335,12 +411,15 @@ impl RawRequire {
             return refused("require.anonymous", "only sessions of `authgear` state it");
         }
         if self.roles.0.is_some() && matches!(sessions, Sessions::Jwt { roles: false, .. }) {
-            return refused("require.roles", "no issuer of `jwt` says in `roles` which claim holds them");
+            return refused(
+                "require.roles",
+                "no issuer of `jwt` says in `roles` which claim holds them, nor does `forward_auth.roles_header`",
+            );
         }
         let roles = self.roles.0.unwrap_or_default();
         if let Some(index) = roles.iter().position(|role| !is_jwt && role.contains(',')) {
             return Err(
-                at.wrong(&format!("require.roles[{index}]"), "has a comma, which no role of Authgear has")
+                at.wrong(&format!("require.roles[{index}]"), "has a comma, which separates roles here")
             );
         }
         let (mut ids, mut names) = (Vec::new(), UseClaims::default());

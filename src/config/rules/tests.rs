@@ -9,8 +9,12 @@ const EVERYTHING: Sessions = Sessions::Authgear;
 fn parse(value: Value, sessions: Sessions) -> Result<Rules, ConfigError> {
     document::read::<Object<RawConfig>>(value.to_string().as_bytes())?
         .rules()
-        .check(sessions)
+        .check(sessions, Some(&asked()))
         .map(|(rules, _)| rules)
+}
+
+fn asked() -> Url {
+    Url::parse_with_query("https://auth.example:8443/verify?x").unwrap()
 }
 
 fn access(rules: &Rules, method: &str, host: &str, path: &str) -> Access {
@@ -22,7 +26,7 @@ fn without_a_word_authgears_requests_may_be_anyones_and_others_not() {
     for (sessions, expected) in [
         (Sessions::Resolver, Access::Optional),
         (Sessions::Authgear, Access::Optional),
-        (Sessions::ForwardAuth, Access::Required),
+        (Sessions::ForwardAuth { roles: false }, Access::Required),
         (Sessions::Jwt { roles: false, forward_auth: false }, Access::Required),
     ] {
         let rules = parse(json!({"rules": [{"prefix": "/a"}]}), sessions).unwrap();
@@ -244,13 +248,26 @@ fn what_contradicts_something_else_is_refused() {
 #[test]
 fn what_the_configured_sessions_cannot_state_is_refused() {
     let jwt = |roles, forward_auth| Sessions::Jwt { roles, forward_auth };
+    let forward_auth = |roles| Sessions::ForwardAuth { roles };
     #[rustfmt::skip]
     let cases = [
-        (Sessions::ForwardAuth, json!({}), Some("require")),
-        (Sessions::ForwardAuth, json!({"roles": ["a"]}), Some("require")),
+        (forward_auth(false), json!({}), Some("require")),
+        (forward_auth(false), json!({"scopes": ["a"]}), Some("require")),
+        (forward_auth(false), json!({"roles": ["a"]}), Some("require.roles")),
+        (forward_auth(false), json!({"roles": ["a"], "scopes": ["a"]}), Some("require.roles")),
+        (forward_auth(true), json!({}), Some("require")),
+        (forward_auth(true), json!({"roles": ["a"]}), None),
+        (forward_auth(true), json!({"roles": ["a", "b,c"]}), Some("require.roles[1]")),
+        (forward_auth(true), json!({"scopes": ["a"]}), Some("require.scopes")),
+        (forward_auth(true), json!({"roles": ["a"], "scopes": ["a"]}), Some("require.scopes")),
+        (forward_auth(true), json!({"roles": ["a"], "verified": true}), Some("require.verified")),
+        (forward_auth(true), json!({"roles": ["a"], "anonymous": false}), Some("require.anonymous")),
+        (forward_auth(true), json!({"roles": ["a"], "amr": ["otp"]}), Some("require.amr")),
+        (forward_auth(true), json!({"roles": ["a"], "max_auth_age": "1h"}), Some("require.max_auth_age")),
         (Sessions::Resolver, json!({"scopes": ["a"]}), Some("require.scopes")),
         (Sessions::Resolver, json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), Some("require.claims")),
-        (Sessions::ForwardAuth, json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), Some("require")),
+        (forward_auth(false), json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), Some("require")),
+        (forward_auth(true), json!({"roles": ["a"], "claims": [{"claim": "hd", "any_of": ["a"]}]}), Some("require.claims")),
         (Sessions::Authgear, json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), None),
         (jwt(false, true), json!({"claims": [{"claim": "hd", "any_of": ["a"]}]}), None),
         (Sessions::Resolver, json!({"roles": ["a"], "verified": true, "amr": ["otp"], "max_auth_age": "1h"}), None),
@@ -271,7 +288,62 @@ fn what_the_configured_sessions_cannot_state_is_refused() {
     }
     let answer =
         json!({"rules": [{"prefix": "/a", "access": "optional", "on_forbidden": {}}], "on_forbidden": {}});
-    assert!(parse(answer.clone(), Sessions::ForwardAuth).is_ok(), "its server may answer 403");
+    assert!(
+        parse(answer.clone(), Sessions::ForwardAuth { roles: false }).is_ok(),
+        "its server may answer 403"
+    );
     assert!(parse(answer.clone(), jwt(false, true)).is_ok());
     assert_eq!(parse(answer, jwt(false, false)).unwrap_err().path, "rules[0].on_forbidden");
+}
+
+#[test]
+fn a_rule_asks_another_url_of_the_same_server_and_no_other_server() {
+    let forward_auth = Sessions::ForwardAuth { roles: false };
+    let asked_about = |typed: &str, path: &str| {
+        let rules = json!({"rules": [{"prefix": "/a", "forward_auth": {"url": typed}}]});
+        let url = parse(rules, forward_auth).unwrap().decide(b"GET", b"h", path.as_bytes()).auth_url();
+        url.unwrap().map(|url| format!("{}{}", url.origin(), url.path_and_query()))
+    };
+    for (typed, expected) in [
+        (
+            "https://auth.example:8443/auth?allowed_groups=x",
+            Some("https://auth.example:8443/auth?allowed_groups=x"),
+        ),
+        ("HTTPS://AUTH.example:8443/verify", Some("https://auth.example:8443/verify")),
+        ("/auth?allowed_groups=x", Some("https://auth.example:8443/auth?allowed_groups=x")),
+        ("/verify?x", None),
+        ("https://auth.example:8443/verify?x", None),
+    ] {
+        assert_eq!(asked_about(typed, "/a/b").as_deref(), expected, "{typed}");
+        assert_eq!(asked_about(typed, "/b"), None, "{typed}");
+    }
+    #[rustfmt::skip]
+    let cases = [
+        (json!({"url": "http://auth.example:8443/verify"}), "rules[1].forward_auth.url", "another server"),
+        (json!({"url": "https://auth.example/verify"}), "rules[1].forward_auth.url", "another server"),
+        (json!({"url": "https://auth.example:8444/verify"}), "rules[1].forward_auth.url", "another server"),
+        (json!({"url": "https://auth.example:84430/verify"}), "rules[1].forward_auth.url", "https"),
+        (json!({"url": "https://evil.example:8443/verify"}), "rules[1].forward_auth.url", "another server"),
+        (json!({"url": "//auth.example:8443/verify"}), "rules[1].forward_auth.url", "http"),
+        (json!({"url": "verify"}), "rules[1].forward_auth.url", "http"),
+        (json!({"url": "/verify#x"}), "rules[1].forward_auth.url", "fragment"),
+        (json!({"url": "/ver ify"}), "rules[1].forward_auth.url", "character"),
+        (json!({"url": "https://user@auth.example:8443/"}), "rules[1].forward_auth.url", "user"),
+        (json!({"url": ""}), "rules[1].forward_auth.url", "empty"),
+        (json!({"url": 1}), "rules[1].forward_auth.url", "string"),
+        (json!({"url": null}), "rules[1].forward_auth.url", "null"),
+        (json!({}), "rules[1].forward_auth.url", "missing"),
+        (json!({"upstream": "other"}), "rules[1].forward_auth.upstream", "unknown field"),
+        (json!("/verify"), "rules[1].forward_auth", "object"),
+    ];
+    for (typed, path, expected) in cases {
+        let error = parse(json!({"rules": [{}, {"forward_auth": typed}]}), forward_auth).unwrap_err();
+        assert_eq!(error.path, path, "{typed}: {error}");
+        assert!(error.problem.contains(expected), "{typed}: {error}");
+    }
+    let public = json!({"rules": [{"access": "public", "forward_auth": {"url": "/verify"}}]});
+    assert_eq!(parse(public, forward_auth).unwrap_err().path, "rules[0].forward_auth");
+    let rule = json!({"rules": [{"forward_auth": {"url": "/verify"}}]});
+    let raw = document::read::<Object<RawConfig>>(rule.to_string().as_bytes()).unwrap().rules();
+    assert_eq!(raw.check(Sessions::Authgear, None).unwrap_err().path, "rules[0].forward_auth");
 }

@@ -1,0 +1,244 @@
+//! The values of the fields under `forward_auth`, each typed as a string, and the one that may be an object.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::auth_server::forward_auth::{
+    self, CallHost, CallMethod, CookiePattern, KeyPart, OriginalRequest, Template, Withheld,
+};
+use crate::config::field::{Choice, Field, Given, Problem};
+use crate::config::typed::{header_name, texts, untouchable, whole_name};
+use crate::http::header::{self, Pattern};
+
+impl Choice for CallMethod {
+    const CHOICES: &'static [(&'static str, Self)] = &[("GET", Self::Get), ("HEAD", Self::Head)];
+    const EXPECTED: &'static str = "`GET` or `HEAD`";
+}
+
+impl Choice for OriginalRequest {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("x-forwarded", Self::XForwarded), ("x-original", Self::XOriginal), ("none", Self::None)];
+    const EXPECTED: &'static str = "one of `x-forwarded`, `x-original`, `none`";
+}
+
+impl Choice for CallHost {
+    const CHOICES: &'static [(&'static str, Self)] = &[("url", Self::Url), ("client", Self::Client)];
+    const EXPECTED: &'static str = "`url` or `client`";
+}
+
+texts! {
+    /// A header of the client's that is sent.
+    RequestHeader: Pattern, "a string", request_header;
+
+    /// The app's name for a header of an accepting answer.
+    AppHeader: String, "a string", app_header;
+
+    /// A header of an accepting answer, by the server's name for it.
+    AnswerHeader: String, "a string", answer_header;
+
+    /// The header of an accepting answer that lists roles.
+    RolesHeader: String, "a string", roles_header;
+
+    /// A header of an accepting answer that the client gets.
+    SuccessHeader: Pattern, "a string", success_header;
+
+    /// A header of a denial that the client gets.
+    ClientHeader: Pattern, "a string", client_header;
+
+    /// The name of a header that the operator sets, in lower case.
+    ExtraHeader: String, "a string", extra_header;
+
+    /// Its value.
+    ExtraValue: Template, "a string", Template::parse;
+
+    /// A cookie, or all cookies whose names begin alike.
+    Cookie: CookiePattern, "a string", CookiePattern::parse;
+
+    /// A part of `cache.key`.
+    KeyPartText: KeyPart, "a string", KeyPart::parse;
+}
+
+/// A header of the client's that is sent.
+fn request_header(text: &str) -> Result<Pattern, Problem> {
+    let pattern = Pattern::parse(text).map_err(Problem::new)?;
+    let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
+    // A prefix may cover names that are never sent, as long as it covers others too.
+    let problem = match forward_auth::withheld(start.as_bytes()) {
+        None => return Ok(pattern),
+        Some(Withheld::Connection) => "concerns the client's connection only",
+        Some(Withheld::OriginalRequest) => {
+            "tells of the original request, which a client could forge; see `original_request`, or set it in \
+             `extra_headers`, where {client_ip} and others stand for what is so"
+        }
+        Some(Withheld::Condition) => "would change what the answer means",
+        Some(Withheld::Proxy) => "would tell the proxy what to do with the call",
+    };
+    Err(Problem::new(format!("`{pattern}` is never sent: it {problem}")))
+}
+
+/// A header of an accepting answer that the app gets.
+fn identity_header(text: &str) -> Result<Pattern, Problem> {
+    let pattern = Pattern::parse(text).map_err(Problem::new)?;
+    match untouchable(&pattern) {
+        Some(problem) => Err(Problem::new(problem)),
+        None if pattern.matches(b"set-cookie") => Err(Problem::new("`set-cookie` goes to the client anyway")),
+        None => Ok(pattern),
+    }
+}
+
+/// The app's name for a header of an accepting answer.
+fn app_header(text: &str) -> Result<String, Problem> {
+    let name = header_name(text)?;
+    if header::is_same(name.as_bytes(), b"set-cookie") {
+        return Err(Problem::new("`set-cookie` is no header of a request"));
+    }
+    Ok(name)
+}
+
+/// What describes the original request to a server, and is the proxy's own word to the app.
+const DESCRIBING: [&str; 8] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-forwarded-uri",
+];
+
+/// A header of an accepting answer, by the server's name for it. What a client sends by that name is removed.
+fn answer_header(text: &str) -> Result<String, Problem> {
+    let name = whole_name(text)?;
+    let is_same = |known: &&str| header::is_same(known.as_bytes(), name.as_bytes());
+    let problem = if header::is_hop_by_hop(name.as_bytes()) {
+        "frames the answer, or concerns the connection to the server only"
+    } else if header::begins_with(name.as_bytes(), b"content-") {
+        "describes a body"
+    } else if ["host", "cookie"].iter().chain(&DESCRIBING).any(is_same) {
+        "belongs to a request, where it is the proxy's own"
+    } else if is_same(&"set-cookie") {
+        "is for the client alone"
+    } else {
+        return Ok(name);
+    };
+    Err(Problem::new(format!("`{name}` tells nobody who asks: it {problem}")))
+}
+
+/// The header of an accepting answer that lists roles.
+fn roles_header(text: &str) -> Result<String, Problem> {
+    let name = answer_header(text)?;
+    if header::is_same(name.as_bytes(), b"authorization") {
+        return Err(Problem::new("`authorization` holds a credential, which is no list of roles"));
+    }
+    Ok(name)
+}
+
+/// A header of an accepting answer that the client gets.
+fn success_header(text: &str) -> Result<Pattern, Problem> {
+    let pattern = Pattern::parse(text).map_err(Problem::new)?;
+    let touched = match pattern.hop_by_hop() {
+        Some(framing) => framing,
+        None if pattern.reaches(b"content-") => "content-*",
+        None => return Ok(pattern),
+    };
+    Err(Problem::new(match &pattern {
+        Pattern::Name(name) => format!(
+            "`{name}` is never handed on: the response is the app's, with its own body on its own connection"
+        ),
+        Pattern::Prefix(_) => {
+            format!("`{pattern}` would touch `{touched}`, which is the app's own; give a longer beginning")
+        }
+    }))
+}
+
+/// A header of a denial that the client gets.
+fn client_header(text: &str) -> Result<Pattern, Problem> {
+    match Pattern::parse(text).map_err(Problem::new)? {
+        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => Err(Problem::new(format!(
+            "`{name}` is never handed on: it concerns the connection to the server only"
+        ))),
+        pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
+    }
+}
+
+/// The name of a header that the operator sets, in lower case.
+fn extra_header(text: &str) -> Result<String, Problem> {
+    let name = text.to_ascii_lowercase();
+    if !header::is_name(&name) {
+        return Err(Problem::new(format!("`{}` is no name of a header", text.escape_default())));
+    }
+    match forward_auth::withheld(name.as_bytes()) {
+        None | Some(Withheld::OriginalRequest) => Ok(name),
+        Some(Withheld::Connection) => Err(Problem::new(format!(
+            "`{name}` is the call's own; the host is that of `forward_auth.url`, or the client's where `host` says so"
+        ))),
+        Some(Withheld::Condition) => {
+            Err(Problem::new(format!("`{name}` would change what the answer means")))
+        }
+        Some(Withheld::Proxy) => {
+            Err(Problem::new(format!("`{name}` would tell the proxy what to do with the call")))
+        }
+    }
+}
+
+/// A header of an accepting answer that the app gets: its name, a beginning of names, or what the app calls it.
+pub(super) struct IdentityHeader;
+
+/// What is typed for an [`IdentityHeader`].
+pub(super) enum TypedIdentityHeader {
+    /// A name, or a beginning of names.
+    Same(Pattern),
+    /// Another name for one header.
+    Renamed(RawRenamed),
+}
+
+/// A header of an accepting answer that the app knows by another name. Both fields are required.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "RenamedHeader", extend("required" = ["header", "from"]))
+)]
+pub(super) struct RawRenamed {
+    /// The app's name for it.
+    pub(super) header: Given<AppHeader>,
+    /// The auth server's name for it.
+    pub(super) from: Given<AnswerHeader>,
+}
+
+impl Field for IdentityHeader {
+    type Value = TypedIdentityHeader;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TypedIdentityHeader, D::Error> {
+        struct NameOrNames;
+
+        impl<'de> Visitor<'de> for NameOrNames {
+            type Value = TypedIdentityHeader;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or `{header: …, from: …}` for one that the app knows by another name")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<TypedIdentityHeader, E> {
+                identity_header(text).map(TypedIdentityHeader::Same).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<TypedIdentityHeader, A::Error> {
+                RawRenamed::deserialize(MapAccessDeserializer::new(members)).map(TypedIdentityHeader::Renamed)
+            }
+        }
+
+        deserializer.deserialize_any(NameOrNames)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let renamed = generator.subschema_for::<RawRenamed>();
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, renamed] })
+    }
+}
