@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::field::{Choice, Given, List, NonEmpty, OneOf};
+use super::field::{Choice, Given, List, NonEmpty, Object, OneOf};
+use super::login::RawLogin;
 use super::raw::{Deciders, missing};
 use super::rules::Sessions;
 use super::token_from::{self, TokenFrom};
@@ -48,6 +49,8 @@ pub(super) struct RawAuthgear {
     /// In `auto`, how long after it was first seen or last confirmed a token in use is confirmed with the resolver
     /// again: at most `24h`; `0s` is never. Default: `60s`.
     revalidate: Given<Span>,
+    /// Sends people without a session to log in at Authgear, and takes them back. Default: nobody is sent.
+    login: Given<Object<RawLogin>>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +109,7 @@ impl RawAuthgear {
             identity: Identity::Authgear,
             token_from: token_from.clone(),
         };
+        let login = self.login.0.map(|login| login.check("authgear.login", &endpoint)).transpose()?;
         let revalidate = self.revalidate.0.unwrap_or(DEFAULT_REVALIDATE);
         let resolver = Resolver {
             server: Server {
@@ -129,7 +133,15 @@ impl RawAuthgear {
             Mode::Resolver => (vec![], Some(server)),
             Mode::Local => (vec![issuer], None),
         };
-        Ok(Deciders { issuers, server, token_from, ttl: DEFAULT_TTL, managed: identity::managed(), sessions })
+        Ok(Deciders {
+            issuers,
+            server,
+            token_from,
+            login,
+            ttl: DEFAULT_TTL,
+            managed: identity::managed(),
+            sessions,
+        })
     }
 
     /// Refuses the fields that have no effect in the configured mode.
@@ -152,6 +164,7 @@ impl RawAuthgear {
                     ("resolver_upstream", self.resolver_upstream.0.is_some()),
                     ("cookie_prefix", self.cookie_prefix.0.is_some()),
                     ("revalidate", self.revalidate.0.is_some()),
+                    ("login", self.login.0.is_some()),
                 ],
             ),
         };

@@ -11,6 +11,7 @@ mod document;
 mod field;
 pub mod forward_auth;
 mod jwt;
+mod login;
 mod raw;
 pub mod rules;
 mod token_from;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use self::field::Object;
 use self::raw::RawConfig;
-pub use crate::auth_server::authgear::Resolver;
+pub use crate::auth_server::authgear::{Login, Resolver};
 pub use crate::auth_server::forward_auth::ForwardAuth;
 pub use crate::auth_server::{AuthServer, Server};
 use crate::http::managed::Managed;
@@ -37,6 +38,12 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The default status of a denial while the auth server cannot answer.
 pub const DEFAULT_ERROR_STATUS: u16 = 503;
+
+/// The path to which Authgear sends people back by default.
+pub const DEFAULT_CALLBACK: &str = "/.authgear/login";
+
+/// The scope without which Authgear logs nobody in.
+pub const OPENID: &str = "openid";
 
 /// How long a locally verified token goes unconfirmed by default.
 pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
@@ -69,6 +76,8 @@ pub struct Config {
     pub server: Option<AuthServer>,
     /// Where tokens may stand, in order: of all issuers together, each place once. Never empty.
     pub token_from: Vec<Place>,
+    /// How people log in at Authgear, where the filter sends them there.
+    pub login: Option<Login>,
     /// The headers of a client that are removed: those that only the filter may set, and with `strip_overrides` those
     /// by which some frameworks take another path or method than that of the request.
     pub managed: Managed,

@@ -17,7 +17,7 @@ use super::rules::{
 use super::token_from;
 use super::typed::{Span, Status};
 use super::{
-    AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, Issuer,
+    AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, Issuer, Login,
     OnError, OnErrorAction,
 };
 use crate::http::managed::Managed;
@@ -98,6 +98,7 @@ pub(super) struct Deciders {
     pub(super) server: Option<AuthServer>,
     /// Where tokens may stand, of all issuers together.
     pub(super) token_from: Vec<Place>,
+    pub(super) login: Option<Login>,
     /// How long the server's accepting answers are reused by default.
     pub(super) ttl: Duration,
     pub(super) managed: Managed,
@@ -128,7 +129,7 @@ impl RawConfig {
         let strip_overrides = self.strip_overrides.0.unwrap_or_else(|| rules.name_path_or_method());
         let mut cache = self.cache.0.take().unwrap_or_default();
         let key = cache.key.0.take();
-        let Deciders { issuers, server, token_from, ttl, managed, sessions } =
+        let Deciders { issuers, server, token_from, login, ttl, managed, sessions } =
             match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
                 (Some(_), Some(_), _) => {
                     return Err(ConfigError::new(
@@ -167,9 +168,24 @@ impl RawConfig {
                     let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
                     let managed = Managed::new(managed);
                     let token_from = of_all(&issuers, &managed)?;
-                    Deciders { issuers, server, token_from, ttl: Duration::ZERO, managed, sessions }
+                    Deciders {
+                        issuers,
+                        server,
+                        token_from,
+                        login: None,
+                        ttl: Duration::ZERO,
+                        managed,
+                        sessions,
+                    }
                 }
             };
+        if login.is_some() && rules.terms.redirects() {
+            return Err(ConfigError::new(
+                "authgear.login",
+                "stands beside `on_unauthenticated.redirect`, which sends people elsewhere; choose one (a rule may \
+                 have a redirect of its own)",
+            ));
+        }
         let timeout = self.timeout.0.unwrap_or(DEFAULT_TIMEOUT);
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
@@ -184,6 +200,7 @@ impl RawConfig {
             issuers,
             server,
             token_from,
+            login,
             managed: if strip_overrides { managed.and(OVERRIDES) } else { managed },
             rules,
             claim_tests,

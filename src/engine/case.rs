@@ -10,7 +10,7 @@ use crate::auth_server::authgear::identity;
 use crate::auth_server::forward_auth::{DenialKind, Denied};
 use crate::auth_server::{Holder, Session};
 use crate::config::{OnError, OnErrorAction};
-use crate::engine::denial::Denial;
+use crate::engine::denial::{self, Denial};
 use crate::http::grpc;
 use crate::http::url::Url;
 use crate::http::{BadHead, Fields, Head, OwnedField, Reply, ResponseEdits, UnixTime};
@@ -24,6 +24,8 @@ pub(super) struct Case {
     demand: Demand,
     /// Where a person is sent to log in.
     location: Option<String>,
+    /// Where a person goes on who comes back from logging in. Such a request is answered here, whatever it is.
+    way_back: Option<String>,
     /// Whether it carries a token that can be refused.
     has_token: bool,
     is_authgears: bool,
@@ -71,23 +73,30 @@ impl Engine {
     }
 
     /// What there is to know about a request before its credentials are judged. `told` is its head as others are told
-    /// of it, without tokens in the query.
+    /// of it, without tokens in the query; `way_back` is where its person goes on who comes back from logging in.
     pub(super) fn case(
         &self,
         head: &Head<'_>,
         told: &Head<'_>,
         demand: Demand,
+        way_back: Option<String>,
         presented: &Presented<'_>,
     ) -> Case {
         let edits = self.edits(head, self.config.managed.forged(head.fields));
-        let location = match demand.on_unauthenticated() {
-            Some(OnUnauthenticated::Redirect(redirect)) => redirect.location(told),
-            Some(OnUnauthenticated::Reply(_)) | None => None,
+        let location = match (demand.on_unauthenticated(), &self.config.login) {
+            (Some(OnUnauthenticated::Redirect(redirect)), _) => redirect.location(told),
+            (Some(OnUnauthenticated::Reply(_)) | None, Some(login))
+                if demand.access() == Access::Required =>
+            {
+                login.location(told)
+            }
+            (Some(OnUnauthenticated::Reply(_)) | None, _) => None,
         };
         Case {
             edits,
             demand,
             location,
+            way_back,
             has_token: *presented != Presented::Nothing,
             is_authgears: self.is_authgears,
             is_grpc: grpc::is_grpc(head),
@@ -108,6 +117,9 @@ impl Case {
             Holder::User(_) | Holder::Named => Outcome::Session,
             Holder::Machine => Outcome::Machine,
         };
+        if let Some(way_back) = &self.way_back {
+            return self.replied(denial::logged_in(way_back), &respond.add, outcome);
+        }
         match self.demand.check(&session.facts, now) {
             Ok(()) => self.forward(Rc::clone(&session.identity), respond, outcome),
             Err(unmet) => {
@@ -150,10 +162,8 @@ impl Case {
 
     /// Where nobody can decide. What a rule requires is required all the same.
     pub(super) fn fail(self, on_error: OnError, lacking: Lacking) -> Decision {
-        let action = match self.demand.requirements().next() {
-            Some(_) => OnErrorAction::Deny,
-            None => on_error.action,
-        };
+        let must_deny = self.demand.requirements().next().is_some() || self.way_back.is_some();
+        let action = if must_deny { OnErrorAction::Deny } else { on_error.action };
         match action {
             OnErrorAction::Deny => {
                 self.replied(Denial::Unavailable(on_error.status).reply(), &[], lacking.outcome(action))
@@ -229,10 +239,13 @@ impl Case {
     }
 
     fn deny(&self, denial: Denial<'_>) -> Reply {
+        if self.way_back.is_some() {
+            return Denial::LoginUnfinished.reply();
+        }
         match (self.demand.on_unauthenticated(), &self.location) {
-            (Some(OnUnauthenticated::Redirect(_)), Some(location)) => denial.redirect(location),
-            (Some(OnUnauthenticated::Reply(custom)), _) => denial.reply_as(custom),
-            (Some(OnUnauthenticated::Redirect(_)) | None, _) => denial.reply(),
+            (_, Some(location)) => denial.redirect(location),
+            (Some(OnUnauthenticated::Reply(custom)), None) => denial.reply_as(custom),
+            (Some(OnUnauthenticated::Redirect(_)) | None, None) => denial.reply(),
         }
     }
 }

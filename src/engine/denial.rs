@@ -14,6 +14,8 @@ pub enum Denial<'a> {
     Unauthenticated,
     /// Its credential is no good, for this reason, which holds nothing of it.
     InvalidToken(&'a str),
+    /// Its person comes back from logging in without a session.
+    LoginUnfinished,
     /// Its session is valid, and does not meet what a rule requires.
     Forbidden(Unmet),
     /// The auth server forbids it.
@@ -61,7 +63,7 @@ impl Denial<'_> {
     const fn status(self) -> u16 {
         match self {
             Self::BadRequest(bad) => bad.status(),
-            Self::Unauthenticated | Self::InvalidToken(_) => 401,
+            Self::Unauthenticated | Self::InvalidToken(_) | Self::LoginUnfinished => 401,
             Self::Forbidden(_) | Self::ForbiddenByServer => 403,
             Self::Unavailable(status) => status,
             Self::Broken => 503,
@@ -70,7 +72,7 @@ impl Denial<'_> {
 
     const fn challenge(self) -> Option<&'static str> {
         match self {
-            Self::Unauthenticated => Some("Bearer"),
+            Self::Unauthenticated | Self::LoginUnfinished => Some("Bearer"),
             Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
             Self::Forbidden(unmet) if unmet.is_insufficient_scope() => {
                 Some("Bearer error=\"insufficient_scope\"")
@@ -92,6 +94,9 @@ impl Denial<'_> {
             Self::InvalidToken(reason) => {
                 ErrorCode::Unauthorized.body(&format!("the access token is refused: {reason}"))
             }
+            Self::LoginUnfinished => ErrorCode::Unauthorized.body(
+                "the login did not finish: there is no session yet; open the page that you wanted again",
+            ),
             Self::Forbidden(unmet) => ErrorCode::Forbidden.body(unmet.message()),
             Self::ForbiddenByServer => ErrorCode::Forbidden.body("this is not allowed"),
             Self::Unavailable(_) => {
@@ -105,6 +110,14 @@ impl Denial<'_> {
 }
 
 const JSON: &str = "application/json";
+
+/// Sends a person on who has logged in.
+#[must_use]
+pub fn logged_in(location: &str) -> Reply {
+    let fields = [("location", location), ("content-type", "text/plain"), ("cache-control", "no-store")];
+    let fields = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    Reply { status: 302, fields: fields.to_vec(), body: b"logged in".to_vec(), grpc: None }
+}
 
 #[cfg(test)]
 mod tests {
@@ -127,6 +140,7 @@ mod tests {
             (Denial::BadRequest(BadHead::ControlByte), 400, "bad_request", None),
             (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
             (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
+            (Denial::LoginUnfinished, 401, "unauthorized", Some("Bearer")),
             (Denial::Forbidden(Unmet::Roles), 403, "forbidden", Some("Bearer error=\"insufficient_scope\"")),
             (Denial::Forbidden(Unmet::AuthAge), 403, "forbidden", None),
             (Denial::Unavailable(502), 502, "unavailable", None),

@@ -32,7 +32,7 @@ use crate::http::credential::{Cookies, Credentials, Secret};
 use crate::http::place;
 use crate::http::{BadHead, CALL_GRACE, CallError, Field, Head, Response, UnixTime};
 use crate::jose::{self, Backend, Token};
-use crate::rules::{Access, TwoUrls};
+use crate::rules::{Access, Demand, Terms, TwoUrls};
 
 pub use self::background::BackgroundCall;
 pub use self::state::{Effects, State};
@@ -97,7 +97,11 @@ impl Engine {
     /// The first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
-        let demand = self.config.rules.decide(head.method, head.authority, head.path);
+        let (demand, way_back) = match self.config.login.as_ref().and_then(|login| login.way_back(head)) {
+            // Whatever the rules say, a person who comes back needs a session.
+            Some(way_back) => (Demand::new(Terms::new(Access::Required)), Some(way_back)),
+            None => (self.config.rules.decide(head.method, head.authority, head.path), None),
+        };
         if demand.access() == Access::Public {
             return Step::Done(self.public(head));
         }
@@ -117,7 +121,7 @@ impl Engine {
             presented = Presented::Refused("the credentials are too large");
         }
         let auth_url = demand.auth_url();
-        let mut case = self.case(head, told, demand, &presented);
+        let mut case = self.case(head, told, demand, way_back, &presented);
         match auth_url {
             Ok(url) => case.auth_url = url,
             Err(TwoUrls) => return Step::Done(case.bad_request(BadHead::UnclearPath)),

@@ -140,6 +140,12 @@ struct Found {
 }
 
 impl Demand {
+    /// What no rule says: these terms.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        Self { strictest: Rc::new(terms), others: Vec::new() }
+    }
+
     /// Who may pass.
     #[must_use]
     pub fn access(&self) -> Access {

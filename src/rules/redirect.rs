@@ -19,9 +19,9 @@ pub struct Redirect {
     target: Destination,
 }
 
-/// The page that a template leads to.
+/// The page that a template or a URL leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Destination {
+pub struct Destination {
     /// `host` or `host:port`; none where the template is a path, so that it is the request's own.
     authority: Option<String>,
     path: String,
@@ -89,6 +89,19 @@ impl Redirect {
 }
 
 impl Destination {
+    /// The page at a URL.
+    #[must_use]
+    pub fn at(url: &Url) -> Self {
+        Self { authority: Some(url.authority().to_owned()), path: url.path().to_owned(), goes_on: false }
+    }
+
+    /// Whether a request is for this very page.
+    #[must_use]
+    pub fn is_of(&self, head: &Head<'_>) -> bool {
+        let authority = Authority::parse(head.authority);
+        authority.is_ok_and(|authority| self.is_at(authority, &Readings::of(head.path)))
+    }
+
     /// Whether a request is for this very page. The scheme is left out: behind a proxy that ends TLS a request
     /// says `http`, and would be sent to its own `https` for ever.
     fn is_at(&self, authority: Authority<'_>, readings: &Readings<'_>) -> bool {

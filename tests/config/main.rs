@@ -7,4 +7,6 @@ mod fields;
 #[cfg(test)]
 mod forward_auth;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod places;

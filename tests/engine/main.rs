@@ -25,6 +25,8 @@ mod issuer;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod modes;
 #[cfg(test)]
 mod peers;

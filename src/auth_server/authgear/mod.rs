@@ -1,14 +1,16 @@
-//! Everything that is known of Authgear: its resolver, its cookies, its access tokens, and the headers that tell an app
-//! who asks.
+//! Everything that is known of Authgear: its resolver, its cookies, its access tokens, how people log in, and the headers
+//! that tell an app who asks.
 
 mod cookies;
 pub mod identity;
+pub mod login;
 pub mod resolver;
 pub mod token;
 
 use std::time::Duration;
 
 pub use self::cookies::CookieNames;
+pub use self::login::Login;
 use crate::auth_server::Server;
 use crate::http::url::Url;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use self::text::{
-    Age, AuthMethod, BodyText, ContentType, ExactPath, HostName, MethodName, PathPrefix, RedirectTarget,
-    Role, Scope,
+    Age, AuthMethod, BodyText, ContentType, ExactPath, MethodName, PathPrefix, RedirectTarget, Role,
 };
+pub(super) use self::text::{HostName, Scope};
 use super::ConfigError;
 use super::claims::RawClaimTest;
 use super::field::{Given, NonEmpty, Object, OneOf, Only};
@@ -336,6 +336,11 @@ struct OwnTerms {
 }
 
 impl RawTerms {
+    /// Whether people without a session are redirected.
+    pub(super) fn redirects(&self) -> bool {
+        self.on_unauthenticated.as_ref().is_some_and(|answer| answer.redirect.0.is_some())
+    }
+
     fn check(self, at: &At, sessions: Sessions, claims: &mut ClaimTests) -> Result<OwnTerms, ConfigError> {
         let access = self.access;
         if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {

@@ -50,6 +50,16 @@ async fn who_logs_in_is_known_to_the_app_until_logging_out() {
     assert_eq!(bob.get("x-authgear-user-id").map(String::as_str), Some("bob"));
 }
 
+#[tokio::test]
+async fn who_opens_a_page_that_needs_a_session_logs_in_and_comes_back_to_it() {
+    let demo = Demo::start(AUTHGEAR);
+    let mut browser = Browser::new(demo.ports.of("--proxy-port"));
+    let login = browser.get("/app/account?x=1").await;
+    let page = browser.press(&login, "alice").await;
+    assert!(page.contains("GET /app/account?x=1") && page.contains("alice"), "{page}");
+    assert!(browser.get("/app/account").await.contains("alice"), "and sees no login page again");
+}
+
 #[test]
 fn the_curl_lines_that_it_prints_work() {
     let answers = Demo::start(AUTHGEAR).try_curl_lines();

@@ -36,6 +36,16 @@ fn fields() -> BTreeSet<String> {
         };
         let is_list = matches!(name.as_str(), "jwt" | "rules");
         let prefix = if is_list { format!("{name}[]") } else { name.clone() };
+        let inner = inner.into_iter().flat_map(|field| match (name.as_str(), field.as_str()) {
+            ("authgear", "login") => {
+                let mut configuration = smallest();
+                configuration["authgear"]["login"] = json!({});
+                let inner = known_fields(configuration, "/authgear/login");
+                inner.into_iter().map(|inner| format!("login.{inner}")).collect()
+            }
+            _ => vec![field],
+        });
+        let inner: Vec<_> = inner.collect();
         if inner.is_empty() {
             fields.insert(name);
         }
@@ -108,6 +118,11 @@ fn base(field: &str) -> Value {
             let mut base = smallest();
             base["require"] = json!({});
             base[first] = json!({"body": "no"});
+            base
+        }
+        "authgear" if field.starts_with("authgear.login.") => {
+            let mut base = smallest();
+            base["authgear"]["login"] = json!({"client_id": "my-app"});
             base
         }
         "rules[]" => {

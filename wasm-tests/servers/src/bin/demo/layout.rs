@@ -48,8 +48,9 @@ pub(crate) static AUTHGEAR: Layout = Layout {
     welcome: |ports| {
         let origin = public_origin(ports);
         format!(
-            "Open {origin}/ in a browser, log in as one of the demo users, then go to
-{origin}/app to see the headers that the app receives.
+            "Open {origin}/app/account in a browser and log in as one of the demo
+users to see the headers that the app receives. {origin}/app can be seen without
+a session, {origin}/ is Authgear's own page, with tokens.
 
   without a session; a forged identity header does not arrive:
     curl -H 'x-authgear-user-id: forged' {origin}/app

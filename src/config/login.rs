@@ -1,0 +1,68 @@
+//! What is typed under `authgear.login`, and the [`Login`] that becomes of it.
+
+use serde::Deserialize;
+
+use super::field::{Given, NonEmpty, Problem};
+use super::raw::missing;
+use super::rules::Scope;
+use super::typed::{NonEmptyText, texts};
+use super::{ConfigError, DEFAULT_CALLBACK, Login, OPENID};
+use crate::http::url::Url;
+use crate::rules::PathPattern;
+
+/// How people log in at Authgear and come back.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Login", extend("required" = ["client_id"])))]
+pub(super) struct RawLogin {
+    /// The client of the project that people log in for. Required.
+    client_id: Given<NonEmptyText>,
+    /// The path to which Authgear sends people back; the filter answers GET there itself. Each origin of the app with
+    /// this path must be among the client's redirect URIs. Default: `/.authgear/login`.
+    callback: Given<CallbackPath>,
+    /// What is asked for; holds `openid`. Default: `[openid]`.
+    scope: Given<NonEmpty<Scope>>,
+}
+
+texts! {
+    /// A path that stands in URLs as it is, and is not `/`.
+    CallbackPath: String, "a path such as \"/.authgear/login\"", callback;
+}
+
+fn callback(path: &str) -> Result<String, Problem> {
+    if path.contains(['?', '#']) {
+        return Err(Problem::new(format!(
+            "`{}` has a query or a fragment; give the path alone",
+            path.escape_default()
+        )));
+    }
+    PathPattern::exact(path).map_err(Problem::new)?;
+    if path == "/" {
+        return Err(Problem::new("`/` is where people go on to after logging in; give a path of its own"));
+    }
+    match path.chars().find(|c| !c.is_ascii_graphic() || "\"%<>^`|".contains(*c)) {
+        Some(odd) => Err(Problem::new(format!(
+            "`{}` has a '{}', which programs write in several ways; letters, digits and `-._~` are safe",
+            path.escape_default(),
+            odd.escape_default()
+        ))),
+        None => Ok(path.to_owned()),
+    }
+}
+
+impl RawLogin {
+    pub(super) fn check(self, at: &str, endpoint: &Url) -> Result<Login, ConfigError> {
+        let client_id = self.client_id.0.ok_or_else(|| {
+            missing(format!("{at}.client_id"), "give the id of the client that people log in for")
+        })?;
+        let scopes = self.scope.0.unwrap_or_else(|| vec![OPENID.to_owned()]);
+        if !scopes.iter().any(|scope| scope == OPENID) {
+            return Err(ConfigError::new(
+                format!("{at}.scope"),
+                "must hold `openid`, without which Authgear answers with an error",
+            ));
+        }
+        let callback = self.callback.0.unwrap_or_else(|| DEFAULT_CALLBACK.to_owned());
+        Ok(Login::new(endpoint, &client_id, callback, &scopes))
+    }
+}
