@@ -46,11 +46,18 @@ export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
+# All native programs and tests are built from this one selection. Cargo then unifies features the same way each time:
+# what `make run` has compiled, `make test` uses. Targets name the binaries and suites that they want of it.
+NATIVE := --locked --workspace --all-features
+
+# What the demos are made of.
+DEMO_BINS := demo stand-in-authgear echo-app
+
 # The suites that ask a real Envoy, for other versions of it.
 ENVOY_SUITES := auth_o_tron bodies cache demo denials deploy documents edge forward_auth harness issuers resolver \
 	resolver_faults rules tokens upgrades waking
 # Without the halves that ask the host that behaves like APISIX.
-TEST_ENVOY_SUITES = cargo test --locked -p servers -p wasm-tests $(ENVOY_SUITES:%=--test %) -- --skip apisix::
+TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip apisix::
 
 # Where make image leaves the OCI image layout.
 IMAGE_LAYOUT := $(TARGET_DIR)/image
@@ -72,39 +79,38 @@ setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/bin/cargo-d
 build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=. --cfg sha2_backend_soft="compact"
 build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .wasm
 	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
-	env -u CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS cargo build --locked -p finish
+	env -u CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS cargo build $(NATIVE) --bin finish
 	$(TARGET_DIR)/debug/finish $(LINKED) $(MODULE).finished
 	$(WASM_OPT) $(MODULE).finished -o $(MODULE).optimised
 	@rm $(MODULE).finished && mv $(MODULE).optimised $(MODULE)
 
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
-	cargo build --locked -p servers --bins
+	cargo build $(NATIVE) $(DEMO_BINS:%=--bin %)
 	@$(TARGET_DIR)/debug/demo
 
 run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
-	cargo build --locked -p servers --bins
+	cargo build $(NATIVE) $(DEMO_BINS:%=--bin %)
 	@$(TARGET_DIR)/debug/demo auth-o-tron
 
 test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
-	cargo test --locked -p authgear-filter --all-features
-	cargo test --locked -p servers -p pack-image -p wasm-tests
+	cargo test $(NATIVE)
 	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
 
 soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (minutes)
-	SOAK_CREDENTIALS=$(SOAK_CREDENTIALS) cargo test --locked -p wasm-tests --test cache -- \
+	SOAK_CREDENTIALS=$(SOAK_CREDENTIALS) cargo test $(NATIVE) --test cache -- \
 		--exact --nocapture memory_stays_flat_over_many_different_credentials
-	cargo test --locked -p wasm-tests --test apisix -- \
+	cargo test $(NATIVE) --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
 
 bench: build $(ENVOY_READY) ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
-	cargo build --locked --profile bench -p wasm-tests --bin bench
+	cargo build $(NATIVE) --profile bench --bin bench
 	@$(TARGET_DIR)/release/bench
 
 test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
 	SWAP_STOP_ITERATION=1 ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) $(TEST_ENVOY_SUITES)
 
 image: build ## pack the filter into an OCI image layout, the same bytes every time
-	@cargo build --quiet --locked -p pack-image
+	@cargo build --quiet $(NATIVE) --bin pack-image
 	@$(TARGET_DIR)/debug/pack-image --output $(IMAGE_LAYOUT)
 
 push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
@@ -114,9 +120,9 @@ push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 
 check: .tools/toolchain.stamp .tools/bin/cargo-deny ## format, lints, documentation, dependencies
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	cargo clippy $(NATIVE) --all-targets -- -D warnings
 	cargo clippy --locked --target $(WASM_TARGET) -p authgear-filter --lib -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p authgear-filter
+	RUSTDOCFLAGS="-D warnings" cargo doc $(NATIVE) --no-deps --lib
 	.tools/bin/cargo-deny --locked check bans licenses sources
 
 advisories: .tools/bin/cargo-deny ## look for known faults of dependencies (asks GitHub)
