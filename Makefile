@@ -86,7 +86,7 @@ build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .w
 
 run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
 	cargo build $(NATIVE) $(DEMO_BINS:%=--bin %)
-	@$(TARGET_DIR)/debug/demo
+	@$(TARGET_DIR)/debug/demo authgear
 
 run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
 	cargo build $(NATIVE) $(DEMO_BINS:%=--bin %)

@@ -5,4 +5,6 @@
 pub mod apisix;
 pub mod scene;
 
-pub use servers::{auth_o_tron, authgear, authorizer, client, echo, envoy, faulty, flags, process, received};
+pub use servers::{
+    auth_o_tron, authgear, authorizer, cli, client, echo, envoy, faulty, process, received, wait,
+};

@@ -39,7 +39,7 @@ fn a_short_run_measures_everything_and_writes_the_report() {
     let _absent = fs::remove_dir_all(&directory);
     // It fails by itself when a contender answers anything but 200, lets a forged header through, loses a true one,
     // or does not do the work that it is measured for.
-    let output = bench(&["--short", "true", "--output", &directory.to_string_lossy()]);
+    let output = bench(&["--short", "--output", &directory.to_string_lossy()]);
     let (status, stdout, stderr) = output;
     assert!(status, "{stderr}\n{stdout}");
 
@@ -64,7 +64,7 @@ fn a_short_run_measures_everything_and_writes_the_report() {
 
 #[test]
 fn a_contender_that_does_not_exist_is_named() {
-    let (status, _, stderr) = bench(&["--only", "nobody", "--short", "true"]);
+    let (status, _, stderr) = bench(&["--only", "nobody", "--short"]);
     assert!(!status && stderr.contains("nobody") && stderr.contains("ext-authz"), "{stderr}");
 }
 

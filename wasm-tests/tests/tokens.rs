@@ -4,7 +4,7 @@
 //! In Envoy alone: keys before the first request, requests that wait for a fetch of another, and confirmations
 //! that no request waits for. APISIX has no ticks, and no request there can wait for the call of another.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Si
 use wasm_tests::client::{self, Protocol, Request};
 use wasm_tests::on_each_host;
 use wasm_tests::scene::{HOST, Host, Layout, Scene, seen};
+use wasm_tests::wait::{holds, wait_until};
 
 on_each_host! {
     a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives,
@@ -76,10 +77,12 @@ fn at_origin<H: Host>(options: Options) -> Options {
 /// Waits until requests with a good token are let in: the keys are there. On APISIX the first one fetches them.
 async fn wait_for_keys<H: Host>(scene: &Layout<H>) {
     let token = scene.authgear.jwt("alice");
-    let end = Instant::now() + Duration::from_secs(20);
-    while scene.send(with_token(&token)).await.status != 200 {
-        assert!(Instant::now() < end, "no keys: {}", scene.host.log());
-    }
+    let token = &token;
+    wait_until("a good token is let in", Duration::from_secs(20), || async move {
+        let answer = scene.send(with_token(token)).await;
+        holds(answer.status == 200, format!("{answer:?}"))
+    })
+    .await;
 }
 
 async fn a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives<H: Host>() {
@@ -274,14 +277,13 @@ async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys
         scene.host.wait_for_log("it answered 503").await;
         scene.host.assert_counted_as("keys.failed", |count| count >= 1).await;
         scene.authgear.fail(Endpoint::Jwks, Fault::None);
-        let end = Instant::now() + Duration::from_secs(60);
-        loop {
+        wait_until("the keys that are back are noticed", Duration::from_secs(60), || async {
             let answer = scene.send(with_token(&token)).await;
-            if answer.status == 200 && seen(&answer).identity_header("x-authgear-user-id").is_some() {
-                break;
-            }
-            assert!(Instant::now() < end, "the keys are back, and nobody noticed: {}", scene.host.log());
-        }
+            let is_known =
+                answer.status == 200 && seen(&answer).identity_header("x-authgear-user-id").is_some();
+            holds(is_known, format!("{answer:?}"))
+        })
+        .await;
     }
 }
 
@@ -347,10 +349,11 @@ fn revalidating(configuration: &mut Value) {
 
 /// Sends requests with a token until it is refused, at most so long.
 async fn until_refused<H: Host>(scene: &Layout<H>, token: &str, within: Duration) {
-    let end = Instant::now() + within;
-    while scene.seen(with_token(token)).await.identity_header("x-authgear-user-id").is_some() {
-        assert!(Instant::now() < end, "still let in after {within:?}");
-    }
+    wait_until("the token is refused", within, || async {
+        let user = scene.seen(with_token(token)).await.identity_header("x-authgear-user-id");
+        user.map_or(Ok(()), Err)
+    })
+    .await;
 }
 
 async fn a_revoked_token_is_refused_within_revalidate_and_two_seconds<H: Host>() {
@@ -385,11 +388,11 @@ async fn confirmations_are_few_and_no_request_waits_for_one() {
     scene.authgear.clear_received();
     scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
     // Requests go on while the confirmation hangs, and no second one is made.
-    let end = Instant::now() + Duration::from_secs(20);
-    while scene.authgear.received(Endpoint::Resolver).count() == 0 {
-        scene.seen(with_token(&token)).await;
-        assert!(Instant::now() < end, "never confirmed");
-    }
+    wait_until("a confirmation is asked for", Duration::from_secs(20), || async {
+        let seen = scene.seen(with_token(&token)).await;
+        holds(scene.authgear.received(Endpoint::Resolver).count() > 0, format!("{seen:?}"))
+    })
+    .await;
     for _ in 0..100 {
         let seen = scene.seen(with_token(&token)).await;
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
@@ -406,12 +409,12 @@ async fn a_resolver_that_cannot_answer_revokes_nothing_and_is_counted<H: Host>()
     wait_for_keys(&scene).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     let token = scene.authgear.jwt("alice");
-    let end = Instant::now() + Duration::from_secs(20);
-    while scene.authgear.received(Endpoint::Resolver).count() == 0 {
+    wait_until("a confirmation is asked for", Duration::from_secs(20), || async {
         let seen = scene.seen(with_token(&token)).await;
         assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
-        assert!(Instant::now() < end, "never asked");
-    }
+        holds(scene.authgear.received(Endpoint::Resolver).count() > 0, format!("{seen:?}"))
+    })
+    .await;
     scene.host.wait_for_log("cannot be confirmed").await;
     let seen = scene.seen(with_token(&token)).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));

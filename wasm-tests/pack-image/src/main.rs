@@ -10,17 +10,25 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
-use servers::envoy;
-use servers::flags::{Flag, Flags};
+use servers::{cli, envoy};
 use sha2::{Digest as _, Sha256};
 
-const FLAGS: [Flag; 3] = [
-    Flag { name: "module", about: "the .wasm (the release build)" },
-    Flag { name: "output", about: "the directory of the layout, made anew (image in the target directory)" },
-    Flag { name: "source", about: "the URL of the source, for the label (none)" },
-];
+/// Packs the filter into an OCI image.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// The module [default: the release build]
+    #[arg(long, env = "IMAGE_MODULE")]
+    module: Option<PathBuf>,
+    /// The directory of the layout, made anew [default: image in the target directory]
+    #[arg(long, env = "IMAGE_OUTPUT")]
+    output: Option<PathBuf>,
+    /// The URL of the source, for the image's label; none where it is empty
+    #[arg(long, env = "IMAGE_SOURCE", default_value = env!("CARGO_PKG_REPOSITORY"))]
+    source: String,
+}
 
 /// The name of the module inside the layer; the hosts look for it.
 const MODULE_NAME: &str = "plugin.wasm";
@@ -87,31 +95,27 @@ struct RootFs {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    match run(cli::parse()) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS
         }
         Err(message) => {
-            eprintln!("image: {message}");
+            eprintln!("pack-image: {message}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> Result<String, String> {
-    let flags = Flags::parse(&FLAGS, "IMAGE", std::env::args().skip(1), |name| {
-        std::env::var(name).ok().filter(|text| !text.is_empty())
-    })?;
-    let module = flags.text("module").map_or_else(envoy::filter_module, PathBuf::from);
-    let output = flags.text("output").map_or_else(|| envoy::target_dir().join("image"), PathBuf::from);
-    let source = flags.text("source").unwrap_or(env!("CARGO_PKG_REPOSITORY"));
+fn run(flags: Flags) -> Result<String, String> {
+    let module = flags.module.unwrap_or_else(envoy::filter_module);
+    let output = flags.output.unwrap_or_else(|| envoy::target_dir().join("image"));
 
     let wasm = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
     if !wasm.starts_with(b"\0asm") {
         return Err(format!("{} is no WebAssembly module", module.display()));
     }
-    let digest = write(&output, &wasm, labels(source))
+    let digest = write(&output, &wasm, labels(&flags.source))
         .map_err(|error| format!("{}: cannot be written: {error}", output.display()))?;
     Ok(format!(
         "{}: {} bytes, sha256 {}\n{}: version {}\n\

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, io, thread};
 
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Request, Response};
 use crate::envoy::{target_dir, workspace_dir};
+use crate::wait::{TooLate, try_wait_until};
 
 /// Who issues the tokens: their `iss`.
 pub const ISSUER: &str = "auth-o-tron.example.test";
@@ -42,8 +43,6 @@ pub const USERS: [User; 4] = [
 
 /// Answers of a server on this machine come at once; but it may have to wait for a core.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the log is looked at again.
-const POLL: Duration = Duration::from_millis(10);
 /// How often another port is tried when somebody took the one that was free.
 const ATTEMPTS: u32 = 5;
 /// How much of the log a failing test prints.
@@ -198,14 +197,14 @@ struct Process {
 /// Why there is no server.
 enum Ended {
     Exited(ExitStatus),
-    TimedOut,
+    TooLate(TooLate),
 }
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exited(status) => write!(f, "it ended with {status}"),
-            Self::TimedOut => write!(f, "not ready after {} s", START_TIMEOUT.as_secs()),
+            Self::TooLate(late) => late.fmt(f),
         }
     }
 }
@@ -221,17 +220,16 @@ impl Process {
 
     /// Its own word counts: something else may answer on that port.
     async fn wait_until_ready(&mut self) -> Result<(), Ended> {
-        let end = Instant::now() + START_TIMEOUT;
-        while Instant::now() < end {
-            if self.files.log().contains("application server listening") {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait().expect("Auth-O-Tron is our child") {
-                return Err(Ended::Exited(status));
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(Ended::TimedOut)
+        let waited = try_wait_until("Auth-O-Tron listens", START_TIMEOUT, || {
+            let log = self.files.log();
+            let ended = self.child.try_wait().expect("Auth-O-Tron is our child");
+            std::future::ready(match ended {
+                _ if log.contains("application server listening") => Ok(Ok(())),
+                Some(status) => Ok(Err(Ended::Exited(status))),
+                None => Err(log),
+            })
+        });
+        waited.await.map_err(Ended::TooLate)?
     }
 }
 

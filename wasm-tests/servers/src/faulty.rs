@@ -13,6 +13,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use crate::serve::{self, Server};
+use crate::wait::{holds, wait_until};
+
+/// How long is waited for what a test expects.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The user id in incomplete answers.
 pub const INTRUDER: &str = "intruder";
@@ -173,14 +177,20 @@ impl Faulty {
         *self.seen.requests.borrow()
     }
 
-    /// Returns as soon as `count` connections or more were accepted.
+    /// Waits until `count` connections or more were accepted.
+    ///
+    /// # Panics
+    /// When they were not within 60 s.
     pub async fn wait_for_connections(&self, count: u64) {
-        wait_for(&self.seen.connections, count).await;
+        wait_for("connections", &self.seen.connections, count).await;
     }
 
-    /// Returns as soon as `count` request heads or more were read.
+    /// Waits until `count` request heads or more were read.
+    ///
+    /// # Panics
+    /// When they were not within 60 s.
     pub async fn wait_for_requests(&self, count: u64) {
-        wait_for(&self.seen.requests, count).await;
+        wait_for("request heads", &self.seen.requests, count).await;
     }
 }
 
@@ -197,9 +207,12 @@ enum Port {
     Open(Server),
 }
 
-async fn wait_for(counter: &watch::Sender<u64>, count: u64) {
-    // The sender lives as long as the server, so waiting cannot fail.
-    let _ = counter.subscribe().wait_for(|seen| *seen >= count).await;
+async fn wait_for(what: &str, counter: &watch::Sender<u64>, count: u64) {
+    wait_until(&format!("{count} {what} have come"), WAIT_TIMEOUT, || async {
+        let seen = *counter.borrow();
+        holds(seen >= count, seen)
+    })
+    .await;
 }
 
 async fn fail(mut stream: TcpStream, failure: &Failure, seen: &Seen) -> io::Result<()> {

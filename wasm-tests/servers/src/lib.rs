@@ -5,12 +5,13 @@
 pub mod auth_o_tron;
 pub mod authgear;
 pub mod authorizer;
+pub mod cli;
 pub mod client;
 pub mod echo;
 pub mod envoy;
 pub mod faulty;
-pub mod flags;
 mod html;
 pub mod process;
 pub mod received;
 mod serve;
+pub mod wait;

@@ -3,10 +3,16 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::Version;
 use hyper::http::request;
 use tokio::sync::watch;
+
+use crate::wait::{holds, wait_until};
+
+/// How long is waited for what a test expects.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many requests a [`Journal`] keeps; older ones are only counted.
 pub const KEPT: usize = 10_000;
@@ -91,10 +97,16 @@ impl Journal {
         self.count.send_replace(0);
     }
 
-    /// Returns as soon as `count` requests or more have come.
+    /// Waits until `count` requests or more have come.
+    ///
+    /// # Panics
+    /// When they have not within 60 s.
     pub async fn wait_for(&self, count: u64) {
-        // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = self.count.subscribe().wait_for(|seen| *seen >= count).await;
+        wait_until(&format!("{count} requests have come"), WAIT_TIMEOUT, || async {
+            let seen = self.count();
+            holds(seen >= count, seen)
+        })
+        .await;
     }
 
     pub(crate) fn add(&self, request: Received) {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use servers::client::{self, Request, Response};
 use servers::process;
+use servers::wait::{holds, wait_until};
 
 /// What `make run` starts, and its ports.
 const AUTHGEAR: (&str, &[&str]) =
@@ -83,52 +84,71 @@ fn the_curl_lines_of_auth_o_tron_work() {
     assert!(counters.contains("wasmcustom."), "{counters:?}");
 }
 
-#[test]
-fn ctrl_c_stops_everything() {
+#[tokio::test]
+async fn ctrl_c_stops_everything() {
     let mut demo = Demo::start(AUTHGEAR);
     let services = demo.services();
     assert_eq!(services.len(), 3, "{services:?}");
     send_signal("INT", demo.child.id());
-    let status = demo.wait();
+    let status = demo.wait().await;
     assert!(status.success(), "{status}");
-    wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
-    wait_until("the ports are free", || demo.ports.are_free());
+    are_gone(&services).await;
+    wait_until("the ports are free", STOP, || async { holds(demo.ports.are_free(), "one is taken") }).await;
 }
 
-#[test]
-fn when_one_service_ends_all_end_and_it_is_named() {
+#[tokio::test]
+async fn when_one_service_ends_all_end_and_it_is_named() {
     let mut demo = Demo::start(AUTHGEAR);
     let services = demo.services();
     let app = services.iter().find(|pid| command_line(**pid).contains("echo-app"));
     send_signal("KILL", *app.expect("the app runs"));
-    assert!(!demo.wait().success());
-    wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
+    assert!(!demo.wait().await.success());
+    are_gone(&services).await;
     let output = demo.output();
     assert!(output.contains("app ended (signal: 9"), "{output}");
     // Its last lines.
     assert!(output.contains("\n  echo app on "), "{output}");
 }
 
-#[test]
-fn no_service_outlives_a_demo_that_is_killed() {
+#[tokio::test]
+async fn no_service_outlives_a_demo_that_is_killed() {
     let demo = Demo::start(AUTHGEAR);
     let services = demo.services();
     send_signal("KILL", demo.child.id());
-    wait_until("the services are gone", || services.iter().all(|pid| !exists(*pid)));
+    are_gone(&services).await;
 }
 
-#[test]
-fn a_taken_port_is_named_with_the_way_to_choose_another() {
+#[tokio::test]
+async fn a_taken_port_is_named_with_the_way_to_choose_another() {
     for (layout, target) in [(AUTHGEAR, "run"), (AUTH_O_TRON, "run-auth-o-tron")] {
         let ports = Ports::choose(layout.1);
         let port = ports.of("--app-port");
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
         let mut demo = Demo::spawn(layout.0, ports);
-        assert!(!demo.wait().success());
+        assert!(!demo.wait().await.success());
         let output = demo.output();
         assert!(output.contains(&format!("port {port}, for the app, is taken")), "{output}");
         assert!(output.contains(&format!("make {target} APP_PORT=")), "{output}");
         assert!(!output.contains("All is up"), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_the_environment_and_both_over_the_default() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    for (arguments, environment, part) in [
+        (&[][..], &[("APP_PORT", &*port)][..], format!("port {port}, for the app, is taken")),
+        (&["--app-port", &port], &[("APP_PORT", "1")], format!("port {port}, for the app, is taken")),
+        // make hands on as empty what nobody chose.
+        (&["--app-port", "8080"], &[("PROXY_PORT", "")], "PROXY_PORT and APP_PORT are both 8080".to_owned()),
+        (&[], &[("APP_PORT", "70000")], "--app-port".to_owned()),
+    ] {
+        let mut command = process::command(env!("CARGO_BIN_EXE_demo"));
+        command.arg("authgear").args(arguments).envs(environment.iter().copied());
+        let output = command.stdin(Stdio::null()).output().expect("the demo can be executed");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(&part), "{arguments:?} {environment:?}: {text}");
     }
 }
 
@@ -190,13 +210,12 @@ impl Demo {
         pids.filter(|pid| parent(*pid) == Some(self.child.id())).collect()
     }
 
-    fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until("the demo ends", || {
-            status = self.child.try_wait().expect("the demo is our child");
-            status.is_some()
-        });
-        status.expect("it has ended")
+    async fn wait(&mut self) -> ExitStatus {
+        wait_until("the demo ends", STOP, || {
+            let ended = self.child.try_wait().expect("the demo is our child");
+            std::future::ready(ended.ok_or("it runs"))
+        })
+        .await
     }
 
     /// Everything that it has printed.
@@ -364,12 +383,12 @@ fn forward(output: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
     });
 }
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + STOP;
-    while !condition() {
-        assert!(Instant::now() < end, "not within {} s: {what}", STOP.as_secs());
-        thread::sleep(Duration::from_millis(10));
-    }
+async fn are_gone(services: &[u32]) {
+    wait_until("the services are gone", STOP, || async {
+        let left: Vec<_> = services.iter().filter(|pid| exists(**pid)).collect();
+        holds(left.is_empty(), format!("{left:?}"))
+    })
+    .await;
 }
 
 fn send_signal(name: &str, pid: u32) {

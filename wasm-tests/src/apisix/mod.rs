@@ -24,7 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -34,13 +34,12 @@ use self::proxy::Process;
 use self::record::Record;
 use self::worker::{Route, Worker};
 use crate::envoy::filter_module;
+use crate::wait::{holds, wait_until};
 
 pub use self::violation::Violation;
 
 /// How long [`Apisix::wait_for_log`] waits.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a condition is looked at again.
-const POLL: Duration = Duration::from_millis(10);
 
 /// What the host is started with.
 pub struct Builder {
@@ -181,11 +180,11 @@ impl Apisix {
     /// # Panics
     /// When it does not within 10 s.
     pub async fn wait_for_log(&self, text: &str) {
-        let end = Instant::now() + WAIT_TIMEOUT;
-        while !self.log().contains(text) {
-            assert!(Instant::now() < end, "the log lacks {text:?}:\n{}", self.log());
-            tokio::time::sleep(POLL).await;
-        }
+        wait_until(&format!("the host's log has {text:?}"), WAIT_TIMEOUT, || async {
+            let log = self.log();
+            holds(log.contains(text), log)
+        })
+        .await;
     }
 
     /// The first thousand calls into the modules: name and arguments, in order.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use wasm_tests::wait::{holds, wait_until};
 
 /// A running one. It ends with the test's runtime.
 pub struct EarlyHints {
@@ -40,9 +41,11 @@ impl EarlyHints {
 
     /// Waits until as many real answers were written.
     pub async fn wait_for_answers(&self, count: usize) {
-        while self.answers.load(Ordering::SeqCst) < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_until(&format!("{count} answers were written"), Duration::from_secs(60), || async {
+            let written = self.answers.load(Ordering::SeqCst);
+            holds(written >= count, written)
+        })
+        .await;
     }
 }
 

@@ -3,28 +3,44 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
+use clap::{ArgAction, Parser};
 use servers::authgear::{Authgear, Options};
-use servers::flags::{Flag, Flags};
+use servers::cli;
 
-const FLAGS: [Flag; 7] = [
-    Flag { name: "listen", about: "the address of both servers (127.0.0.1)" },
-    Flag { name: "main-port", about: "the main server's port: login and /oauth2/* (3000)" },
-    Flag { name: "resolver-port", about: "the resolver's port (3001)" },
-    Flag { name: "public-origin", about: "scheme://host[:port] as browsers see it (http://localhost:8080)" },
-    Flag { name: "cookie-prefix", about: "put before the names of its cookies (nothing)" },
-    Flag { name: "app-path", about: "where the link to the app leads (/app)" },
-    Flag { name: "trust-proxy", about: "believe X-Forwarded-Host and -Proto: true or false (true)" },
-];
+/// A stand-in for Authgear. Anyone can log in as anyone: it is a test double.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// The address of both servers
+    #[arg(long, env = "STAND_IN_LISTEN", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    listen: IpAddr,
+    /// The port of the main server: login and /oauth2/*
+    #[arg(long, env = "STAND_IN_MAIN_PORT", default_value_t = 3000)]
+    main_port: u16,
+    /// The port of the resolver
+    #[arg(long, env = "STAND_IN_RESOLVER_PORT", default_value_t = 3001)]
+    resolver_port: u16,
+    /// Scheme and host as browsers see them
+    #[arg(long, env = "STAND_IN_PUBLIC_ORIGIN", default_value = "http://localhost:8080")]
+    public_origin: String,
+    /// Put before the names of its cookies
+    #[arg(long, env = "STAND_IN_COOKIE_PREFIX", default_value = "")]
+    cookie_prefix: String,
+    /// Where the link to the app leads
+    #[arg(long, env = "STAND_IN_APP_PATH", default_value = "/app")]
+    app_path: String,
+    /// Whether to believe X-Forwarded-Host and X-Forwarded-Proto
+    #[arg(long, env = "STAND_IN_TRUST_PROXY", action = ArgAction::Set, default_value_t = true)]
+    trust_proxy: bool,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match options() {
-        Ok(options) => options,
-        Err(message) => return failed(&message),
-    };
-    let authgear = match Authgear::start(options).await {
+    let authgear = match Authgear::start(options(cli::parse())).await {
         Ok(authgear) => authgear,
-        Err(error) => return failed(&error.to_string()),
+        Err(error) => {
+            eprintln!("stand-in-authgear: {error}");
+            return ExitCode::FAILURE;
+        }
     };
     println!("stand-in Authgear, a test double: anyone can log in as anyone");
     println!("main server on {}, as {}", authgear.main_address(), authgear.public_origin());
@@ -33,22 +49,15 @@ async fn main() -> ExitCode {
     std::future::pending().await
 }
 
-fn options() -> Result<Options, String> {
-    let flags = Flags::parse(&FLAGS, "STAND_IN", std::env::args().skip(1), |name| std::env::var(name).ok())?;
-    let listen = flags.value("listen", IpAddr::from(Ipv4Addr::LOCALHOST))?;
-    Ok(Options {
-        main: (listen, flags.value("main-port", 3000)?).into(),
-        resolver: (listen, flags.value("resolver-port", 3001)?).into(),
-        public_origin: Some(flags.value("public-origin", "http://localhost:8080".to_owned())?),
-        cookie_prefix: flags.value("cookie-prefix", String::new())?,
-        app_path: flags.value("app-path", "/app".to_owned())?,
-        trust_proxy: flags.value("trust-proxy", true)?,
+fn options(flags: Flags) -> Options {
+    Options {
+        main: (flags.listen, flags.main_port).into(),
+        resolver: (flags.listen, flags.resolver_port).into(),
+        public_origin: Some(flags.public_origin),
+        cookie_prefix: flags.cookie_prefix,
+        app_path: flags.app_path,
+        trust_proxy: flags.trust_proxy,
         log: true,
         ..Options::default()
-    })
-}
-
-fn failed(message: &str) -> ExitCode {
-    eprintln!("stand-in-authgear: {message}");
-    ExitCode::FAILURE
+    }
 }

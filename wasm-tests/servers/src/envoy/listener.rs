@@ -1,12 +1,12 @@
 //! Owns how the listener of a running Envoy is replaced, and how to know that it was.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use super::bootstrap::Plugin;
-use super::{Envoy, POLL, WAIT_TIMEOUT};
+use super::{Envoy, WAIT_TIMEOUT};
+use crate::wait::wait_until;
 
 const UPDATED: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
@@ -64,16 +64,14 @@ impl Envoy {
         let (updated, rejected) = (self.stat(UPDATED).await, self.stat(REJECTED).await);
         self.bootstrap.plugin = Some(Plugin::Text(configuration.to_string()));
         self.process.files.replace_listener(&self.bootstrap.discovery_response());
-        let end = Instant::now() + WAIT_TIMEOUT;
-        loop {
-            if self.stat(REJECTED).await > rejected {
-                return Verdict::Rejected;
+        let this = &*self;
+        wait_until("Envoy has read the new listener", WAIT_TIMEOUT, || async move {
+            match (this.stat(REJECTED).await > rejected, this.stat(UPDATED).await > updated) {
+                (true, _) => Ok(Verdict::Rejected),
+                (false, true) => Ok(Verdict::Updated),
+                (false, false) => Err("neither an update nor a refusal"),
             }
-            if self.stat(UPDATED).await > updated {
-                return Verdict::Updated;
-            }
-            assert!(Instant::now() < end, "Envoy does not look at the new listener");
-            tokio::time::sleep(POLL).await;
-        }
+        })
+        .await
     }
 }

@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -36,6 +36,7 @@ use self::bootstrap::{Bootstrap, LISTENER, Plugin};
 use self::files::Files;
 use crate::client::{self, Protocol, Request, Response};
 use crate::process;
+use crate::wait::{TooLate, holds, try_wait_until, wait_until};
 
 pub use self::files::{binary, filter_module, target_dir, workspace_dir};
 
@@ -44,8 +45,6 @@ pub use self::files::{binary, filter_module, target_dir, workspace_dir};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long [`Envoy::wait_for_log`] and [`Envoy::wait_for_stat`] wait.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a condition is looked at again.
-const POLL: Duration = Duration::from_millis(10);
 
 /// What Envoy is started with.
 pub struct Builder {
@@ -201,7 +200,7 @@ impl Builder {
         match process.wait_until_ready().await {
             Ok(_) => panic!("Envoy accepted a configuration that it must refuse"),
             Err(Ended::Exited(_)) => process.files.log(),
-            Err(end @ Ended::TimedOut) => panic!("Envoy neither started nor refused: {end}"),
+            Err(end @ Ended::TooLate(_)) => panic!("Envoy neither started nor refused: {end}"),
         }
     }
 
@@ -329,15 +328,12 @@ impl Envoy {
     }
 
     async fn wait_for_stat_within(&self, name: &str, is_good: impl Fn(u64) -> bool, time: Duration) {
-        let end = Instant::now() + time;
-        loop {
+        let is_good = &is_good;
+        wait_until(&format!("Envoy's {name} is as it must be"), time, || async move {
             let stats = self.stats(name).await;
-            if stats.get(name).is_some_and(|value| is_good(*value)) {
-                return;
-            }
-            assert!(Instant::now() < end, "{name} is not what it must be: {stats:?}");
-            tokio::time::sleep(POLL).await;
-        }
+            holds(stats.get(name).is_some_and(|value| is_good(*value)), format!("{stats:?}"))
+        })
+        .await;
     }
 
     /// All that it has logged so far.
@@ -350,11 +346,11 @@ impl Envoy {
     /// # Panics
     /// When it does not within 10 s.
     pub async fn wait_for_log(&self, text: &str) {
-        let end = Instant::now() + WAIT_TIMEOUT;
-        while !self.log().contains(text) {
-            assert!(Instant::now() < end, "Envoy's log lacks {text:?}");
-            tokio::time::sleep(POLL).await;
-        }
+        wait_until(&format!("Envoy's log has {text:?}"), WAIT_TIMEOUT, || async {
+            let log = self.log();
+            holds(log.contains(text), log.lines().last().unwrap_or_default().to_owned())
+        })
+        .await;
     }
 
     /// The number of its process.
@@ -386,33 +382,33 @@ struct Process {
 /// Why there is no Envoy.
 enum Ended {
     Exited(ExitStatus),
-    TimedOut,
+    TooLate(TooLate),
 }
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exited(status) => write!(f, "it ended with {status}"),
-            Self::TimedOut => write!(f, "not ready after {} s", START_TIMEOUT.as_secs()),
+            Self::TooLate(late) => late.fmt(f),
         }
     }
 }
 
 impl Process {
     async fn wait_until_ready(&mut self) -> Result<SocketAddr, Ended> {
-        let end = Instant::now() + START_TIMEOUT;
-        while Instant::now() < end {
-            if let Some(status) = self.child.try_wait().expect("Envoy is our child") {
-                return Err(Ended::Exited(status));
+        let waited = try_wait_until("Envoy serves", START_TIMEOUT, || {
+            let ended = self.child.try_wait().expect("Envoy is our child");
+            let admin = self.files.admin_address();
+            async move {
+                match (ended, admin) {
+                    (Some(status), _) => Ok(Err(Ended::Exited(status))),
+                    (None, Some(admin)) if is_ready(admin).await => Ok(Ok(admin)),
+                    (None, Some(_)) => Err("its admin server, which says that it is not ready"),
+                    (None, None) => Err("no admin server"),
+                }
             }
-            if let Some(admin) = self.files.admin_address()
-                && is_ready(admin).await
-            {
-                return Ok(admin);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(Ended::TimedOut)
+        });
+        waited.await.map_err(Ended::TooLate)?
     }
 }
 

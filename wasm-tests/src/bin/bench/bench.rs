@@ -3,12 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasm_tests::authgear::{Authgear, Options};
 use wasm_tests::client::{self, Request};
 use wasm_tests::envoy;
 use wasm_tests::scene::ORIGIN;
+use wasm_tests::wait::{holds, try_wait_until};
 
 use crate::envoys::Envoys;
 use crate::load::Wrk;
@@ -19,8 +20,6 @@ use crate::request::{PATH, Requests, session};
 
 /// How long keys may take to arrive.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often that is looked at.
-const POLL: Duration = Duration::from_millis(10);
 
 /// More than the filter remembers (`cache.max_entries`), so that none is remembered when its turn comes again.
 const TOKENS: usize = 12_000;
@@ -52,8 +51,8 @@ impl Bench {
         println!("signing {count} tokens");
         let requests = Requests::prepare(&directory, &authgear, count)?;
         cpus.stay_with_the_load()?;
-        let app = Nginx::app(&directory, &cpus.load)?;
-        let authorizer = Nginx::authorizer(&directory, &cpus.load)?;
+        let app = Nginx::app(&directory, &cpus.load).await?;
+        let authorizer = Nginx::authorizer(&directory, &cpus.load).await?;
         let envoys = Envoys::new(&directory, &app, &authorizer, authgear.main_address())?;
         let wrk = Wrk::new(&directory, &cpus)?;
         Ok(Self { cpus, directory, authgear, app, authorizer, requests, wrk, envoys, chosen })
@@ -61,21 +60,16 @@ impl Bench {
 
     /// Waits until a proxy lets requests through: ours may be fetching its keys.
     pub(crate) async fn wait_for_keys(&self, proxy: SocketAddr) -> Result<(), String> {
-        let end = Instant::now() + KEYS_TIMEOUT;
-        loop {
-            let request = Request::get(PATH)
-                .host("app-0.example.test")
-                .header("authorization", format!("Bearer {}", self.requests.token))
-                .header("cookie", format!("session={}", session(0)));
-            let answer = client::send(proxy, request).await;
-            if answer.status == 200 {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                return Err(format!("a request with good credentials is not let through: {answer:?}"));
-            }
-            tokio::time::sleep(POLL).await;
-        }
+        let waited =
+            try_wait_until("a request with good credentials is let through", KEYS_TIMEOUT, || async {
+                let request = Request::get(PATH)
+                    .host("app-0.example.test")
+                    .header("authorization", format!("Bearer {}", self.requests.token))
+                    .header("cookie", format!("session={}", session(0)));
+                let answer = client::send(proxy, request).await;
+                holds(answer.status == 200, format!("{answer:?}"))
+            });
+        waited.await.map_err(|late| late.to_string())
     }
 
     /// How many requests the authorizer has had. Asking counts too.

@@ -206,7 +206,9 @@ impl Instance {
             }
             Server::Nginx(auth) => {
                 let (app, authorizer) = (bench.app.as_proxy().address, bench.authorizer.as_proxy().address);
-                Nginx::proxy(&bench.directory, &bench.cpus.proxy, *auth, app, authorizer).map(Self::Nginx)
+                Nginx::proxy(&bench.directory, &bench.cpus.proxy, *auth, app, authorizer)
+                    .await
+                    .map(Self::Nginx)
             }
         }
     }

@@ -26,8 +26,10 @@ mod statistics;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use wasm_tests::cli;
+
 use bench::Bench;
-use options::{Options, Part};
+use options::{Flags, Options, Part};
 use report::{Notes, Results};
 
 #[tokio::main]
@@ -43,7 +45,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     let begin = Instant::now();
-    let chosen = Options::parse(std::env::args().skip(1), |name| std::env::var(name).ok())?;
+    let chosen = Options::from(cli::parse::<Flags>());
     let mut results = Results {
         conditions: machine::conditions()?,
         rounds: chosen.rounds,

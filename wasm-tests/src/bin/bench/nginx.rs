@@ -1,21 +1,20 @@
 //! nginx: the app, the authorizer, and a proxy to compare with. Each is one process with one worker.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::net::TcpStream;
 use wasm_tests::process;
+use wasm_tests::wait::try_wait_until;
 
 use crate::accounting::Proxy;
 use crate::request::{PATH, USER};
 
 /// How long it may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often that is looked at.
-const POLL: Duration = Duration::from_millis(5);
 
 /// What the authorizer says of every credential: what Authgear's resolver says of a session.
 pub(crate) const IDENTITY: [(&str, &str); 8] = [
@@ -48,26 +47,26 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// The app: answers `ok`, or below its path what it received of the identity headers.
-    pub(crate) fn app(directory: &Path, cpus: &str) -> Result<Self, String> {
+    pub(crate) async fn app(directory: &Path, cpus: &str) -> Result<Self, String> {
         let seen: String =
             IDENTITY.iter().map(|(name, _)| format!("{name}: $http_{}\\n", name.replace('-', "_"))).collect();
         let server = format!(
             "location = {PATH} {{ return 200 \"ok\\n\"; }}\n location = {PATH}/seen {{ return 200 \"{seen}\"; }}"
         );
-        Self::start(directory, "app", cpus, "", &server)
+        Self::start(directory, "app", cpus, "", &server).await
     }
 
     /// The authorizer: says of everyone the same, and at `/asked` how often it was asked.
-    pub(crate) fn authorizer(directory: &Path, cpus: &str) -> Result<Self, String> {
+    pub(crate) async fn authorizer(directory: &Path, cpus: &str) -> Result<Self, String> {
         let headers: String =
             IDENTITY.iter().map(|(name, value)| format!("add_header {name} \"{value}\";\n")).collect();
         let server =
             format!("location / {{ {headers} return 200 \"\"; }}\n location = /asked {{ stub_status; }}");
-        Self::start(directory, "authorizer", cpus, "", &server)
+        Self::start(directory, "authorizer", cpus, "", &server).await
     }
 
     /// A proxy before the app.
-    pub(crate) fn proxy(
+    pub(crate) async fn proxy(
         directory: &Path,
         cpus: &str,
         auth: Auth,
@@ -111,7 +110,7 @@ impl Nginx {
                proxy_set_header Content-Length \"\"; proxy_set_header Connection \"\";
                proxy_pass http://authorizer/resolve; }}"
         );
-        Self::start(directory, &name, cpus, &(upstreams + &cache), &server)
+        Self::start(directory, &name, cpus, &(upstreams + &cache), &server).await
     }
 
     /// Where it takes requests, and its process.
@@ -119,7 +118,13 @@ impl Nginx {
         Proxy { address: self.address, process: self.child.id() }
     }
 
-    fn start(directory: &Path, name: &str, cpus: &str, http: &str, server: &str) -> Result<Self, String> {
+    async fn start(
+        directory: &Path,
+        name: &str,
+        cpus: &str,
+        http: &str,
+        server: &str,
+    ) -> Result<Self, String> {
         let place = place(directory, name);
         fs::create_dir_all(&place).map_err(|error| error.to_string())?;
         let address = free_address()?;
@@ -130,16 +135,24 @@ impl Nginx {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = process::spawn(command).map_err(|error| format!("cannot start nginx: {error}"))?;
         let mut nginx = Self { child, address };
-        let end = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(address).is_err() {
-            let ended = nginx.child.try_wait().map_err(|error| error.to_string())?;
-            if ended.is_some() || Instant::now() > end {
-                let log = fs::read_to_string(place.join("error.log")).unwrap_or_default();
-                return Err(format!("nginx does not start (on Debian: apt install nginx): {log}"));
+        let waited = try_wait_until("nginx listens", START_TIMEOUT, || {
+            let ended = nginx.child.try_wait();
+            async move {
+                match (ended, TcpStream::connect(address).await) {
+                    (Err(error), _) => Ok(Err(error.to_string())),
+                    (Ok(Some(status)), _) => Ok(Err(format!("it ended with {status}"))),
+                    (Ok(None), Ok(_)) => Ok(Ok(())),
+                    (Ok(None), Err(error)) => Err(error),
+                }
             }
-            thread::sleep(POLL);
+        });
+        match waited.await.map_err(|late| late.to_string()).flatten() {
+            Ok(()) => Ok(nginx),
+            Err(problem) => {
+                let log = fs::read_to_string(place.join("error.log")).unwrap_or_default();
+                Err(format!("nginx does not start (on Debian: apt install nginx): {problem}: {log}"))
+            }
         }
-        Ok(nginx)
     }
 }
 

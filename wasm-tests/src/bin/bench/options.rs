@@ -1,24 +1,36 @@
 //! What a run is told: how long, which parts, which contenders, and where its results go.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use clap::{Parser, ValueEnum};
 use wasm_tests::envoy;
-use wasm_tests::flags::{Flag, Flags};
 
-const FLAGS: [Flag; 6] = [
-    Flag { name: "rounds", about: "rounds of each measurement of CPU; at least 5 for figures to quote (7)" },
-    Flag { name: "seconds", about: "how long the load of a round lasts, in whole seconds (2)" },
-    Flag { name: "parts", about: "of cost,latency,start,memory,scale,signatures (all; with --only: cost)" },
-    Flag { name: "only", about: "the contenders that are measured, by name (all)" },
-    Flag { name: "output", about: "the directory of the results (bench, but only for a full run)" },
-    Flag {
-        name: "short",
-        about: "true: a little of everything, to see that it works; the figures are no good",
-    },
-];
+/// Measures what the filter costs, beside what users would pick instead.
+#[derive(Debug, Parser)]
+pub(crate) struct Flags {
+    /// Rounds of each measurement of CPU; figures to quote take at least 5 [default: 7]
+    #[arg(long, env = "BENCH_ROUNDS")]
+    rounds: Option<NonZeroUsize>,
+    /// How long the load of a round lasts, in seconds [default: 2]
+    #[arg(long, env = "BENCH_SECONDS")]
+    seconds: Option<NonZeroU32>,
+    /// What is measured [default: all; with --only: cost]
+    #[arg(long, env = "BENCH_PARTS", value_delimiter = ',')]
+    parts: Vec<Part>,
+    /// The contenders that are measured, by name [default: all]
+    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',')]
+    only: Vec<String>,
+    /// The directory of the results [default: bench for a full run, else they are only printed]
+    #[arg(long, env = "BENCH_OUTPUT")]
+    output: Option<PathBuf>,
+    /// A little of everything, to see that it works; the figures mean nothing
+    #[arg(long, env = "BENCH_SHORT")]
+    short: bool,
+}
 
 /// A measurement of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     Cost,
     Latency,
@@ -27,15 +39,6 @@ pub(crate) enum Part {
     Scale,
     Signatures,
 }
-
-const PARTS: [(&str, Part); 6] = [
-    ("cost", Part::Cost),
-    ("latency", Part::Latency),
-    ("start", Part::Start),
-    ("memory", Part::Memory),
-    ("scale", Part::Scale),
-    ("signatures", Part::Signatures),
-];
 
 /// The choices of a run.
 #[derive(Debug, Clone)]
@@ -50,50 +53,26 @@ pub(crate) struct Options {
     pub(crate) short: bool,
 }
 
-impl Options {
-    /// Reads the command line and the environment (`BENCH_ROUNDS`, …).
-    pub(crate) fn parse(
-        arguments: impl IntoIterator<Item = String>,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, String> {
-        // Empty is what a variable of make is when it is not set.
-        let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let flags = Flags::parse(&FLAGS, "BENCH", arguments, environment)?;
-        let short = flags.value("short", false)?;
-        let list = |name: &str| -> Vec<String> {
-            let text = flags.text(name).unwrap_or_default();
-            text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-        };
-        let only = list("only");
-        let named = list("parts");
-        let part = |name: &String| {
-            let known = PARTS.iter().find(|(known, _)| known == name).map(|(_, part)| *part);
-            known.ok_or_else(|| format!("--parts: there is no {name:?}"))
-        };
-        let parts = match (named.is_empty(), only.is_empty()) {
-            (false, _) => named.iter().map(part).collect::<Result<_, _>>()?,
-            (true, false) => vec![Part::Cost],
-            (true, true) => PARTS.map(|(_, part)| part).to_vec(),
-        };
-        let full = parts.len() == PARTS.len() && only.is_empty() && !short;
-        let output = flags.text("output").map(PathBuf::from);
-        let (rounds, seconds) = if short { (1, 1) } else { (7, 2) };
-        let options = Self {
-            rounds: flags.value("rounds", rounds)?,
-            seconds: flags.value("seconds", seconds)?,
+impl From<Flags> for Options {
+    fn from(Flags { rounds, seconds, mut parts, only, output, short }: Flags) -> Self {
+        let all = Part::value_variants();
+        if parts.is_empty() {
+            parts = if only.is_empty() { all.to_vec() } else { vec![Part::Cost] };
+        }
+        let full = all.iter().all(|part| parts.contains(part)) && only.is_empty() && !short;
+        let (default_rounds, default_seconds) = if short { (1, 1) } else { (7, 2) };
+        Self {
+            rounds: rounds.map_or(default_rounds, NonZeroUsize::get),
+            seconds: seconds.map_or(default_seconds, NonZeroU32::get),
             parts,
             only,
             output: output.or_else(|| full.then(|| envoy::workspace_dir().join("bench"))),
             short,
-        };
-        match options {
-            Self { rounds: 0, .. } | Self { seconds: 0, .. } => {
-                Err("--rounds and --seconds are at least 1".into())
-            }
-            options => Ok(options),
         }
     }
+}
 
+impl Options {
     pub(crate) fn has(&self, part: Part) -> bool {
         self.parts.contains(&part)
     }
@@ -115,15 +94,18 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_tests::cli;
 
     fn parse(arguments: &[&str]) -> Result<Options, String> {
-        Options::parse(arguments.iter().map(|&text| text.to_owned()), |_| Some(String::new()))
+        let arguments = ["bench"].iter().chain(arguments);
+        let flags = cli::try_parse::<Flags>(arguments, |_| false).map_err(|error| error.to_string());
+        flags.map(Options::from)
     }
 
     #[test]
     fn only_a_full_run_replaces_the_results() {
         assert!(parse(&[]).unwrap().output.unwrap().ends_with("bench"));
-        for partial in [&["--only", "ext-authz"][..], &["--parts", "cost"], &["--short", "true"]] {
+        for partial in [&["--only", "ext-authz"][..], &["--parts", "cost"], &["--short"]] {
             assert_eq!(parse(partial).unwrap().output, None, "{partial:?}");
         }
         let elsewhere = parse(&["--parts", "cost", "--output", "there"]).unwrap();
@@ -131,11 +113,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_refused() {
-        for wrong in [&["--parts", "costs"][..], &["--rounds", "0"], &["--seconds", "x"]] {
-            assert!(parse(wrong).is_err(), "{wrong:?}");
+    fn what_is_not_there_is_refused_by_the_name_of_its_flag() {
+        for wrong in [
+            &["--parts", "costs"][..],
+            &["--parts", "cost,costs"],
+            &["--rounds", "0"],
+            &["--seconds", "0"],
+            &["--seconds", "x"],
+        ] {
+            let refusal = parse(wrong).unwrap_err();
+            assert!(refusal.contains(wrong[0]), "{wrong:?}: {refusal}");
         }
         let options = parse(&["--only", "nobody"]).unwrap();
         assert!(options.check_names(&["somebody"]).unwrap_err().contains("somebody"));
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let options = parse(&["--parts", "cost,scale", "--only", "one,other"]).unwrap();
+        assert!(options.has(Part::Cost) && options.has(Part::Scale) && !options.has(Part::Start));
+        assert!(options.wants("one") && options.wants("other") && !options.wants("third"));
     }
 }

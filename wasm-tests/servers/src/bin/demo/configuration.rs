@@ -85,7 +85,6 @@ fn set_url_port(url: &mut Value, port: u16) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{AUTH_O_TRON, AUTHGEAR};
 
     const MODULE: &str = "target/wasm32-wasip1/release/authgear_filter.wasm";
 
@@ -94,39 +93,40 @@ mod tests {
         yaml_serde::from_str(&yaml).unwrap()
     }
 
-    fn ports(layout: &Layout, arguments: &[&str]) -> Ports {
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        Ports::new(layout.ports, &arguments, |_| None).unwrap()
+    /// The demo of these arguments.
+    fn demo(arguments: &[&str]) -> (&'static Layout, Ports) {
+        let arguments = ["demo"].iter().chain(arguments);
+        let demo = servers::cli::try_parse(arguments, |_| false).unwrap();
+        (Layout::of(&demo), Ports::of(&demo).unwrap())
     }
 
     #[test]
     fn the_default_ports_are_those_of_the_shipped_file() {
         let module = envoy::workspace_dir().join(MODULE);
-        for layout in [&AUTHGEAR, &AUTH_O_TRON] {
+        for name in ["authgear", "auth-o-tron"] {
+            let (layout, ports) = demo(&[name]);
             let shipped = shipped(layout);
-            assert_eq!(changed(&shipped, layout, &ports(layout, &[]), &module), Ok(shipped));
+            assert_eq!(changed(&shipped, layout, &ports, &module), Ok(shipped));
         }
     }
 
     #[test]
     fn every_mention_of_a_port_follows() {
         #[rustfmt::skip]
-        let cases: [(&Layout, &[&str], &[&str], &[(&str, usize)]); 2] = [
+        let cases: [(&[&str], &[&str], &[(&str, usize)]); 2] = [
             (
-                &AUTHGEAR,
-                &["--proxy-port", "51000", "--authgear-port", "51001", "--resolver-port", "51002", "--app-port", "51003", "--admin-port", "51004"],
+                &["authgear", "--proxy-port", "51000", "--authgear-port", "51001", "--resolver-port", "51002", "--app-port", "51003", "--admin-port", "51004"],
                 &["8080", "3000", "3001", "8000", "9901"],
                 &[("51000", 2), ("51001", 1), ("51002", 2), ("51003", 1), ("51004", 1), ("http://localhost:51002/_resolver/resolve", 1)],
             ),
             (
-                &AUTH_O_TRON,
-                &["--proxy-port", "51000", "--auth-o-tron-port", "51001", "--app-port", "51003", "--admin-port", "51004"],
+                &["auth-o-tron", "--proxy-port", "51000", "--auth-o-tron-port", "51001", "--app-port", "51003", "--admin-port", "51004"],
                 &["8080", "8090", "8000", "9901"],
                 &[("51000", 1), ("51001", 2), ("51003", 1), ("51004", 1), ("http://localhost:51001/authenticate", 1)],
             ),
         ];
-        for (layout, arguments, old, new) in cases {
-            let ports = ports(layout, arguments);
+        for (arguments, old, new) in cases {
+            let (layout, ports) = demo(arguments);
             let changed = changed(&shipped(layout), layout, &ports, Path::new("/elsewhere.wasm")).unwrap();
             let text = changed.to_string();
             for old in old.iter().chain([&MODULE]) {

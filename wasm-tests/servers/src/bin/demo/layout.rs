@@ -7,16 +7,12 @@ use std::process::Command;
 
 use servers::{auth_o_tron, envoy, process};
 
-use crate::ports::{Port, Ports};
+use crate::ports::{Demo, Port, Ports};
 
 /// A demo. Envoy stands before all of its services.
 pub(crate) struct Layout {
-    /// As the first argument says it.
-    pub(crate) name: &'static str,
     /// What `make` calls it.
     pub(crate) target: &'static str,
-    /// Everything that listens.
-    pub(crate) ports: &'static [Port],
     /// Envoy's configuration, below the root of the workspace.
     pub(crate) envoy: &'static str,
     /// Its clusters, and who stands behind them.
@@ -30,17 +26,18 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The one of this name.
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        [&AUTHGEAR, &AUTH_O_TRON].into_iter().find(|layout| layout.name == name)
+    /// The one of this demo.
+    pub(crate) fn of(demo: &Demo) -> &'static Self {
+        match demo {
+            Demo::Authgear(_) => &AUTHGEAR,
+            Demo::AuthOTron(_) => &AUTH_O_TRON,
+        }
     }
 }
 
 /// Authgear's tutorial on one machine, with a stand-in for Authgear.
-pub(crate) static AUTHGEAR: Layout = Layout {
-    name: "authgear",
+static AUTHGEAR: Layout = Layout {
     target: "run",
-    ports: &[Port::Proxy, Port::Authgear, Port::Resolver, Port::App, Port::Admin],
     envoy: "envoy.yaml",
     clusters: &[("authgear", Port::Authgear), ("authgear-resolver", Port::Resolver), ("app", Port::App)],
     urls: &[("/authgear/endpoint", Port::Proxy), ("/authgear/resolver_url", Port::Resolver)],
@@ -61,10 +58,8 @@ a session, {origin}/ is Authgear's own page, with tokens.
 };
 
 /// The real Auth-O-Tron with two realms, each with users of its own.
-pub(crate) static AUTH_O_TRON: Layout = Layout {
-    name: "auth-o-tron",
+static AUTH_O_TRON: Layout = Layout {
     target: "run-auth-o-tron",
-    ports: &[Port::Proxy, Port::AuthOTron, Port::App, Port::Admin],
     envoy: "deploy/envoy/auth-o-tron.yaml",
     clusters: &[("auth-o-tron", Port::AuthOTron), ("app", Port::App)],
     urls: &[("/forward_auth/url", Port::AuthOTron)],

@@ -7,34 +7,27 @@ mod ports;
 mod services;
 
 use std::convert::Infallible;
-use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use servers::{envoy, process};
+use servers::wait::{TooLate, holds, try_wait_until};
+use servers::{cli, envoy, process};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use layout::Layout;
-use ports::{Port, Ports};
+use ports::{Demo, Port, Ports};
 use services::Services;
+
+/// For all services to take requests, on a busy machine too.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 // One thread: the kernel ends the services when the thread that started them ends.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let named = arguments.first().and_then(|name| Layout::named(name));
-    let (layout, options) = match named {
-        Some(layout) => (layout, &arguments[1..]),
-        None => (&layout::AUTHGEAR, &arguments[..]),
-    };
-    if options.iter().any(|argument| argument == "--help") {
-        println!("{}", ports::usage(layout.ports));
-        return ExitCode::SUCCESS;
-    }
-    match run(layout, options).await {
+    match run(&cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("\n{message}");
@@ -43,8 +36,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(layout: &Layout, options: &[String]) -> Result<(), String> {
-    let ports = Ports::new(layout.ports, options, |name| env::var(name).ok())?;
+async fn run(demo: &Demo) -> Result<(), String> {
+    let (layout, ports) = (Layout::of(demo), Ports::of(demo)?);
     ports.check_free(layout.target)?;
     let configuration = configuration::prepare(layout, &ports)?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -57,7 +50,7 @@ async fn run(layout: &Layout, options: &[String]) -> Result<(), String> {
     services.start("envoy", proxy(&configuration))?;
     let result = tokio::select! {
         ended = services.watch() => Err(ended),
-        never = welcome_when_ready(layout, &ports) => match never {},
+        Err(late) = welcome_when_ready(layout, &ports) => Err(late.to_string()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
@@ -83,17 +76,16 @@ fn proxy(configuration: &Path) -> Command {
     command
 }
 
-/// Waits until every service takes requests, then says what to do with them. It does not return: a
-/// service that never gets there ends, or is told about by its log.
-async fn welcome_when_ready(layout: &Layout, ports: &Ports) -> Infallible {
-    for (_, port) in layout.clusters {
-        while TcpStream::connect(local(ports[*port])).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+/// Waits until every service takes requests, then says what to do with them. It returns only when one does not.
+async fn welcome_when_ready(layout: &Layout, ports: &Ports) -> Result<Infallible, TooLate> {
+    for (cluster, port) in layout.clusters {
+        let address = local(ports[*port]);
+        let connect = || TcpStream::connect(address);
+        try_wait_until(&format!("{cluster} listens"), START_TIMEOUT, connect).await?;
     }
-    while !envoy::is_ready(local(ports[Port::Admin])).await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let admin = local(ports[Port::Admin]);
+    let is_ready = || async move { holds(envoy::is_ready(admin).await, "it is not ready") };
+    try_wait_until("Envoy serves", START_TIMEOUT, is_ready).await?;
     println!(
         "
 All is up. {what_to_try}

@@ -1,8 +1,61 @@
-//! The ports of a demo: their defaults, how they are changed, and whether they are free.
+//! The demos' flags: which demo, and the ports that it uses. Whether these are free.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Index;
+
+use clap::builder::RangedI64ValueParser;
+use clap::{Args, Parser};
+
+/// An auth server, an echo app, and Envoy before them, until Ctrl-C.
+#[derive(Debug, Parser)]
+pub(crate) enum Demo {
+    /// With a stand-in for Authgear: `make run`
+    Authgear(AuthgearPorts),
+    /// With a real Auth-O-Tron: `make run-auth-o-tron`
+    AuthOTron(AuthOTronPorts),
+}
+
+// The defaults are the ports in the demos' Envoy configurations.
+#[derive(Debug, Args)]
+pub(crate) struct AuthgearPorts {
+    #[command(flatten)]
+    common: CommonPorts,
+    /// Authgear's main server
+    #[arg(long, env = "AUTHGEAR_PORT", value_name = "PORT", default_value_t = 3000, value_parser = port())]
+    authgear_port: u16,
+    /// Authgear's resolver
+    #[arg(long, env = "RESOLVER_PORT", value_name = "PORT", default_value_t = 3001, value_parser = port())]
+    resolver_port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthOTronPorts {
+    #[command(flatten)]
+    common: CommonPorts,
+    /// Auth-O-Tron
+    #[arg(long, env = "AUTH_O_TRON_PORT", value_name = "PORT", default_value_t = 8090, value_parser = port())]
+    auth_o_tron_port: u16,
+}
+
+/// Those that both demos have.
+#[derive(Debug, Args)]
+struct CommonPorts {
+    /// Envoy: what a browser opens
+    #[arg(long, env = "PROXY_PORT", value_name = "PORT", default_value_t = 8080, value_parser = port())]
+    proxy_port: u16,
+    /// The app
+    #[arg(long, env = "APP_PORT", value_name = "PORT", default_value_t = 8000, value_parser = port())]
+    app_port: u16,
+    /// Envoy's admin pages
+    #[arg(long, env = "ADMIN_PORT", value_name = "PORT", default_value_t = 9901, value_parser = port())]
+    admin_port: u16,
+}
+
+/// 0 would be any free port, which nobody could open then.
+fn port() -> RangedI64ValueParser<u16> {
+    RangedI64ValueParser::new().range(1..)
+}
 
 /// Who listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +75,7 @@ pub(crate) enum Port {
 }
 
 impl Port {
-    /// How many there are.
-    const COUNT: usize = Self::Admin as usize + 1;
-
-    /// The variable of `make` and of the environment.
+    /// The variable that chooses it, of `make` and of the environment.
     fn variable(self) -> &'static str {
         match self {
             Self::Proxy => "PROXY_PORT",
@@ -34,23 +84,6 @@ impl Port {
             Self::AuthOTron => "AUTH_O_TRON_PORT",
             Self::App => "APP_PORT",
             Self::Admin => "ADMIN_PORT",
-        }
-    }
-
-    /// `--proxy-port` for `PROXY_PORT`.
-    fn flag(self) -> String {
-        format!("--{}", self.variable().to_lowercase().replace('_', "-"))
-    }
-
-    /// As in the demos' Envoy configurations.
-    fn default(self) -> u16 {
-        match self {
-            Self::Proxy => 8080,
-            Self::Authgear => 3000,
-            Self::Resolver => 3001,
-            Self::AuthOTron => 8090,
-            Self::App => 8000,
-            Self::Admin => 9901,
         }
     }
 
@@ -68,140 +101,88 @@ impl Port {
 
 /// One port for each that a demo uses, no two the same.
 #[derive(Debug)]
-pub(crate) struct Ports {
-    used: &'static [Port],
-    /// By [`Port`]; 0 for those that are not used.
-    numbers: [u16; Port::COUNT],
-}
+pub(crate) struct Ports(Vec<(Port, u16)>);
 
 impl Ports {
-    /// A flag wins over the environment, and both over the default.
-    pub(crate) fn new(
-        used: &'static [Port],
-        arguments: &[String],
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, String> {
-        let mut ports = Self { used, numbers: [0; Port::COUNT] };
-        for &port in used {
-            ports.numbers[port as usize] = port.default();
-            // make hands an unset variable on as an empty one.
-            let chosen = environment(port.variable()).filter(|value| !value.is_empty());
-            if let Some(value) = chosen {
-                ports.numbers[port as usize] = parse(port.variable(), &value)?;
+    /// The ports of this demo.
+    ///
+    /// # Errors
+    /// When two are the same.
+    pub(crate) fn of(demo: &Demo) -> Result<Self, String> {
+        let (common, own) = match demo {
+            Demo::Authgear(ports) => (
+                &ports.common,
+                vec![(Port::Authgear, ports.authgear_port), (Port::Resolver, ports.resolver_port)],
+            ),
+            Demo::AuthOTron(ports) => (&ports.common, vec![(Port::AuthOTron, ports.auth_o_tron_port)]),
+        };
+        let mut ports = vec![(Port::Proxy, common.proxy_port)];
+        ports.extend(own);
+        ports.extend([(Port::App, common.app_port), (Port::Admin, common.admin_port)]);
+        for (index, (one, number)) in ports.iter().enumerate() {
+            if let Some((other, _)) = ports[index + 1..].iter().find(|(_, other)| other == number) {
+                return Err(format!("{} and {} are both {number}", one.variable(), other.variable()));
             }
         }
-        let mut arguments = arguments.iter();
-        while let Some(argument) = arguments.next() {
-            let known = used.iter().copied().find(|port| port.flag() == *argument);
-            let port = known.ok_or_else(|| format!("unknown option {argument}\n{}", usage(used)))?;
-            let value = arguments.next();
-            let value = value.ok_or_else(|| format!("{argument} needs a port\n{}", usage(used)))?;
-            ports.numbers[port as usize] = parse(argument, value)?;
-        }
-        ports.check_distinct()?;
-        Ok(ports)
+        Ok(Self(ports))
     }
 
     /// Whether every port can be listened on now; where not, says how this `make` target gets others.
     pub(crate) fn check_free(&self, target: &str) -> Result<(), String> {
-        let complaints: Vec<String> = self
-            .used
-            .iter()
-            .filter_map(|&port| {
-                let error = TcpListener::bind((Ipv4Addr::LOCALHOST, self[port])).err()?;
-                Some(self.complain(port, &error, target))
-            })
-            .collect();
+        let complaints = self.0.iter().filter_map(|&(port, number)| {
+            let error = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).err()?;
+            Some(complain(port, number, &error, target))
+        });
+        let complaints: Vec<String> = complaints.collect();
         if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
-    }
-
-    fn complain(&self, port: Port, error: &io::Error, target: &str) -> String {
-        let (number, owner, variable) = (self[port], port.owner(), port.variable());
-        let problem = if error.kind() == io::ErrorKind::AddrInUse {
-            "is taken".to_owned()
-        } else {
-            format!("cannot be used ({error})")
-        };
-        format!("port {number}, for {owner}, {problem}; choose another: make {target} {variable}=…")
-    }
-
-    fn check_distinct(&self) -> Result<(), String> {
-        for (index, &one) in self.used.iter().enumerate() {
-            for &other in &self.used[index + 1..] {
-                if self[one] == self[other] {
-                    let (one_is, other_is) = (one.variable(), other.variable());
-                    return Err(format!("{one_is} and {other_is} are both {}", self[one]));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
 impl Index<Port> for Ports {
     type Output = u16;
 
+    /// # Panics
+    /// When the demo does not use this port.
     fn index(&self, port: Port) -> &u16 {
-        &self.numbers[port as usize]
+        let found = self.0.iter().find(|(known, _)| *known == port);
+        &found.unwrap_or_else(|| panic!("this demo has no {port:?}")).1
     }
 }
 
-/// How the ports are chosen.
-pub(crate) fn usage(used: &[Port]) -> String {
-    let mut usage = "usage: demo [authgear | auth-o-tron] [option port]…\n".to_owned();
-    for port in used {
-        let line = format!(
-            "\n  {:<18} or {:<16} {}, for {}",
-            port.flag(),
-            port.variable(),
-            port.default(),
-            port.owner()
-        );
-        usage.push_str(&line);
-    }
-    usage
-}
-
-fn parse(name: &str, value: &str) -> Result<u16, String> {
-    match value.parse() {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("{name}: {value:?} is no port (1 to 65535)")),
-    }
+fn complain(port: Port, number: u16, error: &io::Error, target: &str) -> String {
+    let problem = if error.kind() == io::ErrorKind::AddrInUse {
+        "is taken".to_owned()
+    } else {
+        format!("cannot be used ({error})")
+    };
+    let (owner, variable) = (port.owner(), port.variable());
+    format!("port {number}, for {owner}, {problem}; choose another: make {target} {variable}=…")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const USED: &[Port] = &[Port::Proxy, Port::Resolver, Port::App, Port::Admin];
-
-    fn ports(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Ports, String> {
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        Ports::new(USED, &arguments, |name| {
-            let found = environment.iter().find(|(variable, _)| *variable == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
+    fn refusal(arguments: &[&str]) -> String {
+        match servers::cli::try_parse::<Demo>(["demo"].iter().chain(arguments), |_| false) {
+            Ok(demo) => Ports::of(&demo).expect_err("two are the same"),
+            Err(error) => error.to_string(),
+        }
     }
 
     #[test]
-    fn a_flag_wins_over_the_environment_and_both_over_the_default() {
-        let environment = [("APP_PORT", "1"), ("ADMIN_PORT", "2"), ("PROXY_PORT", "")];
-        let ports = ports(&["--app-port", "3"], &environment).unwrap();
-        assert_eq!(USED.iter().map(|port| ports[*port]).collect::<Vec<_>>(), [8080, 3001, 3, 2]);
-    }
-
-    #[test]
-    fn what_is_no_port_is_refused_by_name() {
-        for (arguments, environment, part) in [
-            (&["--app-port", "0"][..], &[][..], "--app-port: \"0\""),
-            (&["--app-port"], &[], "--app-port needs"),
-            (&["--port", "1"], &[], "unknown option --port"),
-            (&["--auth-o-tron-port", "1"], &[], "unknown option --auth-o-tron-port"),
-            (&[], &[("PROXY_PORT", "70000")], "PROXY_PORT: \"70000\""),
-            (&[], &[("PROXY_PORT", "3001")], "PROXY_PORT and RESOLVER_PORT"),
+    fn what_is_no_port_is_refused_by_the_name_of_its_flag() {
+        for (arguments, part) in [
+            (&["authgear", "--app-port", "0"][..], "'0' for '--app-port <PORT>'"),
+            (&["authgear", "--app-port", "70000"], "'70000' for '--app-port <PORT>'"),
+            (&["authgear", "--app-port"], "'--app-port <PORT>'"),
+            (&["authgear", "--port", "1"], "'--port'"),
+            (&["authgear", "--auth-o-tron-port", "1"], "'--auth-o-tron-port'"),
+            (&["authgear", "--proxy-port", "3001"], "PROXY_PORT and RESOLVER_PORT are both 3001"),
+            (&["auth-o-tron", "--app-port", "9901"], "APP_PORT and ADMIN_PORT are both 9901"),
         ] {
-            let error = ports(arguments, environment).unwrap_err();
-            assert!(error.contains(part), "{error}");
+            let refusal = refusal(arguments);
+            assert!(refusal.contains(part), "{arguments:?}: {refusal}");
         }
     }
 }
