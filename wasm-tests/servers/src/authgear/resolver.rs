@@ -44,8 +44,8 @@ pub(super) fn resolve(
     ];
     for (by, found) in attempts {
         match found {
-            Some((Found::Session(grant, user), credential)) => {
-                return Resolution::Valid(Box::new((grant, user)), by, credential);
+            Some((Found::Session(session), credential)) => {
+                return Resolution::Valid(session, by, credential);
             }
             // No other credential counts then.
             Some((Found::Barred, _)) => {

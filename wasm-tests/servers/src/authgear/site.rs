@@ -206,7 +206,7 @@ impl Call<'_> {
         let name = format!("{}session", self.project.options.cookie_prefix);
         let session = resolver::cookie(&self.head.headers, &name)?;
         match self.project.world().find(&Credential::Session(session.into()), now()) {
-            Found::Session(_, user) => Some(user),
+            Found::Session(session) => Some(session.1),
             Found::Barred | Found::Nothing => None,
         }
     }

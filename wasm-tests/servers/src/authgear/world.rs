@@ -35,7 +35,7 @@ pub(super) struct Grant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     /// A session of a user in good standing.
-    Session(Grant, User),
+    Session(Box<(Grant, User)>),
     /// A session of a user whose time is over, or has not come.
     Barred,
     /// Nothing: never granted, revoked or expired.
@@ -113,7 +113,7 @@ impl World {
         }
         let Some(user) = self.user(&grant.user) else { return Found::Nothing };
         match user.status {
-            Status::Active => Found::Session(grant.clone(), user.clone()),
+            Status::Active => Found::Session(Box::new((grant.clone(), user.clone()))),
             Status::OutOfTime => Found::Barred,
             Status::Disabled | Status::Deleted => Found::Nothing,
         }
