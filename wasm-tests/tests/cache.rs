@@ -17,6 +17,7 @@ on_each_host! {
     an_answer_ends_with_its_ttl_and_no_session_with_its_own,
     an_answer_does_not_outlive_its_token,
     an_old_answer_serves_while_the_resolver_is_down,
+    what_a_client_may_have_provoked_is_no_outage_that_an_old_answer_serves_in,
     a_refusal_never_comes_without_its_clearing_cookie,
 }
 
@@ -123,6 +124,26 @@ async fn an_old_answer_serves_while_the_resolver_is_down<H: Host>() {
     scene.authgear.fail(Endpoint::Resolver, Fault::None);
     scene.authgear.disable("alice");
     assert_eq!(user(&scene.send(with_cookie(&session)).await), None, "what the resolver says counts at once");
+}
+
+async fn what_a_client_may_have_provoked_is_no_outage_that_an_old_answer_serves_in<H: Host>() {
+    let configured = cache(json!({"ttl": "1ms", "stale_if_error": "1h"}));
+    let change = |configuration: &mut Value| {
+        configured(configuration);
+        configuration["on_error"] = json!({"action": "allow"});
+    };
+    let scene = Layout::<H>::start_with(Options::default(), change, H::one_worker).await;
+    let session = scene.authgear.log_in("alice");
+    assert_eq!(user(&scene.send(with_cookie(&session)).await).as_deref(), Some("alice"));
+    for status in [400, 401, 403, 404, 413, 429, 431] {
+        let status = hyper::StatusCode::from_u16(status).unwrap();
+        scene.authgear.fail(Endpoint::Resolver, Fault::Status(status));
+        // The first of them may still come within the millisecond.
+        while scene.send(with_cookie(&session)).await.status == 200 {}
+        assert_eq!(scene.send(with_cookie(&session)).await.status, 503, "{status}");
+    }
+    scene.authgear.fail(Endpoint::Resolver, Fault::Status(hyper::StatusCode::BAD_GATEWAY));
+    assert_eq!(user(&scene.send(with_cookie(&session)).await).as_deref(), Some("alice"));
 }
 
 async fn a_refusal_never_comes_without_its_clearing_cookie<H: Host>() {

@@ -11,6 +11,7 @@ on_each_host! {
     a_denial_is_json_with_a_challenge_and_is_never_kept,
     a_denial_is_what_the_operator_wrote,
     a_person_is_sent_to_log_in_and_a_program_is_told,
+    what_a_script_sends_is_told_although_it_accepts_a_page,
     the_way_back_is_made_of_the_request_alone,
     the_login_page_is_never_sent_to_itself,
     a_rule_may_deny_in_its_own_way,
@@ -127,6 +128,22 @@ async fn a_person_is_sent_to_log_in_and_a_program_is_told<H: Host>() {
         scene.send(Request::get("/app").header("accept", PAGE).header("cookie", session)).await.status,
         200
     );
+}
+
+async fn what_a_script_sends_is_told_although_it_accepts_a_page<H: Host>() {
+    let scene = Layout::<H>::start(redirecting("https://login.example/?to={url}")).await;
+    for (name, value, status) in [
+        ("sec-fetch-mode", "navigate", 302),
+        ("sec-fetch-mode", "cors", 401),
+        ("sec-fetch-mode", "no-cors", 401),
+        ("sec-fetch-mode", "same-origin", 401),
+        ("x-requested-with", "XMLHttpRequest", 401),
+        ("x-requested-with", "xmlhttprequest", 401),
+    ] {
+        let answer = scene.send(Request::get("/app").header("accept", PAGE).header(name, value)).await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+        assert_eq!(answer.header("location").is_some(), status == 302, "{name}: {value}");
+    }
 }
 
 async fn the_way_back_is_made_of_the_request_alone<H: Host>() {

@@ -4,6 +4,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::HeaderMap;
@@ -12,7 +14,8 @@ use hyper::client::conn::http2;
 use hyper::http::{HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use wasm_tests::apisix::{self, Apisix};
 use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
 use wasm_tests::client::{self, Request};
@@ -227,6 +230,59 @@ async fn a_call_that_reaches_nobody_is_sent_once_more_and_one_refusing_endpoint_
     }
     assert_eq!(scene.authgear.received(Endpoint::Resolver).count(), 20, "none was asked twice");
     assert!(scene.host.stat("cluster.resolver.upstream_cx_connect_fail").await > 0);
+}
+
+/// A resolver that knows every session as alice's, answers once on each connection, keeps that, and closes it when the
+/// next question comes. Where it listens, and how often it was asked.
+async fn answers_once_a_connection() -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::<AtomicU64>::default();
+    let counted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                for is_first in [true, false] {
+                    let mut head = String::new();
+                    while !head.ends_with("\r\n\r\n") {
+                        if stream.read_line(&mut head).await.unwrap_or_default() == 0 {
+                            return;
+                        }
+                    }
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-authgear-session-valid: true\r\n\
+                                  x-authgear-user-id: alice\r\n\r\n";
+                    if is_first && stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_is_cut_just_then_is_not_noticed() {
+    let (resolver, asked) = answers_once_a_connection().await;
+    let app = Echo::start().await.unwrap();
+    let envoy =
+        scene::builder(&app, resolver, resolver).plugin(scene::configuration()).concurrency(1).start().await;
+    let apisix = Apisix::builder()
+        .upstream(app.address())
+        .workers(1)
+        .plugin(scene::configuration_on::<Apisix>(resolver, resolver))
+        .start();
+    for address in [envoy.address(), apisix.address()] {
+        for number in 0..10 {
+            let request = Request::get("/").header("cookie", format!("session={number}"));
+            let seen = seen(&client::send(address, request).await);
+            assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"), "{number}");
+        }
+    }
+    assert!(asked.load(Ordering::SeqCst) > 20, "some were cut, and sent once more");
 }
 
 #[tokio::test]

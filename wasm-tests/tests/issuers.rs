@@ -12,8 +12,10 @@ use authgear_filter::jose::Algorithm;
 use issuer::{ISSUER, Issuer};
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authgear, Endpoint, Options};
+use wasm_tests::authorizer::Authorizer;
 use wasm_tests::client::{self, Request, Response};
 use wasm_tests::echo::Echo;
+use wasm_tests::envoy::Envoy;
 use wasm_tests::faulty::{Answer, Failure, Faulty};
 use wasm_tests::on_each_host;
 use wasm_tests::scene::{Host, seen};
@@ -23,6 +25,9 @@ on_each_host! {
     without_a_token_a_request_is_denied_with_a_challenge,
     no_hostile_token_is_anybody_over_the_wire,
     keys_may_come_from_a_server_and_several_issuers_stand_side_by_side,
+    white_space_at_an_end_of_a_claim_is_nobody_elses_identity,
+    keys_may_be_published_at_a_url_with_a_query_and_written_as_real_servers_do,
+    a_bad_key_of_the_configuration_is_told_in_the_log_and_costs_only_itself,
 }
 
 /// Claims of now, not of the table's fixed time.
@@ -160,6 +165,118 @@ async fn no_hostile_token_is_anybody_over_the_wire<H: Host>() {
     let answer = client::raw(host.address(), as_raw(good.as_bytes())).await;
     assert!(answer.text().contains("x-authgear-user-id"), "it is none the worse for it: {}", answer.text());
     assert!(!host.log().contains("panicked"), "{}", host.log());
+}
+
+/// A token, and the roles that the app is told; `None` where the token is refused.
+fn tokens_with_white_space(issuer: &Issuer) -> Vec<(String, Option<&'static str>)> {
+    let token = |change: &dyn Fn(&mut Value)| {
+        let mut claims = claims();
+        change(&mut claims);
+        issuer.token(Algorithm::Rs256, &claims)
+    };
+    let subjects = ["admin ", " admin", "", " ", "admin\u{a0}", "\u{3000}admin", "\tadmin", "admin\u{2028}"];
+    let refused = subjects.map(|subject| (token(&|claims| claims["sub"] = json!(subject)), None));
+    let roles = [
+        (json!(["a", "b"]), "a,b"),
+        (json!(["a", "admin "]), ""),
+        (json!([" admin"]), ""),
+        (json!(["a", ""]), ""),
+        (json!("admin "), ""),
+        (json!("two words"), "two words"),
+    ];
+    let roles =
+        roles.map(|(roles, told)| (token(&|claims| claims["realm"]["roles"] = roles.clone()), Some(told)));
+    refused.into_iter().chain(roles).collect()
+}
+
+async fn white_space_at_an_end_of_a_claim_is_nobody_elses_identity<H: Host>() {
+    let issuer = Issuer::new();
+    let app = Echo::start().await.unwrap();
+    let host = H::start(H::builder(&app, &[]), configuration(&issuer)).await;
+    judge_white_space(&issuer, &host).await;
+}
+
+async fn judge_white_space<H: Host>(issuer: &Issuer, host: &H) {
+    for (token, told) in tokens_with_white_space(issuer) {
+        let answer = send(host, &token).await;
+        let Some(roles) = told else {
+            assert_eq!(answer.status, 401, "{answer:?}");
+            continue;
+        };
+        let headers = headers(&answer);
+        let value =
+            |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(value("x-user"), Some("8b1f7c0e-user"));
+        assert_eq!(value("x-roles").unwrap_or_default(), roles, "{headers:?}");
+    }
+}
+
+/// A library that reads HTTP/2 strictly ends the whole connection for such a value, with everybody's requests.
+#[tokio::test]
+async fn no_claim_ends_the_connection_to_an_app_that_reads_http2_strictly() {
+    let issuer = Issuer::new();
+    let app = Echo::start().await.unwrap();
+    let http2 = |bootstrap: &mut Value| {
+        bootstrap["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            },
+        });
+    };
+    let builder = Envoy::builder().cluster("app", app.address()).concurrency(1).edit(http2);
+    let envoy = Envoy::start(builder, configuration(&issuer)).await;
+    judge_white_space(&issuer, &envoy).await;
+    assert_eq!(envoy.stat("cluster.app.upstream_cx_total").await, 1);
+    assert_eq!(envoy.stat("cluster.app.upstream_cx_destroy").await, 0);
+}
+
+async fn keys_may_be_published_at_a_url_with_a_query_and_written_as_real_servers_do<H: Host>() {
+    let issuer = Issuer::new();
+    let mut keys = issuer.jwks();
+    for key in keys["keys"].as_array_mut().unwrap() {
+        for member in ["use", "alg", "d", "key_ops", "x5c"] {
+            key[member] = Value::Null;
+        }
+        for coordinate in ["n", "x", "y"] {
+            if let Some(text) = key[coordinate].as_str() {
+                key[coordinate] = json!(format!("{text}{}", &"==="[..(4 - text.len() % 4) % 4]));
+            }
+        }
+        if key["kty"] == "OKP" {
+            key["alg"] = json!("Ed25519");
+        }
+    }
+    let body = format!("\u{feff}{keys}");
+    let server = Authorizer::start(move |asked| match asked.target.as_str() {
+        "/discovery/keys?p=b2c_1_sign_in" => Answer::status(200).body(body.clone()),
+        _ => Answer::status(404),
+    })
+    .await
+    .unwrap();
+    let app = Echo::start().await.unwrap();
+    let mut configuration = configuration(&issuer);
+    let jwt = configuration["jwt"][0].as_object_mut().unwrap();
+    jwt.remove("jwks");
+    jwt.insert("jwks_uri".into(), json!("http://login.internal/discovery/keys?p=b2c_1_sign_in"));
+    jwt.insert("upstream".into(), json!(H::upstream("login", server.address())));
+    let host = H::start(H::builder(&app, &[("login", server.address())]), configuration).await;
+    for algorithm in Algorithm::ALL {
+        let answer = send(&host, &issuer.token(algorithm, &claims())).await;
+        assert_eq!(answer.status, 200, "{algorithm}: {answer:?} {}", host.log());
+    }
+    assert!(!host.log().contains("b2c_1_sign_in"), "{}", host.log());
+}
+
+async fn a_bad_key_of_the_configuration_is_told_in_the_log_and_costs_only_itself<H: Host>() {
+    let issuer = Issuer::new();
+    let app = Echo::start().await.unwrap();
+    let mut configuration = configuration(&issuer);
+    let bad = json!({"kty": "RSA", "kid": "the-broken-one", "n": "!", "e": "AQAB"});
+    configuration["jwt"][0]["jwks"]["keys"].as_array_mut().unwrap().push(bad);
+    let host = H::start(H::builder(&app, &[]), configuration).await;
+    assert_eq!(send(&host, &issuer.token(Algorithm::Rs256, &claims())).await.status, 200);
+    host.wait_for_log("the-broken-one").await;
 }
 
 async fn keys_may_come_from_a_server_and_several_issuers_stand_side_by_side<H: Host>() {

@@ -45,6 +45,7 @@ fn faults<H: Host>() -> Vec<Failure> {
         Answer::status(200).header("x-authgear-session-valid", "true"),
         Answer::status(200).header("x-authgear-user-id", INTRUDER),
         session(Answer::status(200)).header("x-authgear-user-id", "another"),
+        session(Answer::status(200)).header("X_Authgear_User_Id", "another"),
         session(Answer::status(200)).header("x-authgear-session-valid", "false"),
         Answer::status(200).header("x-authgear-session-valid", "1").header("x-authgear-user-id", INTRUDER),
     ];

@@ -45,8 +45,14 @@ async fn held(endpoint: Endpoint, change: impl FnOnce(&mut Value)) -> Scene {
 async fn all_at_once(scene: &Scene, request: Request, then: impl FnOnce()) -> BTreeMap<u16, u64> {
     let address = scene.host.address();
     let mut requests = JoinSet::new();
-    for _ in 0..REQUESTS {
-        requests.spawn(client::send(address, request.clone()));
+    for number in 0..REQUESTS {
+        let request = request.clone();
+        requests.spawn(async move {
+            match number % 2 {
+                0 => client::send(address, request).await,
+                _ => client::send_http2(address, request).await,
+            }
+        });
     }
     scene.host.wait_for_stat(ACTIVE, REQUESTS).await;
     then();
@@ -90,13 +96,14 @@ async fn two_thousand_who_wait_for_one_session_are_all_answered() {
     }
 }
 
+fn judged_here(configuration: &mut Value) {
+    let authgear = configuration["authgear"].as_object_mut().expect("an object");
+    authgear.insert("mode".into(), "local".into());
+    authgear.retain(|name, _| !name.starts_with("resolver"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_who_wait_for_keys_are_all_answered() {
-    let judged_here = |configuration: &mut Value| {
-        let authgear = configuration["authgear"].as_object_mut().expect("an object");
-        authgear.insert("mode".into(), "local".into());
-        authgear.retain(|name, _| !name.starts_with("resolver"));
-    };
     for status in [200, 401] {
         let scene = held(Endpoint::Jwks, judged_here).await;
         let good = scene.authgear.jwt("alice");
@@ -123,6 +130,7 @@ async fn two_thousand_who_wait_for_a_forward_auth_server_are_all_answered() {
         (Fault::Status(StatusCode::FORBIDDEN), 403),
         (Fault::Status(StatusCode::UNAUTHORIZED), 401),
         (Fault::Status(StatusCode::OK), 200),
+        (Fault::Status(StatusCode::INTERNAL_SERVER_ERROR), 503),
     ] {
         scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
         scene.authgear.clear_received();
@@ -144,6 +152,22 @@ async fn two_thousand_who_wait_are_all_answered_in_an_outage() {
         let release =
             || scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
         let request = with_cookie("any");
+        assert_eq!(all_at_once(&scene, request.clone(), release).await, [(status, REQUESTS)].into());
+        serves_on(&scene, request, status).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_who_wait_for_keys_are_all_answered_when_none_come() {
+    for (action, status) in [("deny", 503), ("allow", 200)] {
+        let configure = |configuration: &mut Value| {
+            judged_here(configuration);
+            configuration["on_error"] = json!({"action": action});
+        };
+        let scene = held(Endpoint::Jwks, configure).await;
+        let request = bearer(&scene.authgear.jwt("alice"));
+        let failing = Fault::Status(StatusCode::INTERNAL_SERVER_ERROR);
+        let release = || scene.authgear.fail(Endpoint::Jwks, failing);
         assert_eq!(all_at_once(&scene, request.clone(), release).await, [(status, REQUESTS)].into());
         serves_on(&scene, request, status).await;
     }

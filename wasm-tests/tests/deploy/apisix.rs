@@ -76,6 +76,48 @@ fn every_route_hands_the_filter_what_it_takes() {
     }
 }
 
+/// APISIX drops a route whose plugin it cannot configure, and the next one that matches serves the request.
+#[test]
+fn no_route_leads_past_the_filter_when_another_one_is_dropped() {
+    let folder = workspace_dir().join("deploy/apisix");
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|kind| kind != "yaml" && kind != "json") {
+            continue;
+        }
+        for document in documents(&path) {
+            // `route.json` is one route; the others may list some.
+            let single = (document["uri"].is_string() || document["uris"].is_array()).then_some(&document);
+            let listed = document["routes"].as_array().into_iter().flatten();
+            for route in listed.chain(single) {
+                assert!(is_guarded(route), "deploy/apisix/{file}: {route}");
+            }
+            for elsewhere in ["global_rules", "services", "plugin_configs", "stream_routes"] {
+                assert!(document.get(elsewhere).is_none(), "deploy/apisix/{file}: {elsewhere}");
+            }
+        }
+    }
+    let [(_, mut route), _] = <[_; 2]>::try_from(routes()).unwrap();
+    route["plugins"] = json!({});
+    assert!(!is_guarded(&route), "such a one is found");
+}
+
+/// Whether a route has the filter itself, with a configuration that APISIX does not drop the route for.
+fn is_guarded(route: &Value) -> bool {
+    let conf = &route["plugins"][plugin_name()]["conf"];
+    conf.as_str().is_some_and(|conf| !conf.trim().is_empty() && conf.trim() != "{}")
+}
+
+#[test]
+fn the_document_says_first_that_routes_are_dropped() {
+    let document = fs::read_to_string(workspace_dir().join("docs/apisix.md")).unwrap();
+    let mut paragraphs = document.split("\n\n");
+    assert_eq!(paragraphs.next(), Some("# Apache APISIX"));
+    let first = paragraphs.next().unwrap();
+    assert!(first.contains("APISIX drops a route whose plugin it cannot configure"), "{first}");
+}
+
 #[test]
 fn the_script_is_one_that_a_shell_reads() {
     let script = workspace_dir().join("deploy/apisix/route.sh");

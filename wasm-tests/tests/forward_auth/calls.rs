@@ -1,7 +1,9 @@
 //! What the server is asked, and what of the client's never is.
 
 use serde_json::{Value, json};
+use wasm_tests::authorizer::Authorizer;
 use wasm_tests::client::{self, Request};
+use wasm_tests::echo::Echo;
 use wasm_tests::envoy::Envoy;
 use wasm_tests::faulty::Answer;
 use wasm_tests::on_each_host;
@@ -18,6 +20,7 @@ on_each_host! {
     what_a_client_makes_too_large_is_its_own_fault,
     a_client_steers_no_call_by_headers_of_envoys_own,
     a_cookie_that_no_call_can_hold_is_left_out_and_the_others_are_sent,
+    the_query_of_the_url_is_sent_and_in_no_line_of_the_log,
     headers_that_override_path_or_method_do_not_reach_the_app,
 }
 
@@ -49,6 +52,7 @@ async fn a_client_steers_no_call_by_headers_of_envoys_own<H: Host>() {
     };
     let guarded = Guarded::<H>::start(all, |_| Answer::status(401)).await;
     let request = Request::get("/")
+        .header("X-Envoy-Max-Retries", "9")
         .header("x-envoy-upstream-rq-timeout-ms", "200")
         .header("x-envoy-upstream-rq-timeout-alt-response", "1")
         .header("x_envoy_upstream_rq_timeout_ms", "200")
@@ -62,6 +66,7 @@ async fn a_client_steers_no_call_by_headers_of_envoys_own<H: Host>() {
         "x-envoy-upstream-rq-timeout-ms",
         "x-envoy-upstream-rq-timeout-alt-response",
         "x_envoy_upstream_rq_timeout_ms",
+        "x-envoy-max-retries",
     ] {
         assert_eq!(asked.header(name), None, "{name}");
     }
@@ -73,13 +78,51 @@ async fn a_client_steers_no_call_by_headers_of_envoys_own<H: Host>() {
 #[tokio::test]
 async fn the_scheme_that_a_client_of_cleartext_http_2_claims_is_not_believed() {
     let guarded = Guarded::<Envoy>::start(|_| (), |_| ok()).await;
-    for scheme in ["https", "http"] {
+    for scheme in ["https", "http", "ftp"] {
         guarded.server.asked().clear();
         let request = Request::get("/a").scheme(scheme);
         assert_eq!(client::send_http2(guarded.host.address(), request).await.status, 200);
         let asked = guarded.server.asked().last().unwrap();
         assert_eq!(text(&asked, "x-forwarded-proto").as_deref(), Some("http"), "{scheme}");
     }
+}
+
+/// Behind a balancer that ends TLS, the word of the balancer is the proxy's.
+#[tokio::test]
+async fn the_scheme_that_a_trusted_balancer_says_is_told() {
+    let (server, app) = (Authorizer::start(|_| ok()).await.unwrap(), Echo::start().await.unwrap());
+    let envoy = Envoy::builder()
+        .cluster("app", app.address())
+        .cluster("auth", server.address())
+        .connection_manager("xff_num_trusted_hops", json!(1))
+        .plugin(json!({"forward_auth": {
+            "url": "http://auth.internal/verify", "upstream": "auth", "identity_headers": ["x-user-id"],
+            "extra_headers": {"x-url": "{url}"},
+        }}))
+        .start()
+        .await;
+    for (said, expected) in [(Some("https"), "https"), (None, "http")] {
+        server.asked().clear();
+        let request = Request::get("/a").host("shop.example").header("x-forwarded-for", "203.0.113.9");
+        let request =
+            said.into_iter().fold(request, |request, said| request.header("x-forwarded-proto", said));
+        assert_eq!(client::send(envoy.address(), request).await.status, 200);
+        let asked = server.asked().last().unwrap();
+        assert_eq!(text(&asked, "x-forwarded-proto").as_deref(), Some(expected));
+        assert_eq!(text(&asked, "x-url"), Some(format!("{expected}://shop.example/a")));
+    }
+}
+
+async fn the_query_of_the_url_is_sent_and_in_no_line_of_the_log<H: Host>() {
+    let secret = |configuration: &mut Value| {
+        configuration["forward_auth"]["url"] = json!("http://auth.internal/verify?key=s3cr3t");
+    };
+    let guarded = Guarded::<H>::start(secret, |_| Answer::status(500)).await;
+    assert_eq!(guarded.send(Request::get("/")).await.status, 503);
+    guarded.host.wait_for_log("it answered 500").await;
+    assert_eq!(guarded.server.asked().last().unwrap().target, "/verify?key=s3cr3t");
+    let log = guarded.host.log();
+    assert!(log.contains("auth.internal/verify") && !log.contains("s3cr3t"), "{log}");
 }
 
 async fn a_cookie_that_no_call_can_hold_is_left_out_and_the_others_are_sent<H: Host>() {
@@ -247,6 +290,10 @@ async fn only_chosen_headers_and_cookies_are_sent<H: Host>() {
     for name in ["authorization", "x-other"] {
         assert_eq!(asked.header(name), None, "{name}");
     }
+    let choose = |configuration: &mut Value| configuration["forward_auth"]["cookies"] = json!(["sid*"]);
+    let guarded = Guarded::<H>::start(choose, |_| ok()).await;
+    let asked = guarded.asked(request()).await;
+    assert_eq!(text(&asked, "cookie").as_deref(), Some("sid=1; sid2=2; sid=4"));
 }
 
 async fn what_a_client_makes_too_large_is_its_own_fault<H: Host>() {

@@ -1,8 +1,16 @@
 //! Who passes as whom, by which route, and who is asked about it.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authgear, Options};
-use wasm_tests::client::{Connection, Protocol, Request, Response};
+use wasm_tests::authorizer::Authorizer;
+use wasm_tests::client::{self, Connection, Protocol, Request, Response};
+use wasm_tests::echo::Echo;
+use wasm_tests::envoy::Envoy;
 use wasm_tests::faulty::Answer;
 use wasm_tests::on_each_host;
 use wasm_tests::received::Received;
@@ -22,6 +30,7 @@ on_each_host! {
     without_a_ttl_every_request_is_asked_about,
     a_token_of_a_listed_issuer_is_decided_here_and_any_other_is_asked_about,
     a_cookie_of_an_accepting_answer_reaches_the_client_of_an_accepted_request,
+    a_repeated_identity_header_reaches_the_app_line_by_line,
 }
 
 /// Says who it is by the `Authorization` header; without one nobody is let in.
@@ -279,6 +288,59 @@ async fn a_token_of_a_listed_issuer_is_decided_here_and_any_other_is_asked_about
     }
     let answer = guarded.send(Request::get("/")).await;
     assert_eq!((answer.status, answer.text()), (401, "said the server"));
+}
+
+async fn a_repeated_identity_header_reaches_the_app_line_by_line<H: Host>() {
+    let decide = |_: &Received| ok().header("x-auth-groups", "a").header("x-auth-groups", "b, c");
+    let guarded = Guarded::<H>::start(|_| (), decide).await;
+    let answer = guarded.send(forging(Request::get("/"))).await;
+    assert_eq!(identity(&answer), pairs(&[("x-auth-groups", "a"), ("x-auth-groups", "b, c")]));
+    let twice = |_: &Received| ok().header("authorization", "Bearer a").header("authorization", "Bearer b");
+    let with = |configuration: &mut Value| {
+        configuration["forward_auth"]["identity_headers"] = json!(["authorization"]);
+    };
+    let guarded = Guarded::<H>::start(with, twice).await;
+    assert_eq!(guarded.send(Request::get("/")).await.status, 503);
+    assert_eq!(guarded.app.received().count(), 0);
+}
+
+/// Two clients without a credential ask the same: each gets the session that was made for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_waits_without_a_credential_gets_a_cookie_of_its_own() {
+    let (release, released) = mpsc::channel::<()>();
+    let (released, made) = (Mutex::new(Some(released)), AtomicU64::new(0));
+    let decide = move |_: &Received| {
+        // The first question is held until others wait for its answer.
+        let first = released.lock().unwrap().take();
+        if let Some(first) = first {
+            tokio::task::block_in_place(|| first.recv().unwrap());
+        }
+        ok().header("set-cookie", format!("sid={}", made.fetch_add(1, Ordering::SeqCst)))
+    };
+    let server = Authorizer::start(decide).await.unwrap();
+    let app = Echo::start().await.unwrap();
+    let envoy = Envoy::builder()
+        .cluster("app", app.address())
+        .cluster("auth", server.address())
+        .plugin(json!({"cache": {"ttl": "10s"}, "timeout": "30s", "forward_auth": {
+            "url": "http://auth.internal/verify", "upstream": "auth", "identity_headers": ["x-user-id"],
+        }}))
+        .concurrency(1)
+        .start()
+        .await;
+    let address = envoy.address();
+    let requests: Vec<_> = (0..8).map(|_| tokio::spawn(client::send(address, Request::get("/")))).collect();
+    envoy.wait_for_stat("http.ingress.downstream_rq_active", 8).await;
+    release.send(()).unwrap();
+    let mut cookies = BTreeSet::new();
+    for answer in requests {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status, 200);
+        cookies.insert(answer.header_lines("set-cookie").concat());
+    }
+    assert_eq!(cookies.len(), 8, "{cookies:?}");
+    let answer = client::send(address, Request::get("/")).await;
+    assert!(!cookies.contains(&answer.header_lines("set-cookie").concat()), "nothing is remembered of them");
 }
 
 async fn a_cookie_of_an_accepting_answer_reaches_the_client_of_an_accepted_request<H: Host>() {
