@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jsonwebtoken::Header;
+
 use super::members::{Members, value};
 use super::peek::is_load_balancers;
 use super::{Algorithm, Backend, Claims, MediaType, Policy, Refusal, base64url};
@@ -19,9 +21,8 @@ const MAX_KEYS_TRIED: usize = 8;
 pub struct Token<'t> {
     signed: &'t [u8],
     signature: Vec<u8>,
+    header: Header,
     algorithm: Algorithm,
-    kid: Option<String>,
-    typ: Option<MediaType>,
     payload: &'t [u8],
     claims: Claims,
 }
@@ -60,16 +61,8 @@ impl<'t> Token<'t> {
         let signed =
             token.strip_suffix(signature).and_then(|rest| rest.strip_suffix(b".")).ok_or(Refusal::Shape)?;
         let signature = base64url(signature).ok_or(Refusal::Base64)?;
-        let header = Header::parse(header)?;
-        Ok(Self {
-            signed,
-            signature,
-            algorithm: header.algorithm,
-            kid: header.kid,
-            typ: header.typ,
-            payload: claims,
-            claims: Claims::parse(claims)?,
-        })
+        let (header, algorithm) = parse_header(header)?;
+        Ok(Self { signed, signature, header, algorithm, payload: claims, claims: Claims::parse(claims)? })
     }
 
     /// Its claims as they were sent: base64url, unverified like all of it.
@@ -126,7 +119,8 @@ impl<'t> Token<'t> {
         if !policy.algorithms.contains(&self.algorithm) {
             return Err(Refusal::AlgorithmNotAllowed);
         }
-        if !policy.types.is_empty() && !self.typ.as_ref().is_some_and(|typ| policy.types.contains(typ)) {
+        let is_accepted = |typ: &String| policy.types.contains(&MediaType::new(typ));
+        if !policy.types.is_empty() && !self.header.typ.as_ref().is_some_and(is_accepted) {
             return Err(Refusal::Type);
         }
         policy.check_issuer(&self.claims)?;
@@ -134,7 +128,7 @@ impl<'t> Token<'t> {
     }
 
     fn signing_key<'k>(&self, keys: &'k KeySet, backend: Backend) -> Result<&'k VerifyingKey, Refusal> {
-        let kid = self.kid.as_deref();
+        let kid = self.header.kid.as_deref();
         let known = kid.is_some_and(|kid| keys.keys().iter().any(|key| key.kid() == Some(kid)));
         let may_have_signed = |key: &&VerifyingKey| match kid {
             None => true,
@@ -173,31 +167,25 @@ impl fmt::Debug for Verified {
     }
 }
 
-/// What of the header matters here.
-struct Header {
-    algorithm: Algorithm,
-    kid: Option<String>,
-    typ: Option<MediaType>,
-}
-
-impl Header {
-    fn parse(segment: &[u8]) -> Result<Self, Refusal> {
-        let json = base64url(segment).ok_or(Refusal::Base64)?;
-        let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
-        let members = Members::parse(&json).ok_or(Refusal::Header)?;
-        if members.get("crit").is_some() {
-            return Err(Refusal::Critical);
-        }
-        if members.get("b64").is_some_and(|b64| b64 != "true") {
-            return Err(Refusal::UnencodedPayload);
-        }
-        let text = |name| members.get(name).map(|json| value::<String>(json).ok_or(Refusal::Header));
-        Ok(Self {
-            algorithm: algorithm(&text("alg").ok_or(Refusal::Unsigned)??)?,
-            kid: text("kid").transpose()?,
-            typ: text("typ").transpose()?.map(|typ| MediaType::new(&typ)),
-        })
+/// Reads the members of a header that matter here. `jsonwebtoken` does not read the text: its deserializer refuses a
+/// token for members that nobody needs (`"x5u": 1`), takes one of two members with the same name, and does not tell an
+/// unsigned token from a malformed one.
+fn parse_header(segment: &[u8]) -> Result<(Header, Algorithm), Refusal> {
+    let json = base64url(segment).ok_or(Refusal::Base64)?;
+    let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
+    let members = Members::parse(&json).ok_or(Refusal::Header)?;
+    if members.get("crit").is_some() {
+        return Err(Refusal::Critical);
     }
+    if members.get("b64").is_some_and(|b64| b64 != "true") {
+        return Err(Refusal::UnencodedPayload);
+    }
+    let text = |name| members.get(name).map(|json| value::<String>(json).ok_or(Refusal::Header));
+    let algorithm = algorithm(&text("alg").ok_or(Refusal::Unsigned)??)?;
+    let mut header = Header::new(algorithm.into());
+    header.kid = text("kid").transpose()?;
+    header.typ = text("typ").transpose()?;
+    Ok((header, algorithm))
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Refusal> {

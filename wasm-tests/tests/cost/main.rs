@@ -41,13 +41,32 @@ fn host(more: usize) -> Host {
     host
 }
 
+/// An issuer with its keys inline, alone or beside a forward-auth server.
+fn host_with_issuer(is_beside_server: bool) -> Host {
+    let key = json!({"kty": "RSA", "kid": "k",
+        "n": URL_SAFE_NO_PAD.encode(KEY.n_bytes()), "e": URL_SAFE_NO_PAD.encode(KEY.e_bytes())});
+    let mut configuration = json!({"jwt": [{"issuer": "https://accounts.example.com",
+        "audiences": ["https://accounts.example.com"], "jwks": {"keys": [key]},
+        "headers": {"x-user": "sub"}}]});
+    if is_beside_server {
+        configuration["forward_auth"] =
+            json!({"url": "http://auth/", "upstream": "auth", "identity_headers": ["x-user"]});
+    }
+    Host::start(&configuration.to_string(), Duration::from_secs(NOW))
+}
+
 /// An access token of about 1 KB; `number` tells it from others.
 fn token(number: usize, lifetime: i64) -> String {
+    token_with(&format!("{number:0120}"), lifetime)
+}
+
+/// The same with another `jti`.
+fn token_with(jti: &str, lifetime: i64) -> String {
     let about = "https://authgear.com/claims/user";
     let header = json!({"alg": "RS256", "kid": "k", "typ": "at+jwt"});
     let claims = json!({
         "iss": "https://accounts.example.com", "aud": ["https://accounts.example.com"], "sub": "user",
-        "client_id": "app", "jti": format!("{number:0120}"), "scope": "openid offline_access profile email",
+        "client_id": "app", "jti": jti, "scope": "openid offline_access profile email",
         "iat": NOW, "exp": i64::try_from(NOW).unwrap() + lifetime, "auth_time": NOW, "amr": ["pwd", "otp"],
         format!("{about}/is_anonymous"): false, format!("{about}/is_verified"): true,
         format!("{about}/can_reauthenticate"): true, format!("{about}/roles"): ["admin", "staff"],
@@ -199,6 +218,29 @@ fn a_remembered_credential_takes_no_more_instructions_among_thousands_of_others(
         if kind.ends_with("remembered") || kind.ends_with("before") {
             assert!(after < before + before / 10, "{kind}: {before} before, {after} after");
         }
+    }
+}
+
+#[test]
+fn a_token_is_parsed_once_also_beside_forward_auth_and_not_at_all_where_it_is_remembered() {
+    // So long that reading it is most of the work.
+    let bearer = bearer(&token_with(&"j".repeat(8000), 3600));
+    let request = request("/", &[("authorization", &bearer)], 0);
+    let serve = |host: &mut Host| {
+        let served = host.serve(&request, &answer_about_session());
+        assert!(served.forwarded.is_some() && served.sent == 0, "the token is verified here");
+        instructions(&served)
+    };
+    let (mut alone, mut beside) = (host_with_issuer(false), host_with_issuer(true));
+    let (cold_alone, cold_beside) = (serve(&mut alone), serve(&mut beside));
+    let (warm_alone, warm_beside) = (serve(&mut alone), serve(&mut beside));
+    println!("alone {cold_alone}, then {warm_alone}; beside forward_auth {cold_beside}, then {warm_beside}");
+    assert!(
+        cold_beside < cold_alone + cold_alone / 5,
+        "{cold_alone} alone, {cold_beside} beside forward_auth"
+    );
+    for (cold, warm) in [(cold_alone, warm_alone), (cold_beside, warm_beside)] {
+        assert!(warm < cold / 3, "{cold} at first, {warm} when it is remembered");
     }
 }
 
