@@ -1,14 +1,14 @@
-//! What an answer was given for. Owns the encoding by which no two lists of inputs share a key, and its hash.
+//! What an answer was given for: an encoding in which no two lists of inputs share a key, and its hash.
 
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
-/// Keyed at random: a client cannot choose tokens that fall on the same hash.
+/// Keyed at random, so that a client cannot choose tokens with the same hash.
 static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// What an input of the auth server is, and its name where it has one.
+/// The kind of an input to the auth server's decision, with its name if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// The bearer token.
@@ -29,8 +29,8 @@ pub enum Part<'a> {
     AuthUrl,
 }
 
-/// Every input that could have changed an answer, in one string of bytes. Lists of inputs that differ in a
-/// kind, a name, a value or the order have different keys; an absent input is not an empty one.
+/// Every input that could change an answer, as one string of bytes. Lists of inputs that differ in a kind, a name, a
+/// value or in their order have different keys. An absent input differs from an empty one.
 ///
 /// Holds secrets, so it prints as `[secret]`. Meant to be used again: after [`Key::clear`] the next request's
 /// key needs no new memory. Hashed once, however many maps it is looked for in: of a token of 1 KB that takes 0.3 µs.
@@ -58,7 +58,7 @@ impl Key {
         key
     }
 
-    /// Adds an input behind the others.
+    /// Appends an input.
     pub fn push(&mut self, part: Part<'_>, value: &[u8]) {
         // Whoever reads from the front knows from the kind whether a name follows, and from each length where
         // the next thing begins: no other list gives the same bytes.
@@ -80,18 +80,18 @@ impl Key {
         }
     }
 
-    /// Forgets all inputs, and keeps the memory.
+    /// Removes all inputs, and keeps the memory.
     pub fn clear(&mut self) {
         self.hash.set(None);
         self.bytes.clear();
     }
 
-    /// The bytes, to be compared and hashed. As secret as the inputs.
+    /// The bytes, for comparing and hashing. As secret as the inputs.
     pub(super) fn reveal(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The hash of the bytes: equal for equal keys, in this process.
+    /// The hash of the bytes. Equal keys have equal hashes, within this process.
     pub(super) fn hash(&self) -> u64 {
         let hash = self.hash.get().unwrap_or_else(|| HASHING.hash_one(&self.bytes));
         self.hash.set(Some(hash));

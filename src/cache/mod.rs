@@ -1,7 +1,7 @@
-//! Answers that are used again: a map, bounded in entries and in bytes, whose entries end at a time. Owns who
-//! is kept and for how long; what an answer is, and whether it may be kept, is decided elsewhere.
+//! A cache of answers: a map with a bound on entries and on bytes, whose entries expire. It decides which entries stay
+//! and for how long. It does not decide what an answer is or whether it may be kept.
 //!
-//! One worker's, so nothing here is shared or locked. Reads no clock.
+//! Each worker has its own, so nothing is shared or locked. Reads no clock.
 
 mod key;
 mod recent;
@@ -15,13 +15,13 @@ use recent::{Place, RecentMap};
 
 use crate::http::UnixTime;
 
-/// What a cache has to know of its values.
+/// What a cache needs to know about its values.
 pub trait Weigh {
-    /// The memory that the value owns elsewhere, in bytes: what its vectors and strings hold.
+    /// The heap memory that the value owns, in bytes.
     fn weight(&self) -> usize;
 }
 
-/// Until when an entry may serve. Stale never ends before fresh.
+/// How long an entry may serve. It is never stale before it stops being fresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
     fresh_until: UnixTime,
@@ -42,21 +42,21 @@ impl Lifetime {
         Self { fresh_until: self.fresh_until.min(end), ..self }
     }
 
-    /// The same, but over at `end` at the latest, stale or not: a token's own expiry.
+    /// The same, but it ends at `end` at the latest, stale or not. `end` is the token's own expiry.
     #[must_use]
     pub fn ending_by(self, end: UnixTime) -> Self {
         Self { fresh_until: self.fresh_until.min(end), stale_until: self.stale_until.min(end) }
     }
 }
 
-/// A map from [`Key`] to answers that forgets: an entry whose life is over, and, where there are too many or
-/// they are too heavy, the one that was least recently looked up.
+/// A map from [`Key`] to answers. It drops expired entries. When there are too many entries, or they are too heavy, it
+/// evicts the least recently used one.
 ///
-/// Every operation but [`BoundedMap::clear`] takes constant time, amortised. Nothing sweeps: an entry whose life is
-/// over is removed when it is looked up or when its turn comes.
+/// Every operation but [`BoundedMap::clear`] takes amortised constant time. Nothing sweeps: an expired entry is removed
+/// when it is looked up, or when it is evicted.
 ///
-/// If the clock is set back, nobody can tell how old the entries are, and a life would grow by as much as the
-/// clock went back. So none that is older than a set-back serves again.
+/// When the clock is set back, the age of the entries is unknown, and each would live longer by as much. So an entry
+/// from before that moment never serves again.
 pub struct BoundedMap<V> {
     max_entries: NonZeroUsize,
     max_bytes: usize,
@@ -71,7 +71,7 @@ struct Held<V> {
     value: V,
     life: Lifetime,
     era: u64,
-    // Of the whole entry, as counted when it was inserted.
+    // The whole entry, as counted when it was inserted.
     bytes: usize,
 }
 
@@ -89,20 +89,20 @@ impl<V: Weigh> BoundedMap<V> {
         self.map.value(at).filter(|kept| now < kept.life.fresh_until).map(|kept| &kept.value)
     }
 
-    /// The value of a key, if it is fresh, to be changed. Its weight must stay what it was.
+    /// The value of a key, if it is fresh, for changing. Its weight must stay the same.
     pub fn get_mut(&mut self, key: &Key, now: UnixTime) -> Option<&mut V> {
         let at = self.living(key, now)?;
         self.map.value_mut(at).filter(|kept| now < kept.life.fresh_until).map(|kept| &mut kept.value)
     }
 
-    /// The value of a key, even if it is stale: only for when the auth server cannot answer.
+    /// The value of a key, even if it is stale. Only for when the auth server cannot answer.
     pub fn get_stale(&mut self, key: &Key, now: UnixTime) -> Option<&V> {
         let at = self.living(key, now)?;
         self.map.value(at).map(|kept| &kept.value)
     }
 
-    /// Keeps a value, in the place of the one that the key had. Where it cannot be kept, because its life is
-    /// over already or because it weighs more than the whole cache may, the key has none afterwards.
+    /// Keeps a value instead of the key's previous one. If it cannot be kept, because it has already expired or is
+    /// heavier than the whole cache may be, the key has no value afterwards.
     pub fn insert(&mut self, key: &Key, value: V, life: Lifetime, now: UnixTime) {
         self.look_at(now);
         self.remove(key);
@@ -120,19 +120,19 @@ impl<V: Weigh> BoundedMap<V> {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Forgets a key, and gives back the value that it had, fresh or not.
+    /// Removes a key, and returns the value that it had, fresh or not.
     pub fn remove(&mut self, key: &Key) -> Option<V> {
         let at = self.map.find(key)?;
         self.remove_at(at)
     }
 
-    /// Forgets every key. Takes as long as there are entries.
+    /// Removes every key. Takes time in proportion to the number of entries.
     pub fn clear(&mut self) {
         self.map.clear();
         self.bytes = 0;
     }
 
-    /// How many entries are kept, those included whose life is over and was not noticed yet.
+    /// How many entries there are, including expired ones that were not noticed yet.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.map.len()
@@ -150,7 +150,7 @@ impl<V: Weigh> BoundedMap<V> {
         self.bytes
     }
 
-    /// Where a key's entry stands, now the most recently used one. An entry whose life is over is removed.
+    /// The place of a key's entry, which becomes the most recently used one. An expired entry is removed.
     fn living(&mut self, key: &Key, now: UnixTime) -> Option<Place> {
         self.look_at(now);
         let at = self.map.find(key)?;

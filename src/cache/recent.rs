@@ -1,17 +1,16 @@
-//! A hash map that remembers in which order its entries were used. Owns the index and the list; knows nothing
-//! of time or of bounds.
+//! A hash map that keeps its entries in the order of their use. Knows nothing of time or bounds.
 
 use hashbrown::HashTable;
 use memchr::arch::all::is_equal;
 
 use super::key::Key;
 
-/// Where an entry stands. Holds until the next removal.
+/// The place of an entry. Valid until the next removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place(usize);
 
 impl Place {
-    /// The place of no entry, beyond both ends of the list: no vector is that long.
+    /// No entry: beyond both ends of the list. No vector is that long.
     const NONE: Self = Self(usize::MAX);
 }
 
@@ -36,7 +35,7 @@ struct Entry<T> {
 }
 
 impl<T> RecentMap<T> {
-    /// What an entry weighs beside its key and what its value owns, in bytes.
+    /// The size of an entry, in bytes, without its key and the heap memory of its value.
     pub(super) const ENTRY_BYTES: usize = size_of::<Entry<T>>() + size_of::<Place>();
 
     /// An empty map.
@@ -49,7 +48,7 @@ impl<T> RecentMap<T> {
         self.entries.len()
     }
 
-    /// Where the entry of a key stands. The whole key is compared.
+    /// The place of a key's entry. Compares the whole key.
     pub(super) fn find(&self, key: &Key) -> Option<Place> {
         let (hash, key) = (key.hash(), key.reveal());
         let same =
@@ -62,7 +61,7 @@ impl<T> RecentMap<T> {
         self.entry(at).map(|entry| &entry.value)
     }
 
-    /// The same, to be changed.
+    /// The same, for changing.
     pub(super) fn value_mut(&mut self, at: Place) -> Option<&mut T> {
         self.entries.get_mut(at.0).map(|entry| &mut entry.value)
     }
@@ -72,7 +71,7 @@ impl<T> RecentMap<T> {
         self.entry(self.oldest).map(|_entry| self.oldest)
     }
 
-    /// Notes that an entry was used.
+    /// Marks an entry as just used.
     pub(super) fn touch(&mut self, at: Place) {
         if at != self.newest {
             self.unlink(at);
@@ -80,7 +79,7 @@ impl<T> RecentMap<T> {
         }
     }
 
-    /// Adds an entry, as just used. The caller has seen to it that the key has none.
+    /// Adds an entry, as just used. The key must have none.
     pub(super) fn push(&mut self, key: &Key, value: T) {
         let hash = key.hash();
         let at = Place(self.entries.len());
@@ -96,7 +95,7 @@ impl<T> RecentMap<T> {
         self.link(at);
     }
 
-    /// Removes an entry, and gives its value back.
+    /// Removes an entry, and returns its value.
     pub(super) fn remove(&mut self, at: Place) -> Option<T> {
         let hash = self.entry(at)?.hash;
         if let Ok(found) = self.index.find_entry(hash, |place| *place == at) {

@@ -1,5 +1,4 @@
-//! Background calls: made for all requests of a worker and not for one, on hosts that can. They outlive the request that
-//! gave the occasion.
+//! Background calls: made for all requests of a worker, on hosts that can. They outlive the request that caused them.
 
 use std::fmt;
 
@@ -14,11 +13,11 @@ use crate::jose::{FetchTicket, Need};
 pub struct BackgroundCall(Purpose);
 
 enum Purpose {
-    /// To fetch the keys of an issuer, by its place in the configuration, and the duty to report.
+    /// Fetches an issuer's keys. `issuer` is its index in the configuration.
     Keys { issuer: usize, ticket: FetchTicket },
-    /// To ask the auth server, and the number of the question.
+    /// Asks the auth server the question of this number.
     Ask { number: u64, about: About },
-    /// To have a token confirmed by the resolver; `plain` is the call that is tried next.
+    /// Has the resolver confirm a token. `plain` is the call that is tried next.
     Confirm { token: Vec<u8>, plain: Option<Call> },
 }
 
@@ -50,7 +49,7 @@ impl Engine {
         }
     }
 
-    /// What came of a background call, and whom it concerns.
+    /// Takes the result of a background call. Returns what requests may have waited for.
     pub fn finish(
         &self,
         state: &mut State,

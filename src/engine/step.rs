@@ -13,8 +13,8 @@ use crate::telemetry::Outcome;
 pub enum Step {
     /// Send the call, and [`Engine::resume`](super::Engine::resume) with what comes of it.
     Call(Call, Waiting),
-    /// Keep the request until [`Engine::finish`](super::Engine::finish) names this key, then [`Engine::wake`](super::Engine::wake) it. Only where the host
-    /// can.
+    /// Keep the request until [`Engine::finish`](super::Engine::finish) names this key, then
+    /// [`Engine::wake`](super::Engine::wake) it. Only where the host can.
     Park(WaitKey, Waiting),
     /// Carry out the decision; nothing follows.
     Done(Decision),
@@ -23,9 +23,9 @@ pub enum Step {
 /// What several requests may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitKey {
-    /// The keys of an issuer, by its place in the configuration.
+    /// The keys of an issuer, by its index in the configuration.
     Keys(usize),
-    /// The answer to a question about one credential, by its number.
+    /// The answer to the question of this number.
     Answer(u64),
 }
 

@@ -17,13 +17,13 @@ use crate::http::UnixTime;
 use crate::jose::{Backend, KeyId, Refusal, Token, Verified};
 use crate::telemetry::Counter;
 
-/// How many confirmations may be in flight at once; beyond it a token is confirmed at a later use.
+/// How many confirmations may be in flight at once. Beyond that, a token is confirmed when it is used next.
 const MAX_CONFIRMING: usize = 32;
 
 /// The longest wait before a resolver that could not answer is asked about a token again.
 const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
-/// How many tokens the resolver may refuse, and confirm none, before that is taken for a contradiction.
+/// How many tokens in a row the resolver may refuse before that counts as a contradiction.
 const MANY_REVOKED: u32 = 10;
 
 /// What comes of a token.
@@ -33,14 +33,14 @@ pub(super) enum Judgement {
     Accepted(Accepted),
     /// It is not.
     Rejected(Rejection),
-    /// Only an issuer's keys could tell. Its index, and why they are wanted.
+    /// Unknown without an issuer's keys: its index, and why they are wanted.
     NeedsKeys(usize, Lack),
 }
 
 /// A good token.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// Whom it stands for.
+    /// The session that it stands for.
     pub(super) session: Session,
     /// Whether it is time to ask the resolver whether it still knows the token.
     pub(super) confirmation_due: bool,
@@ -219,7 +219,7 @@ impl Tokens {
         has_room
     }
 
-    /// A confirmation in flight has come to something.
+    /// A confirmation in flight is over.
     pub(super) const fn end_confirming(&mut self) {
         self.confirming = self.confirming.saturating_sub(1);
     }

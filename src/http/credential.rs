@@ -6,11 +6,11 @@ use std::fmt;
 use crate::http::Head;
 use crate::http::header::split_once;
 
-/// The most bytes of credentials that are looked at or sent on. An auth server may answer longer ones with
-/// an error, which would then have been caused by the client.
+/// The most bytes of credentials that are read or sent on. An auth server may answer longer ones with an error, which
+/// the client would then have caused.
 pub const MAX_CREDENTIALS: usize = 16 * 1024;
 
-/// Something that lets its bearer in. Prints as `[secret]`.
+/// A credential. Prints as `[secret]`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret<'a>(&'a [u8]);
 
@@ -32,10 +32,10 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// How many cookies there may be by which an auth server knows a request.
+/// How many cookies an auth server may read.
 pub const MAX_COOKIES: usize = 3;
 
-/// The cookies that a request carries of those by which an auth server knows it, in the order of the server's list.
+/// A request's cookies that the auth server reads, in the order of the server's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cookies<'a> {
     found: [Option<(&'a [u8], Secret<'a>)>; MAX_COOKIES],
@@ -94,8 +94,7 @@ pub fn split_cookie(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name.trim_ascii(), value.trim_ascii()))
 }
 
-/// Name and value of a cookie, if it has this name. Of most cookies nothing is looked at but whether a name of that
-/// length ends there.
+/// Name and value of a cookie, if it has this name. Most cookies are rejected by one comparison at the place of `=`.
 fn cookie_named<'a>(pair: &'a [u8], known: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (name, rest) = pair.split_at_checked(known.len())?;
     let value = rest.trim_ascii_start().strip_prefix(b"=")?;

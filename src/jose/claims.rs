@@ -4,11 +4,11 @@ use super::members::{Members, string_or_strings, value};
 use super::{Refusal, base64url, is_plain};
 use crate::http::UnixTime;
 
-/// 9999-12-31T23:59:59Z. A date beyond it is a mistake, such as milliseconds, and not for ever.
+/// 9999-12-31T23:59:59Z. A later date is a mistake, such as milliseconds; it does not mean "for ever".
 const LATEST_DATE: i64 = 253_402_300_799;
 
-/// The claims of a token. Those of a [`Token`](super::Token) are unverified; those of a
-/// [`Verified`](super::Verified) are what the issuer says.
+/// The claims of a token. A [`Token`](super::Token) has unverified claims; those of a [`Verified`](super::Verified)
+/// token come from the issuer.
 pub struct Claims {
     members: Members,
     issuer: Option<String>,
@@ -21,8 +21,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Parses the claims segment. The types of `iss`, `sub`, `aud`, `client_id`, `exp`, `nbf` and `iat`
-    /// are checked here.
+    /// Parses the claims segment. Checks the types of `iss`, `sub`, `aud`, `client_id`, `exp`, `nbf` and `iat`.
     pub(crate) fn parse(segment: &[u8]) -> Result<Self, Refusal> {
         let json = base64url(segment).ok_or(Refusal::Base64)?;
         let json = String::from_utf8(json).map_err(|_| Refusal::Claims)?;
@@ -86,15 +85,14 @@ impl Claims {
         self.issued_at
     }
 
-    /// `auth_time`: when the user authenticated. `None` where the token does not say it, or says
-    /// something that is no date since 1970.
+    /// `auth_time`: when the user authenticated. `None` if it is absent or no date since 1970.
     #[must_use]
     pub fn auth_time(&self) -> Option<UnixTime> {
         let seconds = numeric_date(self.members.get("auth_time")?)?;
         u64::try_from(seconds).ok().map(UnixTime::from_secs)
     }
 
-    /// `amr`: how the user authenticated. Empty where the token does not say it in strings.
+    /// `amr`: how the user authenticated. Empty if it is absent or not made of strings.
     #[must_use]
     pub fn amr(&self) -> Vec<String> {
         self.strings_at("amr")
@@ -154,7 +152,7 @@ impl Claims {
         self.members.get(name).and_then(string_or_strings).unwrap_or_default()
     }
 
-    /// The JSON text of a claim. What is not an object has no members.
+    /// The JSON text of a claim.
     pub(super) fn find(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
         let Some(mut json) = self.members.get(&path.first).map(str::to_owned) else {
             return Ok(None);
@@ -181,13 +179,13 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
-    /// A claim at the top. A name is taken as it is, with whatever dots and slashes it has.
+    /// A claim at the top level. Dots and slashes in its name have no meaning.
     #[must_use]
     pub fn top(name: impl Into<String>) -> Self {
         Self { first: name.into(), rest: Vec::new() }
     }
 
-    /// A nested claim, the outermost name first; `None` for no name at all.
+    /// A nested claim, the outermost name first. `None` if there is no name.
     #[must_use]
     pub fn nested(names: impl IntoIterator<Item = String>) -> Option<Self> {
         let mut names = names.into_iter();
@@ -201,7 +199,7 @@ impl ClaimPath {
     }
 }
 
-/// A claim of one type; another type refuses the token.
+/// A claim of one type. Any other type refuses the token.
 fn typed<T>(
     members: &Members,
     name: &'static str,
@@ -213,8 +211,8 @@ fn typed<T>(
     }
 }
 
-/// A `NumericDate` (RFC 7519 section 2) in whole seconds, rounded towards 1970. Exponents are refused:
-/// nobody writes dates so, and 1e999 is not a date.
+/// A `NumericDate` (RFC 7519 section 2) in whole seconds, rounded towards 1970. Exponents are refused: no issuer writes
+/// dates that way, and 1e999 is not a date.
 fn numeric_date(json: &str) -> Option<i64> {
     let (seconds, fraction) = json.split_once('.').unwrap_or((json, ""));
     let digits_only = fraction.bytes().all(|byte| byte.is_ascii_digit());

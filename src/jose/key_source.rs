@@ -1,20 +1,20 @@
-//! When to fetch keys: a state machine that is told the time and what became of each fetch.
+//! When to fetch keys: a state machine whose inputs are the time and the result of each fetch.
 //!
-//! It holds at most one fetch in flight, keeps the keys that it has when a fetch fails, and is never
-//! stuck: a fetch that nothing more is heard of, because the request that made it is gone, is given up.
+//! At most one fetch is in flight. A failed fetch keeps the old keys. A fetch whose request has gone away times out, so
+//! the state machine never gets stuck.
 
 use std::time::Duration;
 
 use super::KeySet;
 use crate::http::{CALL_GRACE, UnixTime};
 
-/// How old keys may become before they are fetched again.
+/// How long keys are used before they are fetched again.
 const REFRESH: Duration = Duration::from_secs(600);
 
-/// The shortest time between two fetches for unknown keys.
+/// The minimum time between two fetches for unknown keys.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The first and the longest wait after failures; it doubles in between.
+/// The first and the longest wait after failures. The wait doubles each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
@@ -23,7 +23,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 pub struct KeySource {
     keys: Option<KeySet>,
     fetch: Fetch,
-    /// No fetch for an unknown key before this.
+    /// Until then, an unknown key causes no fetch.
     unknown_key_after: UnixTime,
     fetches: u64,
 }
@@ -48,19 +48,20 @@ enum Fetch {
 /// Why keys are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// In the course of things: there are none yet, or they are old.
+    /// There are none yet, or they are old.
     Fresh,
-    /// A token that is right otherwise names a key that is not in the set.
+    /// A token that passes all other checks names a key that is not in the set.
     UnknownKey,
 }
 
-/// The duty to make one fetch and to report it to [`KeySource::finish`], or to [`KeySource::abandon`] it.
+/// Whoever holds it makes one fetch and reports it to [`KeySource::finish`], or gives it up with
+/// [`KeySource::abandon`].
 #[derive(Debug)]
 #[must_use = "a fetch is under way until it is finished, abandoned or given up"]
 pub struct FetchTicket(u64);
 
 impl KeySource {
-    /// Keys that are to be fetched; the first time at once. `timeout` is that of a fetch.
+    /// Keys that are fetched, the first time at once. `timeout` is the timeout of one fetch.
     #[must_use]
     pub fn fetched(timeout: Duration) -> Self {
         Self::new(None, Fetch::Waiting { due: UnixTime::default(), failures: 0, timeout })
@@ -76,14 +77,13 @@ impl KeySource {
         Self { keys, fetch, unknown_key_after: UnixTime::default(), fetches: 0 }
     }
 
-    /// The keys, however old. `None` where there never were any: then nothing can be said of a token,
-    /// which is not the token's fault.
+    /// The keys, however old. `None` until the first fetch succeeds; until then no token can be judged.
     #[must_use]
     pub fn keys(&self) -> Option<&KeySet> {
         self.keys.as_ref()
     }
 
-    /// Whether a fetch is under way, so that waiting for it may help.
+    /// Whether a fetch is in flight, so that waiting may help.
     #[must_use]
     pub fn is_fetching(&self, now: UnixTime) -> bool {
         match self.fetch {
@@ -92,7 +92,7 @@ impl KeySource {
         }
     }
 
-    /// Whether keys are due: for hosts that fetch them on ticks.
+    /// Whether it is time to fetch keys. For hosts that fetch them on ticks.
     #[must_use]
     pub fn is_due(&self, now: UnixTime) -> bool {
         match self.fetch {
@@ -102,10 +102,10 @@ impl KeySource {
         }
     }
 
-    /// Starts a fetch, if one may be made now.
+    /// Starts a fetch, if one is allowed now.
     ///
-    /// [`Need::UnknownKey`] may be met before the keys are due, but once per 10 seconds, and not while a
-    /// failed fetch waits to be retried.
+    /// [`Need::UnknownKey`] allows a fetch before the keys are due: once per 10 seconds, and not while a failed fetch
+    /// waits for its retry.
     pub fn start(&mut self, need: Need, now: UnixTime) -> Option<FetchTicket> {
         let (failures, timeout) = match self.fetch {
             Fetch::Never => return None,
@@ -129,8 +129,8 @@ impl KeySource {
         Some(FetchTicket(self.fetches))
     }
 
-    /// Reports what became of a fetch; `None` is any failure. `random` spreads the retries of many
-    /// workers: any value, evenly distributed. Of a fetch that was given up, nothing is taken.
+    /// Reports the result of a fetch; `None` is any failure. `random` is any evenly distributed number; it spreads the
+    /// retries of many workers. The result of a fetch that was given up is ignored.
     pub fn finish(&mut self, ticket: FetchTicket, fetched: Option<KeySet>, now: UnixTime, random: u32) {
         let Some((failures, timeout)) = self.in_flight(&ticket) else {
             return;
@@ -147,8 +147,7 @@ impl KeySource {
         };
     }
 
-    /// Takes keys that were fetched without a ticket, by someone who could not wait for the fetch that is under
-    /// way.
+    /// Takes keys that were fetched without a ticket, by a request that could not wait for the fetch in flight.
     pub fn adopt(&mut self, keys: KeySet, now: UnixTime) {
         if let Fetch::Waiting { timeout, .. } | Fetch::InFlight { timeout, .. } = self.fetch {
             self.keys = Some(keys);
@@ -156,8 +155,8 @@ impl KeySource {
         }
     }
 
-    /// Reports that nothing will be heard of a fetch any more, as when the client left whose request made
-    /// it: no failure of the server, so the next one who needs keys may fetch them at once.
+    /// Reports that a fetch will have no result, for example because its client left. The server has not failed, so
+    /// the next request that needs keys may fetch them at once.
     pub fn abandon(&mut self, ticket: FetchTicket, now: UnixTime) {
         if let Some((failures, timeout)) = self.in_flight(&ticket) {
             self.fetch = Fetch::Waiting { due: now, failures, timeout };
@@ -178,13 +177,13 @@ fn given_up(until: UnixTime, timeout: Duration, now: UnixTime) -> bool {
     reached(until, timeout.saturating_add(CALL_GRACE), now)
 }
 
-/// Whether `moment` has come. It was set at most `ahead` before itself: a moment that is further away was
-/// set before the clock was set back, and is not waited for.
+/// Whether `moment` has come. Moments are set at most `ahead` in advance. One that is further away was set before the
+/// clock was set back, and counts as reached.
 fn reached(moment: UnixTime, ahead: Duration, now: UnixTime) -> bool {
     now >= moment || moment.since(now) > ahead
 }
 
-/// 1 s after the first failure, doubling to 30 s; and up to a quarter more.
+/// 1 s after the first failure, then twice as long each time, up to 30 s; plus up to a quarter of that.
 fn retry_wait(failures: u32, random: u32) -> Duration {
     let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_RETRY);
     let quarter = u64::try_from(wait.as_millis()).unwrap_or(0) / 4;

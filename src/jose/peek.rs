@@ -1,4 +1,4 @@
-//! What a token says of itself, whether or not this filter could verify it.
+//! What a token says about itself, whether or not this filter can verify it.
 //!
 //! Other servers accept tokens that this filter never would: HMAC, ES512, `crit`, padded base64url. What such a
 //! server answers must still be forgotten at the token's own `exp`, and a token that claims to be of a listed

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Algorithm, Claims, IssuerName, Refusal};
 use crate::http::UnixTime;
 
-/// What a token of one issuer has to be.
+/// What an issuer's tokens must look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// What `iss` must be.
@@ -106,7 +106,7 @@ impl Policy {
         if claims.issued_at().is_some_and(|issued_at| issued_at > latest) {
             return Err(Refusal::IssuedInFuture);
         }
-        // Not negative: it lies after a time since 1970.
+        // Not negative, because `now` is not.
         Ok(end.map_or(UnixTime::END, |end| UnixTime::from_secs(u64::try_from(end).unwrap_or(0))))
     }
 }

@@ -1,4 +1,4 @@
-//! One token: its parse, and the checks that turn it into a [`Verified`] one.
+//! A token: parsing it, and the checks that turn it into a [`Verified`] one.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use crate::http::UnixTime;
 use crate::http::header::split_once;
 use crate::jose::{KeyId, KeySet, VerifyingKey};
 
-/// The longest token that is looked at, in bytes.
+/// The longest accepted token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// How many keys are tried for a token that names none.
+/// How many keys are tried for a token without `kid`.
 const MAX_KEYS_TRIED: usize = 8;
 
-/// A well-formed token, of which nothing is verified yet.
+/// A well-formed token. Nothing in it is verified yet.
 pub struct Token<'t> {
     signed: &'t [u8],
     signature: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct Verified {
     pub claims: Claims,
     /// The moment from which the token is refused: `exp` and the policy's leeway; the end of time where it has none.
     pub expires: UnixTime,
-    /// The key that signed it. A remembered verdict holds as long as the key is still in the set.
+    /// The key that signed it. A remembered verdict holds as long as this key is in the set.
     pub key: KeyId,
 }
 
@@ -41,7 +41,7 @@ impl<'t> Token<'t> {
     /// Parses a compact JWS (RFC 7515 section 3.1) with JSON claims.
     ///
     /// # Errors
-    /// Why it is not one, or one that no policy can accept: unsigned, HMAC, `crit`.
+    /// It is not a compact JWS, or no policy can accept it: unsigned, HMAC, `crit`.
     pub fn parse(token: &'t [u8]) -> Result<Self, Refusal> {
         Self::read(token).map_err(|refusal| {
             let says_why = refusal == Refusal::Base64 && is_load_balancers(token);
@@ -84,7 +84,7 @@ impl<'t> Token<'t> {
         self.claims.issuer()
     }
 
-    /// When it says that it expires: good for forgetting it no later than then, and for nothing else.
+    /// Its `exp`. Use it only to forget the token in time.
     #[must_use]
     pub fn unverified_expiry(&self) -> Option<UnixTime> {
         u64::try_from(self.claims.expires()?).ok().map(UnixTime::from_secs)
@@ -93,12 +93,12 @@ impl<'t> Token<'t> {
     /// Checks everything: the algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `client_id` against
     /// the policy and the time, then the signature against the keys.
     ///
-    /// A token without `kid` is checked with the keys that serve its algorithm, eight at most; one whose
-    /// `kid` is not in the set, with those of them that have no `kid` themselves.
+    /// A token without `kid` is checked with up to eight keys that serve its algorithm. A token whose `kid` is not in
+    /// the set is checked with those keys that have no `kid` themselves.
     ///
     /// # Errors
-    /// The first check that it fails. [`Refusal::UnknownKey`] comes only after all the others passed, and
-    /// is the one that newer keys might change.
+    /// The first check that it fails. [`Refusal::UnknownKey`] means that all other checks passed; newer keys may
+    /// help.
     pub fn verify(
         self,
         policy: &Policy,
@@ -111,7 +111,7 @@ impl<'t> Token<'t> {
         Ok(Verified { claims: self.claims, expires, key })
     }
 
-    /// Checks everything but the signature. Gives the moment from which the token is refused.
+    /// Checks everything but the signature. Returns the moment from which the token is refused.
     ///
     /// # Errors
     /// The first check that it fails.

@@ -9,17 +9,17 @@ use crate::http::managed::Managed;
 use crate::http::{Fields, UnixTime};
 use crate::rules::SessionFacts;
 
-/// What every identity header of Authgear begins with. The set grows with the server's versions, so it is
-/// known by its prefix, never by a list.
+/// The prefix of Authgear's identity headers. New versions of the server add headers, so the prefix decides, never a
+/// list.
 const PREFIX: &[u8] = b"x-authgear-";
 
-/// Whether a session was found, and is valid: `true` or `false`; absent without a session.
+/// `true` or `false`: whether the session is valid. Absent without a session.
 pub const SESSION_VALID: &[u8] = b"x-authgear-session-valid";
 
-/// Whose session it is; only of a valid one.
+/// The user of a valid session.
 pub const USER_ID: &[u8] = b"x-authgear-user-id";
 
-/// What begins with the prefix today.
+/// The headers with that prefix today.
 const KNOWN: [&str; 11] = [
     "x-authgear-client-id",
     "x-authgear-client-scope",
@@ -40,20 +40,20 @@ const ROLES: &[u8] = b"x-authgear-user-roles";
 const AMR: &[u8] = b"x-authgear-session-amr";
 const AUTHENTICATED_AT: &[u8] = b"x-authgear-session-authenticated-at";
 
-/// Which client a machine's token is of. Not a user's id: what reads one must not find the other.
+/// The client of a machine's token. It has a header of its own, so that no app takes it for a user's id.
 const CLIENT_ID: &[u8] = b"x-authgear-client-id";
 
-/// What that client may do, separated by spaces.
+/// The scopes of that client, separated by spaces.
 const CLIENT_SCOPE: &[u8] = b"x-authgear-client-scope";
 
-/// All of them: only the filter may set them.
+/// All of Authgear's headers. Only the filter may set them.
 #[must_use]
 pub fn managed() -> Managed {
     let prefix = Pattern::Prefix(String::from_utf8_lossy(PREFIX).into_owned());
     Managed::with_unseen(vec![prefix], KNOWN.map(|name| name.as_bytes().to_vec()))
 }
 
-/// Whether a header is one of Authgear's, in whatever spelling.
+/// Whether a header is one of Authgear's, in any spelling.
 #[must_use]
 pub fn is_authgears(name: &[u8]) -> bool {
     header::begins_with(name, PREFIX)
@@ -70,11 +70,11 @@ pub fn session(subject: &Subject) -> Session {
     Session { identity: Rc::new(identity), facts: Rc::new(facts), holder }
 }
 
-/// The headers of a user whose token was verified here: what the resolver would answer for it.
+/// The headers of a user whose token was verified locally, as the resolver would answer them.
 #[must_use]
 pub fn of_user(user: &User) -> Fields {
     let flag = |value: Option<bool>| value.map(|value| value.to_string());
-    // One row a header; a value that is absent is no header.
+    // One row per header. An absent value is no header.
     let table: [(&[u8], Option<String>); 8] = [
         (SESSION_VALID, Some("true".to_owned())),
         (USER_ID, Some(user.id.clone())),
@@ -88,7 +88,7 @@ pub fn of_user(user: &User) -> Fields {
     fields(table)
 }
 
-/// The headers of a machine whose token was verified here.
+/// The headers of a machine whose token was verified locally.
 #[must_use]
 pub fn of_machine(machine: &Machine) -> Fields {
     fields([
@@ -101,13 +101,13 @@ fn fields<const N: usize>(table: [(&[u8], Option<String>); N]) -> Fields {
     table.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// What the app is told of a credential that was refused without asking.
+/// What the app is told about a credential that was refused without asking Authgear.
 #[must_use]
 pub fn refused() -> Rc<Fields> {
     Rc::new([(SESSION_VALID, b"false")].into_iter().collect())
 }
 
-/// What Authgear's headers state of a session; `scopes` are in none of them.
+/// The facts about a session in Authgear's headers. `scopes` are in none of them.
 #[must_use]
 pub fn facts(identity: &Fields, scopes: &[String]) -> SessionFacts {
     let words = |name: &[u8], separator: u8| {

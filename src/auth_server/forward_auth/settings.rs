@@ -1,4 +1,4 @@
-//! How a forward-auth server is asked, as the configuration settled it.
+//! How a forward-auth server is asked, according to the configuration.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct ForwardAuth {
     pub method: CallMethod,
     /// The client's headers that are sent.
     pub request_headers: Vec<Pattern>,
-    /// The cookies that are sent; all where there is no list.
+    /// The cookies that are sent. `None` sends all of them.
     pub cookies: Option<Vec<CookiePattern>>,
-    /// Headers that are sent beside them, by their names in lower case.
+    /// Headers that are added, by their names in lower case.
     pub extra_headers: Vec<(String, Template)>,
     /// Which headers describe the original request.
     pub original_request: OriginalRequest,
@@ -86,13 +86,13 @@ impl OriginalRequest {
 }
 
 impl ForwardAuth {
-    /// Whether cookies of the client's are sent.
+    /// Whether the client's cookies are sent.
     #[must_use]
     pub fn sends_cookies(&self) -> bool {
         self.sends(b"cookie")
     }
 
-    /// Whether a header of the client's would be sent.
+    /// Whether the client's header of this name is sent.
     #[must_use]
     pub fn sends(&self, name: &[u8]) -> bool {
         self.request_headers.iter().any(|pattern| pattern.matches(name))
