@@ -273,3 +273,41 @@ async fn a_server_that_breaks_off_lets_nobody_in() {
     assert_eq!(scene.send(request).await.status, 503);
     assert_eq!(scene.app.received().count(), 0);
 }
+
+#[tokio::test]
+async fn roles_that_the_server_lists_open_what_a_rule_guards_and_the_app_has_names_of_its_own() {
+    let scene = Scene::start(|config| {
+        config["forward_auth"]["identity_headers"] = json!([
+            "authorization", {"header": "x-user", "from": "x-auth-username"}, "x-auth-realm",
+        ]);
+        config["forward_auth"]["roles_header"] = json!("x-auth-roles");
+        config["rules"] = json!([
+            {"prefix": "/admin", "require": {"roles": ["admin"]}},
+            {"prefix": "/shop", "require": {"roles": ["buyer", "editor"]}},
+        ]);
+        config["cache"] = json!({"ttl": "1m"});
+    })
+    .await;
+    for user in USERS {
+        for (path, roles) in
+            [("/", None), ("/admin", Some(["admin", "owner"])), ("/shop/x", Some(["buyer", "editor"]))]
+        {
+            let request = forging(Request::get(path))
+                .header("x-user", "forged")
+                .header("authorization", user.authorization())
+                .header("x-auth-realm", user.realm);
+            let answer = scene.send(request).await;
+            let may = roles.is_none_or(|roles| user.roles.iter().any(|role| roles.contains(role)));
+            assert_eq!(answer.status, if may { 200 } else { 403 }, "{path} {user:?}");
+            if may {
+                let seen = seen(&answer);
+                let told = identity(&seen);
+                let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
+                // What begins with `x-auth-` and is not listed is the client's to send here.
+                assert_eq!(names, ["authorization", "x-auth-of-tomorrow", "x-auth-realm"], "{told:?}");
+                let names: Vec<_> = seen.headers.iter().filter(|(name, _)| name == "x-user").collect();
+                assert_eq!(names, [&("x-user".to_owned(), user.name.to_owned())]);
+            }
+        }
+    }
+}

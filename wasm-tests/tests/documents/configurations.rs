@@ -85,6 +85,7 @@ fn every_configuration_is_one_that_the_filter_takes() {
         "docs/configuration.md",
         "docs/envoy.md",
         "docs/migrating.md",
+        "docs/oauth2-proxy.md",
         "docs/rules.md",
     ] {
         let blocks = document(name).blocks(&["yaml"]);

@@ -1,10 +1,12 @@
 //! `forward_auth`: any server that says who may pass, on every host. What nginx's `auth_request`, Traefik's
 //! ForwardAuth and APISIX's forward-auth are tested for, and what their users were bitten by.
 
+mod answers;
 mod calls;
 mod decisions;
 mod denials;
 mod documented;
+mod routes;
 
 use std::net::SocketAddr;
 
