@@ -86,6 +86,7 @@ fn every_configuration_is_one_that_the_filter_takes() {
         "docs/envoy.md",
         "docs/migrating.md",
         "docs/oauth2-proxy.md",
+        "docs/providers.md",
         "docs/rules.md",
     ] {
         let blocks = document(name).blocks(&["yaml"]);

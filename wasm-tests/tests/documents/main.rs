@@ -3,8 +3,12 @@
 
 mod configurations;
 mod envoy;
+#[path = "../../../tests/tokens/issuer.rs"]
+#[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
+mod issuer;
 mod markdown;
 mod names;
+mod providers;
 mod reference;
 mod tree;
 
