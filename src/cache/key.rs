@@ -13,6 +13,8 @@ static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 pub enum Part<'a> {
     /// The bearer token.
     Bearer,
+    /// A token that is bound to a key.
+    Bound,
     /// A header's value; the name in lower case.
     Header(&'a [u8]),
     /// A cookie's value.
@@ -71,6 +73,7 @@ impl Key {
             Part::Path => (5, None),
             Part::ClientAddress => (6, None),
             Part::AuthUrl => (7, None),
+            Part::Bound => (8, None),
         };
         self.hash.set(None);
         self.bytes.push(kind);

@@ -88,6 +88,9 @@ impl RawAuthgear {
         let token_from = token_from::checked(self.token_from.0, "authgear.token_from")?;
         token_from::refuse_identities(&token_from, &identity::managed(), "authgear.token_from")?;
         let mode = self.mode.0.unwrap_or_default();
+        if mode == Mode::Resolver {
+            token_from::refuse_dpop(&token_from, "authgear.token_from")?;
+        }
         let issuer = Issuer {
             policy: Policy {
                 issuer: IssuerName::exact(endpoint.origin()),

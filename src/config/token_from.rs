@@ -49,6 +49,7 @@ fn place_header(text: &str) -> Result<String, Problem> {
     let problem = match name.as_bytes() {
         b"cookie" => "holds many cookies; name the one with `cookie`",
         WEBSOCKET_PROTOCOL => "lists subprotocols; give the beginning of the one with `websocket_protocol`",
+        b"dpop" => "holds a proof; its token stands in `{header: authorization, scheme: Bearer}`",
         b"host" => "is the proxy's own; no token can stand there",
         known if header::is_hop_by_hop(known) => "is the proxy's own; no token can stand there",
         _ if !header::is_name(&name) => "is no name of a header",
@@ -84,9 +85,28 @@ pub(super) fn checked(typed: Option<Vec<RawPlace>>, path: &str) -> Result<Vec<Pl
     let numbered = typed.into_iter().enumerate();
     let places: Vec<Place> =
         numbered.map(|(number, raw)| raw.check(&format!("{path}[{number}]"))).collect::<Result<_, _>>()?;
-    match repeated(&places, Place::is_same) {
-        Some((number, _)) => Err(ConfigError::new(format!("{path}[{number}]"), "stands there twice")),
-        None => Ok(places),
+    if let Some((number, _)) = repeated(&places, Place::is_same) {
+        return Err(ConfigError::new(format!("{path}[{number}]"), "stands there twice"));
+    }
+    let [bearer, dpop] = [Place::bearer(), Place::dpop()];
+    let at = |wanted: &Place| places.iter().position(|place| place.is_same(wanted));
+    match (at(&bearer), at(&dpop)) {
+        (Some(_), Some(number)) => Err(ConfigError::new(
+            format!("{path}[{number}]"),
+            "is taken with the scheme Bearer already; leave it out, or leave that out to take nothing but DPoP",
+        )),
+        _ => Ok(places),
+    }
+}
+
+/// Refuses tokens that are bound to a key where nobody reads them: no proof can be checked.
+pub(super) fn refuse_dpop(places: &[Place], path: &str) -> Result<(), ConfigError> {
+    match places.iter().position(|place| place.is_same(&Place::dpop())) {
+        Some(number) => Err(ConfigError::new(
+            format!("{path}[{number}].scheme"),
+            "needs tokens that are verified here, and `mode` `resolver` reads none; choose another mode",
+        )),
+        None => Ok(()),
     }
 }
 
@@ -111,7 +131,14 @@ impl RawPlace {
         let bytes = |text: Option<String>| text.map(String::into_bytes);
         let scheme = bytes(self.scheme.0);
         let has_scheme = scheme.is_some();
+        let is_dpop = scheme.as_ref().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"dpop"));
         let header = bytes(self.header.0).map(|name| Place::Header { name, scheme });
+        if is_dpop && header.as_ref().is_some_and(|header| !header.is_same(&Place::dpop())) {
+            return Err(ConfigError::new(
+                format!("{path}.scheme"),
+                "DPoP is a scheme of `authorization` only",
+            ));
+        }
         if has_scheme && header.is_none() {
             return Err(ConfigError::new(format!("{path}.scheme"), "goes with `header` only"));
         }

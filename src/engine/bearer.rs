@@ -5,13 +5,15 @@ use std::fmt;
 
 use super::answers::Question;
 use super::case::{Case, Lacking};
+use super::presented::Scheme;
 use super::session::other_use;
-use super::tokens::{Accepted, Judgement, Lack, Rejection};
+use super::tokens::{Judgement, Lack, Rejection};
 use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver::{self, Confirmation};
 use crate::http::credential::{Cookies, Credentials, Secret};
-use crate::http::{Head, ResponseEdits, UnixTime};
+use crate::http::{Head, UnixTime};
+use crate::jose::dpop::Proof;
 use crate::jose::{Need, Refusal, Token};
 
 /// A request whose token is being judged.
@@ -33,6 +35,8 @@ pub(super) struct Fresh<'a> {
     pub(super) token: Secret<'a>,
     pub(super) cookies: Cookies<'a>,
     pub(super) glance: Glance<'a>,
+    /// The proof of who has the token's key, behind the scheme `DPoP`.
+    pub(super) proof: Option<Proof>,
 }
 
 /// What was learnt of a token while it was decided who judges it.
@@ -46,6 +50,7 @@ pub(super) struct Glance<'a> {
 pub(super) struct Paused {
     case: Box<Case>,
     token: Vec<u8>,
+    proof: Option<Proof>,
     /// The calls that have the token confirmed, where there is a resolver.
     confirmation: Option<Confirmation>,
     /// The question about the cookies alone, where the request has some.
@@ -82,6 +87,20 @@ impl Bearer<'_> {
         }
     }
 
+    const fn proof(&self) -> Option<Proof> {
+        match self {
+            Self::Fresh(fresh) => fresh.proof,
+            Self::Paused(paused) => paused.proof,
+        }
+    }
+
+    const fn scheme(&self) -> Scheme {
+        match self.proof() {
+            Some(_) => Scheme::Dpop,
+            None => Scheme::Bearer,
+        }
+    }
+
     fn into_case(self) -> Case {
         match self {
             Self::Fresh(fresh) => *fresh.case,
@@ -108,13 +127,13 @@ impl Engine {
 
     fn judged(&self, state: &mut State, mut bearer: Bearer<'_>, now: UnixTime) -> Step {
         match self.judge(state, &mut bearer, now) {
-            Judgement::Accepted(Accepted { session, .. })
-                if !bearer.case().admits(session.facts.other_use) =>
-            {
+            Judgement::Accepted(accepted) if !bearer.case().admits(accepted.session.facts.other_use) => {
                 self.rejected(state, bearer, Rejection::Check(Refusal::Use), now)
             }
-            Judgement::Accepted(Accepted { session, confirmation_due }) => {
-                if confirmation_due && let Some(confirmation) = self.confirmation(&bearer) {
+            Judgement::Accepted(accepted) => {
+                if accepted.confirmation_due
+                    && let Some(confirmation) = self.confirmation(&bearer)
+                {
                     if !self.background {
                         state.tokens.confirmation_sent(&self.config, bearer.token(), now);
                         let Confirmation { call, plain } = confirmation;
@@ -123,7 +142,8 @@ impl Engine {
                     }
                     self.send_for_confirmation(state, confirmation, bearer.token(), now);
                 }
-                Step::Done(bearer.into_case().accept(&session, &ResponseEdits::default(), now))
+                let proof = bearer.proof();
+                self.proven(state, bearer.into_case(), &accepted, proof, now)
             }
             Judgement::Rejected(rejection) => self.rejected(state, bearer, rejection, now),
             Judgement::NeedsKeys(issuer, lack) => {
@@ -144,15 +164,16 @@ impl Engine {
 
     fn judge(&self, state: &mut State, bearer: &mut Bearer<'_>, now: UnixTime) -> Judgement {
         let State { tokens, keys, .. } = state;
+        let scheme = bearer.scheme();
         match bearer {
             Bearer::Fresh(Fresh { token, glance, .. }) => {
                 let Glance { recalled, parsed } = std::mem::take(glance);
-                recalled.or_else(|| tokens.recall(token.reveal(), keys, now)).unwrap_or_else(|| {
-                    tokens.judge(&self.config, self.signatures, keys, token.reveal(), parsed, now)
+                recalled.or_else(|| tokens.recall(token.reveal(), scheme, keys, now)).unwrap_or_else(|| {
+                    tokens.judge(&self.config, self.signatures, keys, (token.reveal(), scheme), parsed, now)
                 })
             }
-            Bearer::Paused(paused) => tokens.recall(&paused.token, keys, now).unwrap_or_else(|| {
-                tokens.judge(&self.config, self.signatures, keys, &paused.token, None, now)
+            Bearer::Paused(paused) => tokens.recall(&paused.token, scheme, keys, now).unwrap_or_else(|| {
+                tokens.judge(&self.config, self.signatures, keys, (&paused.token, scheme), None, now)
             }),
         }
     }
@@ -222,6 +243,7 @@ impl Engine {
 
     fn confirmation(&self, bearer: &Bearer<'_>) -> Option<Confirmation> {
         match bearer {
+            Bearer::Fresh(Fresh { proof: Some(_), .. }) => None,
             Bearer::Fresh(Fresh { head, token, .. }) => {
                 let resolver = self.config.resolver()?;
                 Some(resolver::confirmation(resolver, self.config.timeout, head, *token))
@@ -243,6 +265,8 @@ impl Engine {
 
     fn whole_question(&self, bearer: &Bearer<'_>) -> Option<Question> {
         match bearer {
+            // No server is sent a bound token.
+            Bearer::Fresh(Fresh { proof: Some(_), .. }) => None,
             Bearer::Fresh(Fresh { head, token, cookies, .. }) => {
                 self.question_of_resolver(head, Credentials { bearer: Some(*token), cookies: *cookies })
             }
@@ -261,8 +285,8 @@ impl Engine {
         let (confirmation, cookies) = (self.confirmation(&bearer), self.question_of_cookies(&bearer));
         let whole = self.whole_question(&bearer);
         match bearer {
-            Bearer::Fresh(Fresh { case, token, .. }) => {
-                Box::new(Paused { case, token: token.reveal().to_vec(), confirmation, cookies, whole })
+            Bearer::Fresh(Fresh { case, token, proof, .. }) => {
+                Box::new(Paused { case, token: token.reveal().to_vec(), proof, confirmation, cookies, whole })
             }
             Bearer::Paused(paused) => paused,
         }

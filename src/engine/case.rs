@@ -4,7 +4,8 @@
 use std::rc::Rc;
 
 use super::edits::Edits;
-use super::presented::Presented;
+use super::possession;
+use super::presented::{Presented, Scheme};
 use super::{Decision, Engine, Outcome, Verdict};
 use crate::auth_server::authgear::identity;
 use crate::auth_server::forward_auth::{DenialKind, Denied};
@@ -15,6 +16,7 @@ use crate::http::grpc;
 use crate::http::url::Url;
 use crate::http::{BadHead, Fields, Head, OwnedField, Reply, ResponseEdits, UnixTime};
 use crate::jose::Refusal;
+use crate::jose::dpop::ProofRefusal;
 use crate::rules::{Access, Demand, OnUnauthenticated, Requirement, UseClaims};
 
 /// See the module.
@@ -26,8 +28,8 @@ pub(super) struct Case {
     location: Option<String>,
     /// Where a person goes on who comes back from logging in. Such a request is answered here, whatever it is.
     way_back: Option<String>,
-    /// Whether it carries a token that can be refused.
-    has_token: bool,
+    /// Whether it carries a token that can be refused, and behind which scheme.
+    token: Option<Scheme>,
     is_authgears: bool,
     is_grpc: bool,
     /// Which URL of the auth server is asked, where a rule names one.
@@ -43,13 +45,15 @@ pub(super) enum Lacking {
     Answer,
     /// The keys of an issuer.
     Keys,
+    /// Room to remember a proof.
+    Room,
 }
 
 impl Lacking {
     const fn outcome(self, action: OnErrorAction) -> Outcome {
         match (self, action) {
-            (Self::Answer, OnErrorAction::Deny) => Outcome::ErrorDenied,
-            (Self::Answer, OnErrorAction::Allow) => Outcome::ErrorAllowed,
+            (Self::Answer | Self::Room, OnErrorAction::Deny) => Outcome::ErrorDenied,
+            (Self::Answer | Self::Room, OnErrorAction::Allow) => Outcome::ErrorAllowed,
             (Self::Keys, OnErrorAction::Deny) => Outcome::NoKeysDenied,
             (Self::Keys, OnErrorAction::Allow) => Outcome::NoKeysAllowed,
         }
@@ -97,7 +101,7 @@ impl Engine {
             demand,
             location,
             way_back,
-            has_token: *presented != Presented::Nothing,
+            token: presented.scheme(),
             is_authgears: self.is_authgears,
             is_grpc: grpc::is_grpc(head),
             auth_url: None,
@@ -136,7 +140,7 @@ impl Case {
     /// Without a session. `identity` is what the auth server said of that.
     pub(super) fn nobody(self, identity: Rc<Fields>, respond: &ResponseEdits, outcome: Outcome) -> Decision {
         if self.demand.access() == Access::Required {
-            let denial = if self.has_token {
+            let denial = if self.token.is_some() {
                 Denial::InvalidToken("it belongs to no session")
             } else {
                 Denial::Unauthenticated
@@ -153,8 +157,26 @@ impl Case {
 
     /// With a credential that is no good.
     pub(super) fn refuse(self, reason: &str) -> Decision {
+        let denial = match self.token {
+            Some(Scheme::Dpop) => Denial::InvalidBoundToken(reason),
+            Some(Scheme::Bearer) | None => Denial::InvalidToken(reason),
+        };
+        self.refuse_with(denial)
+    }
+
+    /// With a bound token that is presented as a bearer token.
+    pub(super) fn refuse_bound(self) -> Decision {
+        Self { token: Some(Scheme::Dpop), ..self }.refuse(possession::BOUND)
+    }
+
+    /// With a bound token whose proof is no good.
+    pub(super) fn refuse_proof(self, refusal: ProofRefusal) -> Decision {
+        self.refuse_with(Denial::InvalidProof(refusal))
+    }
+
+    fn refuse_with(self, denial: Denial<'_>) -> Decision {
         if self.demand.access() == Access::Required {
-            return self.replied(self.deny(Denial::InvalidToken(reason)), &[], Outcome::Refused);
+            return self.replied(self.deny(denial), &[], Outcome::Refused);
         }
         let identity = if self.is_authgears { identity::refused() } else { Rc::default() };
         self.forward(identity, &ResponseEdits::default(), Outcome::Refused)
@@ -176,7 +198,12 @@ impl Case {
 
     /// Where the auth server failed in a way that the request itself may have provoked: that opens no door.
     pub(super) fn fail_provoked(self, on_error: OnError) -> Decision {
-        self.fail(OnError { action: OnErrorAction::Deny, ..on_error }, Lacking::Answer)
+        self.fail_closed(on_error, Lacking::Answer)
+    }
+
+    /// Where nobody can decide, and the operator's choice does not apply.
+    pub(super) fn fail_closed(self, on_error: OnError, lacking: Lacking) -> Decision {
+        self.fail(OnError { action: OnErrorAction::Deny, ..on_error }, lacking)
     }
 
     /// Whether a token may be used here, by what it says that it is for.

@@ -1,8 +1,11 @@
 //! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
 //! cache.
 
+use std::borrow::Cow;
+
 use crate::http::error_code::ErrorCode;
 use crate::http::{BadHead, Reply};
+use crate::jose::dpop::{PROOF_ALGORITHM_NAMES, ProofRefusal};
 use crate::rules::{CustomReply, Unmet};
 
 /// Why a request is denied, as the client is told.
@@ -16,6 +19,10 @@ pub enum Denial<'a> {
     InvalidToken(&'a str),
     /// Its person comes back from logging in without a session.
     LoginUnfinished,
+    /// The same, where it is or should be a token that is bound to a key (RFC 9449 section 7.1).
+    InvalidBoundToken(&'a str),
+    /// The proof that its bearer has the token's key is no good.
+    InvalidProof(ProofRefusal),
     /// Its session is valid, and does not meet what a rule requires.
     Forbidden(Unmet),
     /// The auth server forbids it.
@@ -53,6 +60,7 @@ impl Denial<'_> {
     fn reply_with(self, status: u16, content_type: &str, body: Vec<u8>) -> Reply {
         // A challenge belongs to these two (RFC 6750 section 3); an operator may have chosen another one.
         let challenge = self.challenge().filter(|_challenge| matches!(status, 401 | 403));
+        let challenge = challenge.as_deref();
         let fields = [("content-type", content_type), ("cache-control", "no-store")]
             .into_iter()
             .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
@@ -63,19 +71,26 @@ impl Denial<'_> {
     const fn status(self) -> u16 {
         match self {
             Self::BadRequest(bad) => bad.status(),
-            Self::Unauthenticated | Self::InvalidToken(_) | Self::LoginUnfinished => 401,
+            Self::Unauthenticated
+            | Self::InvalidToken(_)
+            | Self::InvalidBoundToken(_)
+            | Self::InvalidProof(_)
+            | Self::LoginUnfinished => 401,
             Self::Forbidden(_) | Self::ForbiddenByServer => 403,
             Self::Unavailable(status) => status,
             Self::Broken => 503,
         }
     }
 
-    const fn challenge(self) -> Option<&'static str> {
+    fn challenge(self) -> Option<Cow<'static, str>> {
+        let dpop = |error| format!("DPoP error=\"{error}\", algs=\"{PROOF_ALGORITHM_NAMES}\"").into();
         match self {
-            Self::Unauthenticated | Self::LoginUnfinished => Some("Bearer"),
-            Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
+            Self::Unauthenticated | Self::LoginUnfinished => Some("Bearer".into()),
+            Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\"".into()),
+            Self::InvalidBoundToken(_) => Some(dpop("invalid_token")),
+            Self::InvalidProof(_) => Some(dpop("invalid_dpop_proof")),
             Self::Forbidden(unmet) if unmet.is_insufficient_scope() => {
-                Some("Bearer error=\"insufficient_scope\"")
+                Some("Bearer error=\"insufficient_scope\"".into())
             }
             Self::BadRequest(_)
             | Self::Forbidden(_)
@@ -91,7 +106,10 @@ impl Denial<'_> {
             Self::Unauthenticated => {
                 ErrorCode::Unauthorized.body("a valid session or an access token is needed")
             }
-            Self::InvalidToken(reason) => {
+            Self::InvalidProof(refusal) => {
+                ErrorCode::Unauthorized.body(&format!("the DPoP proof is refused: {refusal}"))
+            }
+            Self::InvalidToken(reason) | Self::InvalidBoundToken(reason) => {
                 ErrorCode::Unauthorized.body(&format!("the access token is refused: {reason}"))
             }
             Self::LoginUnfinished => ErrorCode::Unauthorized.body(

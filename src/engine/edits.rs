@@ -1,13 +1,15 @@
 //! What is taken out of a request, whatever is decided about it: headers that only the filter may set, and what
 //! authenticates, where the operator wants that.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use super::Engine;
 use crate::auth_server::AuthServer;
 use crate::http::credential;
 use crate::http::place::{self, Found, Place, WEBSOCKET_PROTOCOL};
-use crate::http::{Fields, Head, HeaderEdits, ResponseEdits};
-use std::borrow::Cow;
-use std::rc::Rc;
+use crate::http::{Field, Fields, Head, HeaderEdits, ResponseEdits, header};
+use crate::jose::dpop::PROOF_HEADER;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -73,7 +75,13 @@ impl Engine {
     /// auth server knows a request by.
     fn strip(&self, head: &Head<'_>, edits: &mut Edits) {
         let places = &self.config.token_from;
-        for field in head.fields.iter().filter(|field| places.iter().any(|place| place.is_in(**field))) {
+        let takes_dpop = self.judges()
+            && places.iter().any(|place| place.is_same(&self.bearer) || place.is_same(&self.dpop));
+        let is_credential = |field: Field<'_>| {
+            places.iter().any(|place| place.is_in(field))
+                || takes_dpop && (self.dpop.is_in(field) || header::is_same(field.0, PROOF_HEADER))
+        };
+        for field in head.fields.iter().filter(|field| is_credential(**field)) {
             edits.remove(field.0);
         }
         let authorization = b"authorization".as_slice();

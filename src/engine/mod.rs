@@ -9,7 +9,9 @@ mod case;
 pub mod denial;
 mod edits;
 mod keys;
+mod possession;
 mod presented;
+mod proofs;
 mod session;
 mod state;
 mod step;
@@ -21,7 +23,8 @@ use std::time::Duration;
 use self::bearer::{Bearer, Fresh, Glance};
 use self::case::{Lacking, replied};
 use self::denial::Denial;
-use self::presented::Presented;
+use self::possession::is_bound;
+use self::presented::{Presented, Scheme};
 use self::step::Wait;
 use self::tokens::Standing;
 use crate::auth_server::AuthServer;
@@ -29,7 +32,7 @@ use crate::auth_server::authgear::resolver;
 use crate::config::{Config, Identity};
 use crate::http::browser;
 use crate::http::credential::{Cookies, Credentials, Secret};
-use crate::http::place;
+use crate::http::place::{self, Place};
 use crate::http::{BadHead, CALL_GRACE, CallError, Field, Head, Response, UnixTime};
 use crate::jose::{self, Backend, Token};
 use crate::rules::{Access, Demand, Terms, TwoUrls};
@@ -77,6 +80,9 @@ pub struct Engine {
     signatures: Backend,
     /// Whether the app expects Authgear's headers.
     is_authgears: bool,
+    /// Where bearer tokens stand by default, and bound ones.
+    bearer: Place,
+    dpop: Place,
 }
 
 impl Engine {
@@ -85,7 +91,14 @@ impl Engine {
     pub fn new(config: Config, host: Capabilities) -> Self {
         let is_authgears = config.resolver().is_some()
             || config.issuers.iter().any(|issuer| issuer.identity == Identity::Authgear);
-        Self { config, background: host.background, signatures: host.signatures, is_authgears }
+        Self {
+            config,
+            background: host.background,
+            signatures: host.signatures,
+            is_authgears,
+            bearer: Place::bearer(),
+            dpop: Place::dpop(),
+        }
     }
 
     /// The memory that it begins with. `seed` is any random number.
@@ -114,7 +127,7 @@ impl Engine {
         let cookies = cookies.unwrap_or_default();
         let mut presented = self.presented(head);
         let token = match &presented {
-            Presented::Token(token) => Some(token.secret()),
+            Presented::Token(token, _) => Some(token.secret()),
             Presented::Nothing | Presented::Refused(_) => None,
         };
         if (Credentials { bearer: token, cookies }).are_too_large() {
@@ -139,24 +152,40 @@ impl Engine {
                 }
             }
             (Presented::Refused(reason), _) => Step::Done(case.refuse(reason)),
-            (Presented::Token(token), _) if self.judges() => {
+            (Presented::Token(token, Scheme::Dpop), _) => {
+                self.possessed(state, head, case, token.secret(), now)
+            }
+            (Presented::Token(token, Scheme::Bearer), _) if self.judges() => {
                 let token = token.secret();
-                let mut glance =
-                    Glance { recalled: state.tokens.recall(token.reveal(), &state.keys, now), parsed: None };
+                let recalled = state.tokens.recall(token.reveal(), Scheme::Bearer, &state.keys, now);
+                let mut glance = Glance { recalled, parsed: None };
+                if glance.recalled.is_none() && is_bound(token, &mut glance) {
+                    return Step::Done(case.refuse_bound());
+                }
                 if self.is_judged_here(token, &mut glance) {
-                    let fresh = Fresh { head, case: Box::new(case), token, cookies, glance };
+                    let fresh = Fresh { head, case: Box::new(case), token, cookies, glance, proof: None };
                     return self.bearer(state, Bearer::Fresh(fresh), now);
+                }
+                if self.carries_bound(head) {
+                    return Step::Done(case.refuse_bound());
                 }
                 ask(state, case, Some(token), &glance)
             }
-            (Presented::Token(token), Some(_)) => ask(state, case, Some(token.secret()), &Glance::default()),
+            (Presented::Nothing, Some(AuthServer::ForwardAuth(_)))
+                if self.judges() && self.carries_bound(head) =>
+            {
+                Step::Done(case.refuse_bound())
+            }
+            (Presented::Token(token, _), Some(_)) => {
+                ask(state, case, Some(token.secret()), &Glance::default())
+            }
             (Presented::Nothing, Some(AuthServer::ForwardAuth(_))) => {
                 ask(state, case, None, &Glance::default())
             }
             (Presented::Nothing, Some(AuthServer::Resolver(_))) if !cookies.is_empty() => {
                 ask(state, case, None, &Glance::default())
             }
-            (Presented::Nothing | Presented::Token(_), _) => Step::Done(case.anonymous()),
+            (Presented::Nothing | Presented::Token(..), _) => Step::Done(case.anonymous()),
         }
     }
 
@@ -260,7 +289,7 @@ impl Engine {
             Some(AuthServer::ForwardAuth(_)) => {
                 let is_listed =
                     |issuer: &str| self.config.issuers.iter().any(|known| known.policy.issuer.may_be(issuer));
-                match glance.parsed.insert(Token::parse(token.reveal())) {
+                match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
                     Ok(token) => token.unverified_issuer().is_some_and(is_listed),
                     Err(_) => jose::peek(token.reveal())
                         .and_then(|peek| peek.issuer)

@@ -12,9 +12,29 @@ pub(super) enum Presented<'a> {
     /// Nothing.
     Nothing,
     /// This one.
-    Token(Carried<'a>),
+    Token(Carried<'a>, Scheme),
     /// What can be none, for this reason.
     Refused(&'static str),
+}
+
+/// How a token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// Whoever has it may use it (RFC 6750), wherever it stands.
+    Bearer,
+    /// `Authorization: DPoP`: its bearer has to prove that it is theirs (RFC 9449 section 7.1).
+    Dpop,
+}
+
+impl Presented<'_> {
+    /// How it is presented; none where there is nothing.
+    pub(super) const fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Self::Nothing => None,
+            Self::Token(_, scheme) => Some(*scheme),
+            Self::Refused(_) => Some(Scheme::Bearer),
+        }
+    }
 }
 
 const UNCLEAR: &str = "there is more than one, or it is malformed";
@@ -27,49 +47,64 @@ impl Engine {
         let places = &self.config.token_from;
         // Two of them are unclear wherever tokens are read: the app may read them.
         if !places.iter().any(|place| place.is_header(b"authorization"))
-            && Place::bearer().find(head) == Found::Unclear
+            && self.bearer.find(head) == Found::Unclear
         {
             return Presented::Refused(UNCLEAR);
         }
         match self.config.issuers.as_slice() {
             // In the one place there is nothing to choose.
-            issuers @ [_, _, ..] if places.len() > 1 => of_several(issuers, head),
-            _ => first(places, head),
+            issuers @ [_, _, ..] if places.len() > 1 => self.of_several(issuers, head),
+            _ => self.first(places, head),
         }
     }
-}
 
-/// The first place that holds a token decides.
-fn first<'a>(places: &[Place], head: &Head<'a>) -> Presented<'a> {
-    match places.iter().map(|place| place.find(head)).find(|found| *found != Found::Nothing) {
-        Some(Found::Token(token)) => Presented::Token(token),
-        Some(Found::Unclear) => Presented::Refused(UNCLEAR),
-        Some(Found::Nothing) | None => Presented::Nothing,
+    /// What a place holds. The one for Bearer tokens holds bound ones too, where tokens are judged here.
+    fn find<'a>(&self, place: &Place, head: &Head<'a>) -> Presented<'a> {
+        let (found, scheme) = match place.find(head) {
+            Found::Nothing if self.judges() && place.is_same(&self.bearer) => {
+                (self.dpop.find(head), Scheme::Dpop)
+            }
+            found if place.is_same(&self.dpop) => (found, Scheme::Dpop),
+            found => (found, Scheme::Bearer),
+        };
+        match found {
+            Found::Nothing => Presented::Nothing,
+            Found::Token(token) => Presented::Token(token, scheme),
+            Found::Unclear => Presented::Refused(UNCLEAR),
+        }
     }
-}
 
-/// Of several issuers, in their order, the first place of an issuer that holds a token of that issuer decides; where
-/// there is none, the first token that no issuer names.
-fn of_several<'a>(issuers: &[Issuer], head: &Head<'a>) -> Presented<'a> {
-    let mut other = Presented::Nothing;
-    for issuer in issuers {
-        for place in &issuer.token_from {
-            let token = match place.find(head) {
-                Found::Nothing => continue,
-                Found::Unclear => return Presented::Refused(UNCLEAR),
-                Found::Token(token) => token,
-            };
-            match named_issuer(token.secret().reveal()) {
-                Some(named) if issuer.policy.issuer.may_be(&named) => return Presented::Token(token),
-                Some(named) if issuers.iter().any(|known| known.policy.issuer.may_be(&named)) => {
-                    other = Presented::Refused(ELSEWHERE);
+    /// The first place that holds a token decides.
+    fn first<'a>(&self, places: &[Place], head: &Head<'a>) -> Presented<'a> {
+        let mut found = places.iter().map(|place| self.find(place, head));
+        found.find(|found| *found != Presented::Nothing).unwrap_or(Presented::Nothing)
+    }
+
+    /// Of several issuers, in their order, the first place of an issuer that holds a token of that issuer decides; where
+    /// there is none, the first token that no issuer names.
+    fn of_several<'a>(&self, issuers: &[Issuer], head: &Head<'a>) -> Presented<'a> {
+        let mut other = Presented::Nothing;
+        for issuer in issuers {
+            for place in &issuer.token_from {
+                let (token, scheme) = match self.find(place, head) {
+                    Presented::Nothing => continue,
+                    Presented::Refused(reason) => return Presented::Refused(reason),
+                    Presented::Token(token, scheme) => (token, scheme),
+                };
+                match named_issuer(token.secret().reveal()) {
+                    Some(named) if issuer.policy.issuer.may_be(&named) => {
+                        return Presented::Token(token, scheme);
+                    }
+                    Some(named) if issuers.iter().any(|known| known.policy.issuer.may_be(&named)) => {
+                        other = Presented::Refused(ELSEWHERE);
+                    }
+                    Some(_) | None if other == Presented::Nothing => other = Presented::Token(token, scheme),
+                    Some(_) | None => {}
                 }
-                Some(_) | None if other == Presented::Nothing => other = Presented::Token(token),
-                Some(_) | None => {}
             }
         }
+        other
     }
-    other
 }
 
 /// The issuer that a token names, unverified, whatever its header says.

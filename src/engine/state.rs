@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::answers::Answers;
 use super::background::BackgroundCall;
 use super::keys::{KeySets, skipped_inline_keys};
+use super::proofs::Proofs;
 use super::tokens::Tokens;
 use crate::config::Config;
 use crate::http::{Call, UnixTime};
@@ -19,6 +20,7 @@ pub struct State {
     pub(super) keys: KeySets,
     pub(super) tokens: Tokens,
     pub(super) answers: Answers,
+    pub(super) proofs: Proofs,
     pub(super) outbox: Outbox,
     /// Whether a request was ever served: Envoy configures more VMs than serve.
     pub(super) served: bool,
@@ -52,6 +54,7 @@ pub(super) struct Limits {
     pub(super) skipped: Warnings,
     pub(super) confirmations: Warnings,
     pub(super) contradictions: Warnings,
+    pub(super) proofs: Warnings,
 }
 
 impl State {
@@ -62,6 +65,7 @@ impl State {
             keys: KeySets::new(config),
             tokens: Tokens::new(config.cache),
             answers: Answers::new(config),
+            proofs: Proofs::new(config.cache.max_entries),
             outbox: Outbox { effects, limits: Limits::default(), random: seed },
             served: false,
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeySets;
 use super::overdue;
+use super::presented::Scheme;
 use super::session::session;
 use super::state::{MAX_MAP_BYTES, Outbox};
 use crate::auth_server::fault::Fault;
@@ -14,6 +15,7 @@ use crate::auth_server::{Answer, Holder, Said, Session};
 use crate::cache::{BoundedMap, Key, Lifetime, Part, Weigh};
 use crate::config::{Cache, Config, Issuer};
 use crate::http::UnixTime;
+use crate::jose::dpop::{Binding, Thumbprint};
 use crate::jose::{Backend, KeyId, Refusal, Token, Verified};
 use crate::telemetry::Counter;
 
@@ -44,6 +46,10 @@ pub(super) struct Accepted {
     pub(super) session: Session,
     /// Whether it is time to ask the resolver whether it still knows the token.
     pub(super) confirmation_due: bool,
+    /// The key that its bearer must have.
+    pub(super) bound: Option<Thumbprint>,
+    /// Whose token it is, by its place in the configuration.
+    pub(super) issuer: usize,
 }
 
 /// Why a token is rejected.
@@ -109,12 +115,15 @@ struct Known {
     expires: UnixTime,
     /// When it is used at this time or later, the resolver is asked about it; `None` for never.
     confirmation_due: Option<UnixTime>,
+    /// The key that its bearer must have.
+    bound: Option<Thumbprint>,
 }
 
 impl Known {
     fn accepted(&self, now: UnixTime) -> Accepted {
         let confirmation_due = self.confirmation_due.is_some_and(|due| now >= due);
-        Accepted { session: self.session.clone(), confirmation_due }
+        let Self { session, issuer, bound, .. } = self;
+        Accepted { session: session.clone(), confirmation_due, bound: *bound, issuer: *issuer }
     }
 }
 
@@ -161,14 +170,25 @@ impl Tokens {
         }
     }
 
-    fn look_up(&mut self, token: &[u8]) {
+    /// Behind different schemes one token is two: what is remembered of a bound one says nothing of a bearer token.
+    fn look_up(&mut self, token: &[u8], scheme: Scheme) {
+        let part = match scheme {
+            Scheme::Bearer => Part::Bearer,
+            Scheme::Dpop => Part::Bound,
+        };
         self.key.clear();
-        self.key.push(Part::Bearer, token);
+        self.key.push(part, token);
     }
 
     /// What is remembered of a token. A good one holds as long as its key is in the set.
-    pub(super) fn recall(&mut self, token: &[u8], keys: &KeySets, now: UnixTime) -> Option<Judgement> {
-        self.look_up(token);
+    pub(super) fn recall(
+        &mut self,
+        token: &[u8],
+        scheme: Scheme,
+        keys: &KeySets,
+        now: UnixTime,
+    ) -> Option<Judgement> {
+        self.look_up(token, scheme);
         if let Some(known) = self.known.get(&self.key, now)
             && keys.get(known.issuer).is_some_and(|keys| keys.contains(known.key))
         {
@@ -181,18 +201,18 @@ impl Tokens {
         rejection.copied().map(Judgement::Rejected)
     }
 
-    /// Judges a token that is not remembered. `parsed` is its parse, where somebody needed it before.
+    /// Judges a token that is not remembered, behind this scheme. `parsed` is its parse, where somebody needed it before.
     pub(super) fn judge(
         &mut self,
         config: &Config,
         signatures: Backend,
         keys: &KeySets,
-        token: &[u8],
+        (token, scheme): (&[u8], Scheme),
         parsed: Option<Result<Token<'_>, Refusal>>,
         now: UnixTime,
     ) -> Judgement {
         let parsed = parsed.unwrap_or_else(|| Token::parse(token));
-        self.look_up(token);
+        self.look_up(token, scheme);
         match verify(config, signatures, keys, parsed, now) {
             Ok(known) => {
                 let accepted = known.accepted(now);
@@ -241,7 +261,7 @@ impl Tokens {
     ) {
         let Some(resolver) = config.resolver() else { return };
         let period = resolver.revalidate.unwrap_or(CONFIRM_AGAIN);
-        self.look_up(token);
+        self.look_up(token, Scheme::Bearer);
         let known = self.known.get(&self.key, now).map(|known| (known.session.holder.clone(), known.expires));
         let is_its_user = |user: &Rc<[u8]>| {
             known.as_ref().is_none_or(|(holder, _)| *holder == Holder::User(Rc::clone(user)))
@@ -295,7 +315,7 @@ impl Tokens {
 
     /// Has a token confirmed when it is used at `due` or later.
     fn put_off(&mut self, token: &[u8], due: UnixTime, now: UnixTime) {
-        self.look_up(token);
+        self.look_up(token, Scheme::Bearer);
         if let Some(known) = self.known.get_mut(&self.key, now) {
             known.confirmation_due = Some(due);
         }
@@ -335,7 +355,14 @@ fn known(
     now: UnixTime,
 ) -> Result<Known, Refusal> {
     let session = session(config, issuer, &verified.claims, payload)?;
+    let bound = match verified.claims.binding() {
+        Binding::None => None,
+        Binding::Key(key) => Some(key),
+        Binding::Unknown => return Err(Refusal::Binding),
+    };
     let period = match &session.holder {
+        // The resolver is never sent a bound one.
+        _ if bound.is_some() => None,
         Holder::User(_) => config.resolver().and_then(|resolver| resolver.revalidate),
         Holder::Machine | Holder::Named => None,
     };
@@ -345,5 +372,6 @@ fn known(
         key: verified.key,
         expires: verified.expires,
         confirmation_due: period.map(|period| now.after(period)),
+        bound,
     })
 }

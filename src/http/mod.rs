@@ -16,6 +16,7 @@ pub mod header;
 pub mod managed;
 pub(crate) mod percent;
 pub mod place;
+pub mod target;
 pub mod template;
 mod time;
 pub mod url;

@@ -24,7 +24,7 @@ impl Scheme {
         }
     }
 
-    const fn default_port(self) -> u16 {
+    pub(crate) const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,

@@ -1,5 +1,6 @@
 //! The claims of a token: the registered ones, typed; any other by name.
 
+use super::dpop::Binding;
 use super::members::{Members, string_or_strings, value};
 use super::{Refusal, base64url, is_plain};
 use crate::http::UnixTime;
@@ -141,6 +142,12 @@ impl Claims {
         };
         let roles = roles.unwrap_or_default();
         Ok(if roles.iter().all(|role| is_plain(role)) { roles } else { Vec::new() })
+    }
+
+    /// `cnf`: which key the bearer must have (RFC 7800 section 3.1).
+    #[must_use]
+    pub fn binding(&self) -> Binding {
+        Binding::of(self.get("cnf"))
     }
 
     /// The JSON text of a claim by its exact name.

@@ -21,8 +21,9 @@ use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::dpop::Thumbprint;
 use super::members::{Members, value};
-use crate::jose::crypto::PublicKey;
+use crate::jose::crypto::{self, PublicKey};
 use crate::jose::{self, Algorithm};
 
 /// Members that only a private or symmetric key has (RFC 7518 section 6).
@@ -83,6 +84,12 @@ impl VerifyingKey {
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// By what a token names it (RFC 7638). It is of the key's numbers, however they were written.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<Thumbprint> {
+        Thumbprint::parse(&crypto::thumbprint(&self.jwk)?)
     }
 
     /// Whether it may verify signatures of this algorithm: its type fits, and so does its own `alg`, if

@@ -2,7 +2,7 @@
 //! fetched.
 //!
 //! It is pure: time is an argument, keys are given, and nothing in a token selects where anything is fetched from
-//! (`jku`, `jwk`, `x5u` and `x5c` are never read). Cheap checks come first, the signature last. Which header a claim
+//! (`jku`, `x5u` and `x5c` are never read; `jwk` in a proof of possession alone). Cheap checks come first, the signature last. Which header a claim
 //! becomes is the caller's choice.
 //!
 //! `jsonwebtoken`'s types hold what was read (`Header`, `jwk::Jwk`, `DecodingKey`), and its `verify` runs each check of a
@@ -13,6 +13,7 @@ mod algorithm;
 mod claim_test;
 mod claims;
 pub mod crypto;
+pub mod dpop;
 mod header_value;
 mod issuer;
 mod key;

@@ -29,6 +29,8 @@ pub struct Peek {
     pub issuer: Option<String>,
     /// `exp` in whatever form, rounded down; the epoch where it lies before, and the earliest of several.
     pub expires: Option<UnixTime>,
+    /// Whether there is a `cnf`: its bearer must prove something.
+    pub is_bound: bool,
 }
 
 /// Looks at the claims of what has the shape of a signed token, whatever its header says.
@@ -74,6 +76,10 @@ impl<'de> Visitor<'de> for PeekedClaims {
                     let expires = seconds(map.next_value::<&RawValue>()?.get()).map(UnixTime::from_secs);
                     peek.expires = peek.expires.into_iter().chain(expires).min();
                 }
+                "cnf" => {
+                    peek.is_bound = true;
+                    map.next_value::<IgnoredAny>()?;
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -102,7 +108,8 @@ mod tests {
     #[test]
     fn issuer_and_expiry_are_read_whatever_the_header_says() {
         let claims = r#"{"iss": "a", "exp": 12.9}"#;
-        let expected = Peek { issuer: Some("a".to_owned()), expires: Some(UnixTime::from_secs(12)) };
+        let expected =
+            Peek { issuer: Some("a".to_owned()), expires: Some(UnixTime::from_secs(12)), is_bound: false };
         for header in
             ["", "{}", r#"{"alg":"none"}"#, r#"{"alg":"HS256"}"#, r#"{"alg":"ES512","crit":["x"]}"#, "?"]
         {
@@ -127,7 +134,11 @@ mod tests {
             r#"{"number": 1e999, "iss": "b", "iss": "a", "exp": 12}"#,
         ] {
             for claims in [BASE64_URL_SAFE_NO_PAD.encode(claims), BASE64_STANDARD.encode(claims)] {
-                let expected = Peek { issuer: Some("a".to_owned()), expires: Some(UnixTime::from_secs(12)) };
+                let expected = Peek {
+                    issuer: Some("a".to_owned()),
+                    expires: Some(UnixTime::from_secs(12)),
+                    is_bound: false,
+                };
                 assert_eq!(peek(format!("e30.{claims}.c2ln").as_bytes()), Some(expected), "{claims:.80}");
             }
         }

@@ -66,6 +66,8 @@ pub enum Refusal {
     /// `sub`, or the client id of a machine, would become a header and is empty or begins or ends with
     /// white space: programs on the way could make another identity of it.
     WhiteSpace,
+    /// `cnf` is present without a `jkt` that is one: what the bearer has to prove is not known.
+    Binding,
     /// Authgear: the subject is neither clearly a user nor clearly a machine.
     Subject,
 }
@@ -104,6 +106,7 @@ impl fmt::Display for Refusal {
             Self::Signature => "wrong signature",
             Self::ControlCharacter => "control character in a claim that becomes a header",
             Self::WhiteSpace => "sub is empty, or begins or ends with white space",
+            Self::Binding => "bound to something else than a key (cnf without jkt)",
             Self::Subject => "neither a user nor a machine",
         };
         f.write_str(text)

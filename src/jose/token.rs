@@ -4,6 +4,7 @@ use std::fmt;
 
 use jsonwebtoken::Header;
 
+use super::dpop::Binding;
 use super::members::{Members, value};
 use super::peek::is_load_balancers;
 use super::{Algorithm, Backend, Claims, MediaType, Policy, Refusal, base64url};
@@ -43,13 +44,15 @@ impl<'t> Token<'t> {
     /// # Errors
     /// It is not a compact JWS, or no policy can accept it: unsigned, HMAC, `crit`.
     pub fn parse(token: &'t [u8]) -> Result<Self, Refusal> {
-        Self::read(token).map_err(|refusal| {
+        let read = Self::parse_with_header(token).map(|(token, _header)| token);
+        read.map_err(|refusal| {
             let says_why = refusal == Refusal::Base64 && is_load_balancers(token);
             if says_why { Refusal::LoadBalancer } else { refusal }
         })
     }
 
-    fn read(token: &'t [u8]) -> Result<Self, Refusal> {
+    /// The same, with the members of the header.
+    pub(super) fn parse_with_header(token: &'t [u8]) -> Result<(Self, Members), Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLarge);
         }
@@ -61,8 +64,29 @@ impl<'t> Token<'t> {
         let signed =
             token.strip_suffix(signature).and_then(|rest| rest.strip_suffix(b".")).ok_or(Refusal::Shape)?;
         let signature = base64url(signature).ok_or(Refusal::Base64)?;
-        let (header, algorithm) = parse_header(header)?;
-        Ok(Self { signed, signature, header, algorithm, payload: claims, claims: Claims::parse(claims)? })
+        let members = header_members(header)?;
+        let (header, algorithm) = parse_header(&members)?;
+        let (payload, claims) = (claims, Claims::parse(claims)?);
+        Ok((Self { signed, signature, header, algorithm, payload, claims }, members))
+    }
+
+    pub(super) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(super) fn typ(&self) -> Option<MediaType> {
+        self.header.typ.as_deref().map(MediaType::new)
+    }
+
+    /// Which key its bearer must have, unverified: good for refusing it, and for nothing else.
+    #[must_use]
+    pub fn unverified_binding(&self) -> Binding {
+        self.claims.binding()
+    }
+
+    /// Whether this key signed it, whatever `kid` says.
+    pub(super) fn is_signed_by(&self, key: &VerifyingKey, backend: Backend) -> bool {
+        key.serves(self.algorithm) && backend.verify(key, self.algorithm, self.signed, &self.signature)
     }
 
     /// Its claims as they were sent: base64url, unverified like all of it.
@@ -167,13 +191,16 @@ impl fmt::Debug for Verified {
     }
 }
 
+fn header_members(segment: &[u8]) -> Result<Members, Refusal> {
+    let json = base64url(segment).ok_or(Refusal::Base64)?;
+    let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
+    Members::parse(&json).ok_or(Refusal::Header)
+}
+
 /// Reads the members of a header that matter here. `jsonwebtoken` does not read the text: its deserializer refuses a
 /// token for members that nobody needs (`"x5u": 1`), takes one of two members with the same name, and does not tell an
 /// unsigned token from a malformed one.
-fn parse_header(segment: &[u8]) -> Result<(Header, Algorithm), Refusal> {
-    let json = base64url(segment).ok_or(Refusal::Base64)?;
-    let json = String::from_utf8(json).map_err(|_| Refusal::Header)?;
-    let members = Members::parse(&json).ok_or(Refusal::Header)?;
+fn parse_header(members: &Members) -> Result<(Header, Algorithm), Refusal> {
     if members.get("crit").is_some() {
         return Err(Refusal::Critical);
     }

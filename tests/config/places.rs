@@ -92,6 +92,9 @@ fn each_error_of_a_place_names_the_field_and_says_what_would_be_right() {
         (json!([{"header": ":path"}]), "[0].header", "proxy's own"),
         (json!([{"header": "x a"}]), "[0].header", "no name of a header"),
         (json!([{"header": "Cookie"}]), "[0].header", "`cookie`"),
+        (json!([{"header": "DPoP"}]), "[0].header", "holds a proof"),
+        (json!([{"header": "x-a", "scheme": "DPoP"}]), "[0].scheme", "`authorization` only"),
+        (json!([{"header": "authorization", "scheme": "Bearer"}, {"header": "authorization", "scheme": "dpop"}]), "[1]", "already"),
         (json!([{"header": "Host"}]), "[0].header", "proxy's own"),
         (json!([{"header": "Transfer-Encoding"}]), "[0].header", "proxy's own"),
         (json!([{"header": "connection"}]), "[0].header", "proxy's own"),
@@ -116,6 +119,13 @@ fn each_error_of_a_place_names_the_field_and_says_what_would_be_right() {
         let error = parse(&typed).unwrap_err();
         assert_eq!(error.path, format!("jwt[1].token_from{path}"), "{token_from}: {error}");
         assert!(error.problem.contains(problem), "{token_from}: {error}");
+    }
+    let bound = json!([{"cookie": "t"}, {"header": "authorization", "scheme": "DPoP"}]);
+    for (mode, path) in [("auto", None), ("local", None), ("resolver", Some("authgear.token_from[1].scheme"))]
+    {
+        let mut typed = authgear(bound.clone());
+        typed["authgear"]["mode"] = json!(mode);
+        assert_eq!(parse(&typed).err().map(|error| error.path).as_deref(), path, "{mode}");
     }
     let error = parse(&authgear(json!([{"header": "x-authgear-user-id"}]))).unwrap_err();
     assert_eq!(error.path, "authgear.token_from[0].header");

@@ -14,6 +14,8 @@ mod claims;
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod corpus;
 #[cfg(test)]
+mod dpop;
+#[cfg(test)]
 mod forward_auth;
 #[cfg(test)]
 mod hostile;

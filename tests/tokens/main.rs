@@ -10,6 +10,8 @@ mod checks;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod dpop;
+#[cfg(test)]
 mod host;
 #[cfg(test)]
 mod hostile;

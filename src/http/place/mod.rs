@@ -100,6 +100,12 @@ impl Place {
         Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"Bearer".to_vec()) }
     }
 
+    /// `Authorization: DPoP` (RFC 9449 section 7.1), where tokens that are bound to a key stand.
+    #[must_use]
+    pub fn dpop() -> Self {
+        Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"DPoP".to_vec()) }
+    }
+
     /// Whether it is a header of this name.
     #[must_use]
     pub fn is_header(&self, known: &[u8]) -> bool {

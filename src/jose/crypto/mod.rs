@@ -7,4 +7,5 @@ mod public_key;
 pub use provider::Backend;
 pub use proxy_verify::ProxyVerify;
 
+pub(super) use provider::thumbprint;
 pub(super) use public_key::PublicKey;

@@ -8,7 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm as JwtAlgorithm;
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::signature;
+use sha2::{Digest as _, Sha256};
 
 use super::proxy_verify::{self, ProxyVerify};
 use super::public_key::PublicKey;
@@ -49,6 +51,13 @@ impl Backend {
     }
 }
 
+/// The SHA-256 of a key's canonical form (RFC 7638), in base64url.
+pub(in crate::jose) fn thumbprint(jwk: &Jwk) -> Option<String> {
+    // As in `verify`.
+    let _ = PROVIDER.install_default();
+    jwk.thumbprint(ThumbprintHash::SHA256).ok()
+}
+
 /// What `jsonwebtoken` has no way to pass on: its keys are bytes, and preparing one again for each signature
 /// would cost as much as the signature.
 struct Asked {
@@ -76,7 +85,10 @@ static PROVIDER: CryptoProvider = CryptoProvider {
         rsa_pub_components_from_public_key: |_| Err(ErrorKind::InvalidKeyFormat.into()),
         ec_pub_components_from_private_key: |_, _| Err(ErrorKind::InvalidKeyFormat.into()),
         ed_pub_components_from_private_key: |_, _| Err(ErrorKind::InvalidKeyFormat.into()),
-        compute_digest: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+        compute_digest: |bytes, hash| match matches!(hash, ThumbprintHash::SHA256) {
+            true => Ok(Sha256::digest(bytes).to_vec()),
+            false => Err(ErrorKind::UnsupportedAlgorithm.into()),
+        },
     },
 };
 

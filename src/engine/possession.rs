@@ -1,0 +1,114 @@
+//! A request whose token is bound to a key (RFC 9449): `Authorization: DPoP` and a proof. Everything about it is decided
+//! here, and nothing of it is ever asked about.
+
+use super::bearer::{Bearer, Fresh, Glance};
+use super::case::{Case, Lacking};
+use super::presented::Scheme;
+use super::proofs::Sighting;
+use super::tokens::{Accepted, Judgement};
+use super::{Engine, State, Step};
+use crate::http::credential::{Cookies, Secret};
+use crate::http::place::{Found, Place};
+use crate::http::{Head, ResponseEdits, UnixTime};
+use crate::jose::dpop::{Binding, Proof, ProofRefusal};
+use crate::jose::{self, Token};
+
+/// Why a bound token is refused anywhere but behind the scheme `DPoP`.
+pub(super) const BOUND: &str = "it is bound to a key, and needs the scheme DPoP and a proof";
+
+const UNBOUND: &str = "it is bound to no key, and needs the scheme Bearer";
+
+const UNKNOWN: &str = "it is bound to something else than a key (cnf without jkt)";
+
+/// Whether a token says that its bearer must prove something, whatever its header says.
+pub(super) fn is_bound<'t>(token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
+    match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
+        Ok(token) => token.unverified_binding() != Binding::None,
+        Err(_) => jose::peek(token.reveal()).is_some_and(|peek| peek.is_bound),
+    }
+}
+
+impl Engine {
+    /// Whether a request carries a bound token in any place: no server is sent one, as whatever.
+    pub(super) fn carries_bound(&self, head: &Head<'_>) -> bool {
+        let bearer = Place::bearer();
+        let places = self.config.token_from.iter().chain([&bearer, &self.dpop]);
+        places.map(|place| place.find(head)).any(|found| match found {
+            Found::Token(token) => is_bound(token.secret(), &mut Glance::default()),
+            Found::Nothing | Found::Unclear => false,
+        })
+    }
+
+    /// The step for a token behind the scheme `DPoP`.
+    pub(super) fn possessed(
+        &self,
+        state: &mut State,
+        head: &Head<'_>,
+        case: Case,
+        token: Secret<'_>,
+        now: UnixTime,
+    ) -> Step {
+        let recalled = state.tokens.recall(token.reveal(), Scheme::Dpop, &state.keys, now);
+        let mut glance = Glance { recalled, parsed: None };
+        if glance.recalled.is_none() {
+            match Token::parse(token.reveal()) {
+                Err(refusal) => return Step::Done(case.refuse(&refusal.to_string())),
+                Ok(parsed) => match parsed.unverified_binding() {
+                    Binding::None => return Step::Done(case.refuse(UNBOUND)),
+                    Binding::Unknown => return Step::Done(case.refuse(UNKNOWN)),
+                    Binding::Key(_) => glance.parsed = Some(Ok(parsed)),
+                },
+            }
+        }
+        if let Some(Judgement::Rejected(rejection)) = &glance.recalled {
+            return Step::Done(case.refuse(&rejection.to_string()));
+        }
+        let proof = match Proof::read(head, token.reveal(), self.signatures) {
+            Ok(proof) => Some(proof),
+            Err(refusal) => return Step::Done(case.refuse_proof(refusal)),
+        };
+        let fresh = Fresh { head, case: Box::new(case), token, cookies: Cookies::default(), glance, proof };
+        self.bearer(state, Bearer::Fresh(fresh), now)
+    }
+
+    /// The step for a good token whose bearer made this proof.
+    pub(super) fn proven(
+        &self,
+        state: &mut State,
+        case: Case,
+        accepted: &Accepted,
+        proof: Option<Proof>,
+        now: UnixTime,
+    ) -> Step {
+        let Accepted { session, bound, issuer, .. } = accepted;
+        let leeway = self.config.issuers.get(*issuer).map(|issuer| issuer.policy.leeway);
+        let (proof, key) = match (proof, *bound) {
+            (None, None) => return Step::Done(case.accept(session, &ResponseEdits::default(), now)),
+            (Some(proof), Some(key)) => (proof, key),
+            (None, Some(_)) => return Step::Done(case.refuse(BOUND)),
+            (Some(_), None) => return Step::Done(case.refuse(UNBOUND)),
+        };
+        let end = match proof.check(key, leeway.unwrap_or_default(), now) {
+            Ok(end) => end,
+            Err(refusal) => return Step::Done(case.refuse_proof(refusal)),
+        };
+        match state.proofs.note(proof.number(), end, now) {
+            Sighting::First => Step::Done(case.accept(session, &ResponseEdits::default(), now)),
+            Sighting::Again => Step::Done(case.refuse_proof(ProofRefusal::Replayed)),
+            Sighting::NoRoom => {
+                let status = self.config.on_error.status;
+                state.outbox.warn(
+                    |limits| &mut limits.proofs,
+                    now,
+                    || {
+                        format!(
+                            "more DPoP proofs could be replayed than may be remembered (cache.max_entries); requests \
+                             are denied with {status}"
+                        )
+                    },
+                );
+                Step::Done(case.fail_closed(self.config.on_error, Lacking::Room))
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The proofs of possession (RFC 9449) that were accepted, each for as long as it could be replayed. Never forgets one
+//! sooner: where there is no room, no further one is accepted.
+
+use std::collections::{BTreeSet, HashSet};
+use std::num::NonZeroUsize;
+
+use crate::http::UnixTime;
+use crate::jose::dpop::ProofNumber;
+
+/// See the module.
+pub(super) struct Proofs {
+    max_entries: NonZeroUsize,
+    seen: HashSet<ProofNumber>,
+    /// When each of them would be refused anyway, the first to go first.
+    ends: BTreeSet<(UnixTime, ProofNumber)>,
+    /// The latest end of those that were let go. If the clock was set back since, proofs that end before might be among
+    /// them.
+    let_go: UnixTime,
+}
+
+/// What is known of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// It is new, and will be known from now on.
+    First,
+    /// It was seen before, or might have been.
+    Again,
+    /// It is new, and there is no room to know it.
+    NoRoom,
+}
+
+impl Proofs {
+    pub(super) fn new(max_entries: NonZeroUsize) -> Self {
+        Self { max_entries, seen: HashSet::new(), ends: BTreeSet::new(), let_go: UnixTime::default() }
+    }
+
+    /// Takes note of a proof that would be refused from `end` on.
+    pub(super) fn note(&mut self, number: ProofNumber, end: UnixTime, now: UnixTime) -> Sighting {
+        while let Some((over, first)) = self.ends.first().copied().filter(|(over, _)| *over <= now) {
+            self.ends.remove(&(over, first));
+            self.seen.remove(&first);
+            self.let_go = self.let_go.max(over);
+        }
+        if end <= now || end <= self.let_go || self.seen.contains(&number) {
+            return Sighting::Again;
+        }
+        if self.seen.len() >= self.max_entries.get() {
+            return Sighting::NoRoom;
+        }
+        self.seen.insert(number);
+        self.ends.insert((end, number));
+        Sighting::First
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> UnixTime {
+        UnixTime::from_secs(second)
+    }
+
+    fn number(name: &str) -> ProofNumber {
+        ProofNumber::for_tests(name)
+    }
+
+    #[test]
+    fn a_proof_is_known_for_as_long_as_it_could_be_replayed() {
+        let mut proofs = Proofs::new(NonZeroUsize::MIN.saturating_add(9));
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::First);
+        for now in [100, 101, 129, 130, 200] {
+            assert_eq!(proofs.note(number("a"), at(130), at(now)), Sighting::Again, "{now}");
+        }
+        assert_eq!(proofs.seen.len(), 0, "what is over is let go");
+        assert_eq!(proofs.note(number("a"), at(231), at(201)), Sighting::First, "another one of that name");
+    }
+
+    #[test]
+    fn no_proof_is_forgotten_to_make_room() {
+        let mut proofs = Proofs::new(NonZeroUsize::MIN.saturating_add(1));
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::First);
+        assert_eq!(proofs.note(number("b"), at(140), at(100)), Sighting::First);
+        assert_eq!(proofs.note(number("c"), at(140), at(101)), Sighting::NoRoom);
+        assert_eq!(proofs.note(number("a"), at(130), at(129)), Sighting::Again);
+        assert_eq!(proofs.note(number("c"), at(140), at(130)), Sighting::First, "there is room again");
+        assert_eq!((proofs.seen.len(), proofs.ends.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_opens_nothing_again() {
+        let mut proofs = Proofs::new(NonZeroUsize::MIN.saturating_add(9));
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::First);
+        assert_eq!(proofs.note(number("b"), at(530), at(500)), Sighting::First);
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::Again, "it was let go at 500");
+        assert_eq!(proofs.note(number("b"), at(530), at(500)), Sighting::Again);
+        assert_eq!(proofs.note(number("c"), at(131), at(101)), Sighting::First);
+    }
+}

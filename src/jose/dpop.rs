@@ -1,0 +1,207 @@
+//! Proofs of possession (RFC 9449): which key made the proof of a request, for which token, and which proof it is.
+//!
+//! A proof is checked but for three things that are the caller's: whether the token is bound to its key, whether it is of
+//! now, and whether it was seen before.
+
+use std::fmt;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::crypto::Backend;
+use super::members::{Members, value};
+use super::token::Token;
+use super::{Algorithm, MediaType, Refusal, UnusableKey, VerifyingKey, base64url};
+use crate::http::target::Target;
+use crate::http::{Head, UnixTime};
+
+/// The algorithms of proofs: asymmetric ones, whatever the issuer's tokens are signed with.
+pub const PROOF_ALGORITHMS: [Algorithm; 5] =
+    [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa];
+
+/// Their names, as a challenge lists them (RFC 9449 section 7.1).
+pub const PROOF_ALGORITHM_NAMES: &str = "RS256 PS256 ES256 ES384 EdDSA";
+
+/// The header that holds a proof.
+pub const PROOF_HEADER: &[u8] = b"dpop";
+
+/// The `typ` of a proof.
+const TYPE: &str = "dpop+jwt";
+
+/// The SHA-256 of a public key in its canonical form (RFC 7638), by which a token names the key that it is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thumbprint([u8; 32]);
+
+impl Thumbprint {
+    /// Reads it in base64url, as it stands in `jkt`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        base64url(text)?.try_into().ok().map(Self)
+    }
+}
+
+/// What a token says of the key that its bearer must have (RFC 7800 section 3, RFC 9449 section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// Nothing: it is a bearer token.
+    None,
+    /// The bearer must prove to have this key.
+    Key(Thumbprint),
+    /// The bearer must prove something else, or nothing that is clear.
+    Unknown,
+}
+
+impl Binding {
+    /// Reads the claim `cnf`.
+    pub(super) fn of(cnf: Option<&str>) -> Self {
+        let Some(cnf) = cnf else { return Self::None };
+        let jkt = Members::parse(cnf).and_then(|members| members.get("jkt").and_then(value::<String>));
+        jkt.and_then(|jkt| Thumbprint::parse(&jkt)).map_or(Self::Unknown, Self::Key)
+    }
+}
+
+/// A proof that was made for a request and its token, by whoever has its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    key: Thumbprint,
+    issued_at: u64,
+    number: ProofNumber,
+}
+
+/// Which proof of its key it is: the SHA-256 of the key's thumbprint and `jti`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProofNumber([u8; 32]);
+
+#[cfg(test)]
+impl ProofNumber {
+    /// Any number, another one for each name.
+    pub(crate) fn for_tests(name: &str) -> Self {
+        Self(Sha256::digest(name).into())
+    }
+}
+
+impl Proof {
+    /// Reads and checks the proof of a request for `token`, its signature included.
+    ///
+    /// # Errors
+    ///
+    /// The first check that it fails.
+    pub fn read(head: &Head<'_>, token: &[u8], backend: Backend) -> Result<Self, ProofRefusal> {
+        let mut values = head.values(PROOF_HEADER);
+        let (Some(proof), None) = (values.next(), values.next()) else { return Err(ProofRefusal::NotOne) };
+        let (jws, header) = Token::parse_with_header(proof).map_err(ProofRefusal::Malformed)?;
+        if jws.typ() != Some(MediaType::new(TYPE)) {
+            return Err(ProofRefusal::Type);
+        }
+        if !PROOF_ALGORITHMS.contains(&jws.algorithm()) {
+            return Err(ProofRefusal::Algorithm);
+        }
+        let jwk = header.get("jwk").and_then(Members::parse).ok_or(ProofRefusal::NoKey)?;
+        let key = VerifyingKey::parse(&jwk).map_err(ProofRefusal::Key)?;
+        let claim = |name| jws.unverified_claims().get(name).and_then(value::<String>);
+        if claim("htm").is_none_or(|method| method.as_bytes() != head.method) {
+            return Err(ProofRefusal::Method);
+        }
+        let target = claim("htu").and_then(|url| Target::parse(url.as_bytes()));
+        if target.is_none() || target != Target::of(head) {
+            return Err(ProofRefusal::Url);
+        }
+        let hash = claim("ath").and_then(base64url);
+        if hash.is_none_or(|hash| hash != *Sha256::digest(token)) {
+            return Err(ProofRefusal::Token);
+        }
+        let jti = claim("jti").filter(|jti| !jti.is_empty()).ok_or(ProofRefusal::NoNumber)?;
+        let issued_at = jws.unverified_claims().issued_at().and_then(|seconds| seconds.try_into().ok());
+        let issued_at = issued_at.ok_or(ProofRefusal::NoTime)?;
+        if !jws.is_signed_by(&key, backend) {
+            return Err(ProofRefusal::Signature);
+        }
+        let thumbprint = key.thumbprint().ok_or(ProofRefusal::NoKey)?;
+        let number = Sha256::new().chain_update(thumbprint.0).chain_update(jti).finalize();
+        Ok(Self { key: thumbprint, issued_at, number: ProofNumber(number.into()) })
+    }
+
+    /// Whether it is a proof by the key that a token is bound to, and of now. Gives the moment from which it would be
+    /// refused: until then it could be replayed.
+    ///
+    /// # Errors
+    ///
+    /// Which of them it is not.
+    pub fn check(&self, key: Thumbprint, leeway: Duration, now: UnixTime) -> Result<UnixTime, ProofRefusal> {
+        if self.key != key {
+            return Err(ProofRefusal::OtherKey);
+        }
+        let (leeway, now) = (leeway.as_secs(), now.as_secs());
+        let last = self.issued_at.saturating_add(leeway);
+        if self.issued_at > now.saturating_add(leeway) || now > last {
+            return Err(ProofRefusal::Time);
+        }
+        Ok(UnixTime::from_secs(last.saturating_add(1)))
+    }
+
+    /// Which proof it is.
+    #[must_use]
+    pub const fn number(&self) -> ProofNumber {
+        self.number
+    }
+}
+
+/// Why a proof is refused. Nothing in it comes from the proof, so it can be logged and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofRefusal {
+    /// There is not exactly one `DPoP` header.
+    NotOne,
+    /// It is no signed token.
+    Malformed(Refusal),
+    /// `typ` is not `dpop+jwt`.
+    Type,
+    /// `alg` is not one of [`PROOF_ALGORITHMS`].
+    Algorithm,
+    /// `jwk` is absent, or no object with distinct members.
+    NoKey,
+    /// `jwk` is no usable public key.
+    Key(UnusableKey),
+    /// `htm` is not the request's method.
+    Method,
+    /// `htu` is not the request's URL.
+    Url,
+    /// `ath` is not the hash of the token.
+    Token,
+    /// `jti` is absent or empty.
+    NoNumber,
+    /// `iat` is absent.
+    NoTime,
+    /// The signature is not that of `jwk`.
+    Signature,
+    /// The token is bound to another key.
+    OtherKey,
+    /// `iat` is not of now, leeway included.
+    Time,
+    /// It was seen before.
+    Replayed,
+}
+
+impl fmt::Display for ProofRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Malformed(refusal) => return refusal.fmt(f),
+            Self::Key(unusable) => return write!(f, "jwk: {unusable}"),
+            Self::NotOne => "there is not exactly one DPoP header",
+            Self::Type => "typ is not dpop+jwt",
+            Self::Algorithm => "alg is not accepted",
+            Self::NoKey => "no jwk",
+            Self::Method => "htm is not the method of the request",
+            Self::Url => "htu is not the URL of the request",
+            Self::Token => "ath is not the hash of the access token",
+            Self::NoNumber => "no jti",
+            Self::NoTime => "no iat",
+            Self::Signature => "wrong signature",
+            Self::OtherKey => "the access token is bound to another key",
+            Self::Time => "iat is not of now",
+            Self::Replayed => "it was used before",
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for ProofRefusal {}
