@@ -60,13 +60,12 @@ impl Engine {
 
     /// What a place holds. The one for Bearer tokens holds bound ones too, where tokens are judged here.
     fn find<'a>(&self, place: &Place, head: &Head<'a>) -> Presented<'a> {
-        let (found, scheme) = match place.find(head) {
-            Found::Nothing if self.judges() && place.is_same(&self.bearer) => {
-                (self.dpop.find(head), Scheme::Dpop)
-            }
-            found if place.is_same(&self.dpop) => (found, Scheme::Dpop),
-            found => (found, Scheme::Bearer),
-        };
+        let (mut found, mut scheme) = (place.find(head), Scheme::Bearer);
+        if found == Found::Nothing && self.judges() && place.is_same(&self.bearer) {
+            (found, scheme) = (self.dpop.find(head), Scheme::Dpop);
+        } else if place.is_same(&self.dpop) {
+            scheme = Scheme::Dpop;
+        }
         match found {
             Found::Nothing => Presented::Nothing,
             Found::Token(token) => Presented::Token(token, scheme),
