@@ -11,6 +11,8 @@ pub enum Fault {
     Call(CallError),
     /// The status is no answer to the question.
     Status(u16),
+    /// The server does not accept who the filter says it is; with this status.
+    Credentials(u16),
     /// The answer contradicts itself, or cannot be handed on.
     Answer(Unusable),
 }
@@ -32,6 +34,10 @@ pub enum Unusable {
     NoSession,
     /// `x-authgear-session-valid` is neither true nor false.
     SessionValid,
+    /// It is not one JSON object with distinct names.
+    Json,
+    /// `active` is neither true nor false.
+    Active,
 }
 
 impl Fault {
@@ -39,7 +45,7 @@ impl Fault {
     /// for it.
     #[must_use]
     pub const fn may_be_provoked(self) -> bool {
-        matches!(self, Self::Status(400..=499))
+        matches!(self, Self::Status(400..=499) | Self::Credentials(_))
     }
 }
 
@@ -59,6 +65,10 @@ impl fmt::Display for Fault {
                 write!(f, "it answered {status}, or the proxy could not reach it in time")
             }
             Self::Status(status) => write!(f, "it answered {status}"),
+            Self::Credentials(status) => write!(
+                f,
+                "it answered {status}: it does not accept the filter's own credentials (jwt[].introspection)"
+            ),
             Self::Answer(problem) => write!(f, "its answer cannot be used: {problem}"),
         }
     }
@@ -74,6 +84,8 @@ impl fmt::Display for Unusable {
             Self::NoUser => "it has a valid session of no user",
             Self::NoSession => "it has a user without a valid session",
             Self::SessionValid => "x-authgear-session-valid is neither true nor false",
+            Self::Json => "it is not one JSON object with distinct names",
+            Self::Active => "`active` is neither true nor false",
         })
     }
 }

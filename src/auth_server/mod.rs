@@ -5,6 +5,7 @@ pub mod authgear;
 pub mod fault;
 pub mod forward_auth;
 pub mod forwarded;
+pub mod introspection;
 
 use std::fmt;
 use std::rc::Rc;
@@ -13,11 +14,16 @@ use std::time::Duration;
 use self::authgear::{Resolver, resolver};
 use self::fault::Fault;
 use self::forward_auth::{Denied, ForwardAuth};
+use self::introspection::Introspection;
 use crate::cache::Key;
 use crate::http::credential::Credentials;
 use crate::http::url::Url;
-use crate::http::{BadHead, Call, CallError, Fields, Head, OwnedField, Response, ResponseEdits};
+use crate::http::{BadHead, Call, CallError, Fields, Head, OwnedField, Response, ResponseEdits, UnixTime};
+use crate::jose::{Claims, Refusal};
 use crate::rules::SessionFacts;
+
+/// Who the filter says it is, in the calls that are its own affair.
+pub const USER_AGENT: &str = concat!("authgear-filter/", env!("CARGO_PKG_VERSION"));
 
 /// The server that decides what is not decided locally.
 #[derive(Debug, Clone)]
@@ -26,6 +32,8 @@ pub enum AuthServer {
     Resolver(Box<Resolver>),
     /// Any forward-auth server.
     ForwardAuth(Box<ForwardAuth>),
+    /// An authorization server that knows its tokens.
+    Introspection(Box<Introspection>),
 }
 
 impl AuthServer {
@@ -41,6 +49,7 @@ impl AuthServer {
         match self {
             Self::Resolver(_) => resolver::key(credentials, key),
             Self::ForwardAuth(server) => forward_auth::key(server, head, url, key),
+            Self::Introspection(_) => introspection::key(credentials, key),
         }
     }
 
@@ -59,18 +68,28 @@ impl AuthServer {
         match self {
             Self::Resolver(resolver) => Ok(resolver::call(resolver, timeout, head, credentials)),
             Self::ForwardAuth(server) => forward_auth::call(server, timeout, head, url),
+            Self::Introspection(server) => introspection::call(server, timeout, credentials),
         }
     }
 
-    /// What the answer to a call says.
+    /// What the answer to a call says. `judge` says what becomes of the claims that an introspection endpoint states,
+    /// given those, and what they were read from in base64url.
     ///
     /// # Errors
     ///
     /// There is no answer, or none that could be used.
-    pub fn read(&self, inputs: Inputs, result: Result<Response, CallError>) -> Result<Answer, Fault> {
+    pub fn read(
+        &self,
+        inputs: Inputs,
+        result: Result<Response, CallError>,
+        judge: impl FnOnce(&Introspection, &Claims, &[u8]) -> Result<Judged, Refusal>,
+    ) -> Result<Answer, Fault> {
         match self {
             Self::Resolver(_) => resolver::read(result),
             Self::ForwardAuth(server) => forward_auth::read(server, inputs, result),
+            Self::Introspection(server) => {
+                introspection::read(result, |claims, payload| judge(server, claims, payload))
+            }
         }
     }
 }
@@ -81,6 +100,7 @@ impl fmt::Display for AuthServer {
         match self {
             Self::Resolver(resolver) => resolver.server.fmt(f),
             Self::ForwardAuth(server) => server.server.fmt(f),
+            Self::Introspection(server) => server.server.fmt(f),
         }
     }
 }
@@ -100,6 +120,8 @@ pub struct Inputs {
 pub struct Answer {
     /// Who it is, or that it may not pass.
     pub said: Said,
+    /// When it no longer holds, however long answers are remembered; `None` where it does not say.
+    pub ends: Option<UnixTime>,
     /// What the client gets with the response: cookies are added to it, other headers replace those of the app. What
     /// a denial has for the client stands in its reply.
     pub respond: ResponseEdits,
@@ -116,6 +138,17 @@ pub enum Said {
     NoSession(Rc<Fields>),
     /// It may not pass.
     Denied(Rc<Denied>),
+    /// Its token is no good.
+    Refused(Refusal),
+}
+
+/// A good token, as its claims tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Whom it stands for.
+    pub session: Session,
+    /// When it expires; `None` where it does not say.
+    pub ends: Option<UnixTime>,
 }
 
 /// Whom an answer may serve beside the request that was asked about: other requests with the same key, and as long as

@@ -15,7 +15,8 @@ use super::{Cache, ConfigError, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cache"))]
 pub(super) struct RawCache {
     /// How long an accepting answer of the auth server is reused, never past the token's own expiry: at most
-    /// `24h`; `0s` is not at all. Default: `10s` with `authgear`, else `0s`.
+    /// `24h`; `0s` is not at all. Default: `10s` with `authgear` or `introspection`,
+    /// else `0s`.
     ttl: Given<Span>,
     /// How long "no session" or a denial is reused: at most `24h`. Default: `1s`.
     negative_ttl: Given<Span>,

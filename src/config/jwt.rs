@@ -5,10 +5,14 @@ use serde::{Deserialize, Deserializer};
 
 use super::claims::{HeaderClaim, RawHeaderClaim};
 use super::field::{Bool, Field, Given, List, Map, NonEmpty};
+use super::introspection::RawIntrospectionObject;
 use super::raw::{missing, repeated};
 use super::token_from::{self, TokenFrom};
 use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
-use super::{ACCESS_TOKEN_TYPE, ClaimHeader, ConfigError, DEFAULT_LEEWAY, Identity, Issuer, Keys, Server};
+use super::{
+    ACCESS_TOKEN_TYPE, ClaimHeader, ConfigError, DEFAULT_LEEWAY, Identity, Introspection, Issuer, Keys,
+    Server,
+};
 use crate::http::header::{self, Pattern};
 use crate::http::url;
 use crate::jose::KeySet;
@@ -53,15 +57,45 @@ pub(super) struct RawIssuer {
     /// Where its tokens may stand; the first place that holds one decides. Default:
     /// `[{header: authorization, scheme: Bearer}]`.
     token_from: Given<TokenFrom>,
+    /// An authorization server that is asked about tokens that are no JWT, and without keys about all of this issuer.
+    /// One issuer at most has one, and not beside `forward_auth`. Default: none.
+    introspection: Given<RawIntrospectionObject>,
+}
+
+/// What is typed under `jwt`, checked.
+#[derive(Default)]
+pub(super) struct Issuers {
+    pub(super) issuers: Vec<Issuer>,
+    /// Every header that any of them sets.
+    pub(super) headers: Vec<Pattern>,
+    /// The authorization server that one of them may have.
+    pub(super) introspection: Option<Introspection>,
 }
 
 impl RawIssuer {
-    /// The issuers, and every header that any of them sets.
-    pub(super) fn check_all(raw: Vec<Self>) -> Result<(Vec<Issuer>, Vec<Pattern>), ConfigError> {
+    /// Checks all of them. `asks` says whether a forward-auth server is asked about what they do not decide.
+    pub(super) fn check_all(raw: Vec<Self>, asks: bool) -> Result<Issuers, ConfigError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(raw.len());
         let mut names: Vec<Pattern> = Vec::new();
-        for (number, raw) in raw.into_iter().enumerate() {
+        let mut asked: Option<Introspection> = None;
+        for (number, mut raw) in raw.into_iter().enumerate() {
             let path = |field: &str| format!("jwt[{number}].{field}");
+            if let Some(introspection) = raw.introspection.0.take() {
+                let refuse = |why| Err(ConfigError::new(path("introspection"), why));
+                if let Some(Introspection { issuer, .. }) = asked {
+                    return refuse(format!(
+                        "jwt[{issuer}] has one already, and a token that is no JWT does not say whose it is"
+                    ));
+                }
+                if asks {
+                    return refuse(
+                        "cannot stand beside `forward_auth`: both would be asked about a token that is no JWT; \
+                         choose one"
+                            .to_owned(),
+                    );
+                }
+                asked = Some(introspection.check(number, &|field| path(&format!("introspection.{field}")))?);
+            }
             let set = raw.headers.0.iter().flatten().map(|(name, _)| name).chain(&raw.payload_header.0);
             for name in set {
                 let name = Pattern::Name(name.clone());
@@ -69,7 +103,8 @@ impl RawIssuer {
                     names.push(name);
                 }
             }
-            let issuer = raw.check(&path)?;
+            let is_asked = asked.as_ref().is_some_and(|asked| asked.issuer == number);
+            let issuer = raw.check(is_asked, &path)?;
             if issuers.iter().any(|known| known.policy.issuer == issuer.policy.issuer) {
                 return Err(ConfigError::new(
                     path("issuer"),
@@ -86,10 +121,11 @@ impl RawIssuer {
             }
             issuers.push(issuer);
         }
-        Ok((issuers, names))
+        Ok(Issuers { issuers, headers: names, introspection: asked })
     }
 
-    fn check(self, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
+    /// `is_asked` says whether an authorization server is asked about its tokens.
+    fn check(self, is_asked: bool, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
         let issuer = self
             .issuer
             .0
@@ -116,7 +152,22 @@ impl RawIssuer {
             Ok(ClaimHeader { name: name.into_bytes(), claim, form })
         });
         let headers = headers.collect::<Result<_, _>>()?;
-        let keys = keys(self.jwks.0, self.jwks_uri.0, self.upstream.0, path)?;
+        let keys = keys(self.jwks.0, self.jwks_uri.0, self.upstream.0, is_asked, path)?;
+        if let Keys::Absent = keys {
+            for (field, is_given) in [
+                ("algorithms", self.algorithms.0.is_some()),
+                ("types", self.types.0.is_some()),
+                ("require_expiration", self.require_expiration.0.is_some()),
+            ] {
+                if is_given {
+                    return Err(ConfigError::new(
+                        path(field),
+                        "does nothing where tokens are asked about; it is for those that are verified with `jwks_uri` \
+                         or `jwks`",
+                    ));
+                }
+            }
+        }
         let token_from = token_from::checked(self.token_from.0, &path("token_from"))?;
         Ok(Issuer {
             token_from,
@@ -172,6 +223,7 @@ fn keys(
     inline: Option<KeySet>,
     uri: Option<url::Url>,
     upstream: Option<String>,
+    is_asked: bool,
     path: &dyn Fn(&str) -> String,
 ) -> Result<Keys, ConfigError> {
     match (inline, uri, upstream) {
@@ -192,6 +244,11 @@ fn keys(
         (Some(_), None, Some(_)) => {
             Err(ConfigError::new(path("upstream"), "does nothing with `jwks`, which is not asked for"))
         }
+        (None, None, None) if is_asked => Ok(Keys::Absent),
+        (None, None, Some(_)) if is_asked => Err(ConfigError::new(
+            path("upstream"),
+            "does nothing without `jwks_uri`; `introspection` has its own",
+        )),
         (None, None, _) => {
             Err(missing(path("jwks_uri"), "give `jwks_uri` and `upstream`, or the keys in `jwks`"))
         }

@@ -10,6 +10,7 @@ mod claims;
 mod document;
 mod field;
 pub mod forward_auth;
+mod introspection;
 mod jwt;
 mod login;
 mod raw;
@@ -25,6 +26,7 @@ use self::field::Object;
 use self::raw::RawConfig;
 pub use crate::auth_server::authgear::{Login, Resolver};
 pub use crate::auth_server::forward_auth::ForwardAuth;
+pub use crate::auth_server::introspection::Introspection;
 pub use crate::auth_server::{AuthServer, Server};
 use crate::http::managed::Managed;
 use crate::http::place::Place;
@@ -48,7 +50,7 @@ pub const OPENID: &str = "openid";
 /// How long a locally verified token goes unconfirmed by default.
 pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
 
-/// How long an accepting answer of Authgear is reused by default.
+/// How long an accepting answer of Authgear, or of an introspection endpoint, is reused by default.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(10);
 
 /// How long "no session", a denial or a refused token is remembered by default.
@@ -128,6 +130,8 @@ pub struct Issuer {
 /// Where an issuer's keys come from.
 #[derive(Debug, Clone)]
 pub enum Keys {
+    /// There are none: its tokens are asked about.
+    Absent,
     /// The configuration holds them.
     Inline(KeySet),
     /// They are fetched.
@@ -226,15 +230,18 @@ impl std::error::Error for ConfigError {}
 /// One line for the log: the issuers, and the server that is asked.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, issuer) in self.issuers.iter().enumerate() {
-            f.write_str(if number == 0 { "tokens of " } else { ", " })?;
-            write!(f, "{}", issuer.policy.issuer)?;
-            match &issuer.keys {
-                Keys::Inline(_) => f.write_str(" verified with inline keys")?,
-                Keys::Fetched { server, .. } => write!(f, " verified with the keys at {server}")?,
+        let mut is_alone = true;
+        for Issuer { policy, keys, .. } in &self.issuers {
+            let start = if is_alone { "tokens of " } else { ", " };
+            match keys {
+                Keys::Absent => continue,
+                Keys::Inline(_) => write!(f, "{start}{} verified with inline keys", policy.issuer)?,
+                Keys::Fetched { server, .. } => {
+                    write!(f, "{start}{} verified with the keys at {server}", policy.issuer)?;
+                }
             }
+            is_alone = false;
         }
-        let is_alone = self.issuers.is_empty();
         match &self.server {
             Some(AuthServer::Resolver(resolver)) => {
                 let Resolver { endpoint, server, .. } = resolver.as_ref();
@@ -243,6 +250,13 @@ impl fmt::Display for Config {
             }
             Some(AuthServer::ForwardAuth(server)) => {
                 write!(f, "{}by asking {server}", if is_alone { "requests " } else { "; other requests " })
+            }
+            Some(AuthServer::Introspection(server)) => {
+                f.write_str(if is_alone { "tokens" } else { "; other tokens" })?;
+                if let Some(issuer) = self.issuers.get(server.issuer) {
+                    write!(f, " of {}", issuer.policy.issuer)?;
+                }
+                write!(f, " by asking {}", server.server)
             }
             None => Ok(()),
         }
@@ -255,7 +269,7 @@ impl Config {
     pub const fn resolver(&self) -> Option<&Resolver> {
         match &self.server {
             Some(AuthServer::Resolver(resolver)) => Some(resolver),
-            Some(AuthServer::ForwardAuth(_)) | None => None,
+            Some(AuthServer::ForwardAuth(_) | AuthServer::Introspection(_)) | None => None,
         }
     }
 
@@ -264,7 +278,7 @@ impl Config {
     pub const fn forward_auth(&self) -> Option<&ForwardAuth> {
         match &self.server {
             Some(AuthServer::ForwardAuth(server)) => Some(server),
-            Some(AuthServer::Resolver(_)) | None => None,
+            Some(AuthServer::Resolver(_) | AuthServer::Introspection(_)) | None => None,
         }
     }
 

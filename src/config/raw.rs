@@ -9,7 +9,7 @@ use super::authgear::RawAuthgear;
 use super::cache::RawCache;
 use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf};
 use super::forward_auth::RawForwardAuth;
-use super::jwt::RawIssuer;
+use super::jwt::{Issuers, RawIssuer};
 use super::rules::{
     DEFAULT_ALLOW_CORS_PREFLIGHT, RawCustomReply, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
     RawTerms, Sessions,
@@ -17,8 +17,8 @@ use super::rules::{
 use super::token_from;
 use super::typed::{Span, Status};
 use super::{
-    AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, Issuer, Login,
-    OnError, OnErrorAction,
+    AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL,
+    Issuer, Login, OnError, OnErrorAction,
 };
 use crate::http::managed::Managed;
 use crate::http::place::Place;
@@ -156,8 +156,8 @@ impl RawConfig {
                 (None, forward_auth, jwt) => {
                     let forward_auth =
                         forward_auth.map(|forward_auth| forward_auth.check(key)).transpose()?;
-                    let (issuers, mut managed) =
-                        jwt.map(RawIssuer::check_all).transpose()?.unwrap_or_default();
+                    let jwt = jwt.map(|jwt| RawIssuer::check_all(jwt, forward_auth.is_some())).transpose()?;
+                    let Issuers { issuers, headers: mut managed, introspection } = jwt.unwrap_or_default();
                     managed.extend(forward_auth.iter().flat_map(|server| server.managed()));
                     let roles = issuers.iter().any(|issuer| issuer.identity.has_roles())
                         || forward_auth.iter().any(|server| server.roles_header.is_some());
@@ -165,18 +165,16 @@ impl RawConfig {
                         true => Sessions::ForwardAuth { roles },
                         false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
                     };
-                    let server = forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server)));
+                    let ttl = if introspection.is_some() { DEFAULT_TTL } else { Duration::ZERO };
+                    // At most one of the two is there.
+                    let introspection =
+                        introspection.map(|server| AuthServer::Introspection(Box::new(server)));
+                    let server = forward_auth
+                        .map(|server| AuthServer::ForwardAuth(Box::new(server)))
+                        .or(introspection);
                     let managed = Managed::new(managed);
                     let token_from = of_all(&issuers, &managed)?;
-                    Deciders {
-                        issuers,
-                        server,
-                        token_from,
-                        login: None,
-                        ttl: Duration::ZERO,
-                        managed,
-                        sessions,
-                    }
+                    Deciders { issuers, server, token_from, login: None, ttl, managed, sessions }
                 }
             };
         if login.is_some() && rules.terms.redirects() {
@@ -193,7 +191,7 @@ impl RawConfig {
         let cache = cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
         let asked = match &server {
             Some(AuthServer::ForwardAuth(server)) => Some(&server.server.url),
-            Some(AuthServer::Resolver(_)) | None => None,
+            Some(AuthServer::Resolver(_) | AuthServer::Introspection(_)) | None => None,
         };
         let (rules, claim_tests) = rules.check(sessions, asked)?;
         Ok(Config {

@@ -92,6 +92,7 @@ impl Weigh for Remembered {
             Said::Session(session) => session.weight(),
             Said::NoSession(identity) => identity.weight(),
             Said::Denied(denied) => weight(&denied.reply.fields).saturating_add(denied.reply.body.len()),
+            Said::Refused(_) => 0,
         };
         said.saturating_add(self.respond.replace.weight()).saturating_add(weight(&self.respond.add))
     }
@@ -212,7 +213,8 @@ impl Answers {
         };
         let remembered = Remembered { said: answer.said.clone(), respond };
         let life = self.life(&remembered.said, random, now);
-        let life = about.ends.map_or(life, |end| life.ending_by(end));
+        let ends = about.ends.into_iter().chain(answer.ends).min();
+        let life = ends.map_or(life, |end| life.ending_by(end));
         self.remembered.insert(&about.key, remembered, life, now);
         Arrived::Answer(answer)
     }
@@ -222,8 +224,10 @@ impl Answers {
         let (ttl, stale) = match said {
             Said::Session(_) if ttl.is_zero() => (Duration::ZERO, Duration::ZERO),
             Said::Session(_) => (ttl, stale_if_error),
-            Said::NoSession(_) | Said::Denied(_) if ttl.is_zero() => (Duration::ZERO, Duration::ZERO),
-            Said::NoSession(_) | Said::Denied(_) => (negative_ttl, Duration::ZERO),
+            Said::NoSession(_) | Said::Denied(_) | Said::Refused(_) if ttl.is_zero() => {
+                (Duration::ZERO, Duration::ZERO)
+            }
+            Said::NoSession(_) | Said::Denied(_) | Said::Refused(_) => (negative_ttl, Duration::ZERO),
         };
         // A 10,240th of the ttl, up to 1,023 times: a tenth of it at most.
         let early = ttl.checked_div(10_240).unwrap_or_default().saturating_mul(random >> 22);

@@ -6,14 +6,15 @@ use std::rc::Rc;
 use super::answers::{About, Arrived, Question, Remembered};
 use super::bearer::Glance;
 use super::case::{Case, Lacking};
+use super::session::session;
 use super::{BackgroundCall, Decision, Engine, Outcome, State, Step, Wait, WaitKey, Waiting};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::forward_auth::DenialKind;
-use crate::auth_server::{Answer, AuthServer, Said, Scope};
-use crate::config::{OnError, OnErrorAction};
+use crate::auth_server::{Answer, AuthServer, Judged, Said, Scope};
+use crate::config::{Introspection, OnError, OnErrorAction};
 use crate::http::credential::Credentials;
 use crate::http::{CallError, Head, Response, ResponseEdits, UnixTime};
-use crate::jose;
+use crate::jose::{self, Claims, Refusal};
 use crate::telemetry::Counter;
 
 impl Engine {
@@ -129,7 +130,9 @@ impl Engine {
         let Some(server) = &self.config.server else {
             return Arrived::Failed(Fault::Call(CallError::NotSent));
         };
-        let result = server.read(about.inputs, result);
+        let result = server.read(about.inputs, result, |server, claims, payload| {
+            self.judge_stated(server, claims, payload, now)
+        });
         let fault = result.as_ref().err().copied();
         if let Ok(Answer { said: Said::Denied(denied), .. }) = &result
             && denied.kind == DenialKind::Other
@@ -166,6 +169,20 @@ impl Engine {
         arrived
     }
 
+    /// What becomes of the claims that an introspection endpoint states of a token.
+    fn judge_stated(
+        &self,
+        server: &Introspection,
+        claims: &Claims,
+        payload: &[u8],
+        now: UnixTime,
+    ) -> Result<Judged, Refusal> {
+        let issuer = self.config.issuers.get(server.issuer).ok_or(Refusal::Issuer)?;
+        issuer.policy.check_stated(claims, now)?;
+        let session = session(&self.config, issuer, claims, payload)?;
+        Ok(Judged { session, ends: claims.expiry() })
+    }
+
     /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
     fn end_of(&self, credentials: Credentials<'_>, glance: &Glance<'_>) -> Option<UnixTime> {
         let token = credentials.bearer.filter(|_token| !self.config.cache.ttl.is_zero())?;
@@ -188,5 +205,6 @@ fn said(said: &Said, respond: &ResponseEdits, case: Case, now: UnixTime) -> Deci
         Said::Session(session) => case.accept(session, respond, now),
         Said::NoSession(identity) => case.nobody(Rc::clone(identity), respond, Outcome::NoSession),
         Said::Denied(denied) => case.denied(denied),
+        Said::Refused(refusal) => case.refuse(&refusal.to_string()),
     }
 }

@@ -277,7 +277,7 @@ impl Engine {
     fn question_of_resolver(&self, head: &Head<'_>, credentials: Credentials<'_>) -> Option<Question> {
         match &self.config.server {
             Some(server @ AuthServer::Resolver(_)) => self.question(server, head, credentials),
-            Some(AuthServer::ForwardAuth(_)) | None => None,
+            Some(AuthServer::ForwardAuth(_) | AuthServer::Introspection(_)) | None => None,
         }
     }
 

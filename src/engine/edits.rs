@@ -98,7 +98,7 @@ impl Engine {
                     Some(AuthServer::ForwardAuth(server)) => {
                         server.cookies.iter().flatten().any(|pattern| pattern.matches(name))
                     }
-                    None => false,
+                    Some(AuthServer::Introspection(_)) | None => false,
                 }
         };
         if let Some(cookies) = credential::cookies_without(head, is_credential) {

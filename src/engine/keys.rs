@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::state::Outbox;
-use crate::auth_server::Server;
 use crate::auth_server::fault::Fault;
+use crate::auth_server::{Server, USER_AGENT};
 use crate::config::{Config, Keys};
 use crate::http::{Call, CallError, Response, UnixTime, WantedBody};
 use crate::jose::{FetchTicket, KeySet, KeySetError, KeySource, MAX_KEY_SET_BYTES, Need};
@@ -16,6 +16,7 @@ pub(super) struct KeySets(Vec<KeySource>);
 impl KeySets {
     pub(super) fn new(config: &Config) -> Self {
         let source = |keys: &Keys| match keys {
+            Keys::Absent => KeySource::absent(),
             Keys::Inline(keys) => KeySource::inline(keys.clone()),
             Keys::Fetched { .. } => KeySource::fetched(config.timeout),
         };
@@ -109,7 +110,7 @@ pub(super) fn call(config: &Config, issuer: usize) -> Option<Call> {
         ("x-forwarded-host", public.authority()),
         ("x-forwarded-proto", public.scheme().as_str()),
         ("accept", "application/json"),
-        ("user-agent", concat!("authgear-filter/", env!("CARGO_PKG_VERSION"))),
+        ("user-agent", USER_AGENT),
     ];
     Some(Call {
         upstream: upstream.clone(),
@@ -171,7 +172,7 @@ pub(super) fn skipped_inline_keys(config: &Config) -> Vec<String> {
     issuers
         .filter_map(|(number, issuer)| match &issuer.keys {
             Keys::Inline(keys) => skipped_keys(config, number, keys),
-            Keys::Fetched { .. } => None,
+            Keys::Fetched { .. } | Keys::Absent => None,
         })
         .collect()
 }
@@ -180,6 +181,6 @@ pub(super) fn skipped_inline_keys(config: &Config) -> Vec<String> {
 fn origin(config: &Config, issuer: usize) -> String {
     match config.issuers.get(issuer).map(|issuer| &issuer.keys) {
         Some(Keys::Fetched { server, .. }) => server.to_string(),
-        Some(Keys::Inline(_)) | None => "the configuration".to_owned(),
+        Some(Keys::Inline(_) | Keys::Absent) | None => "the configuration".to_owned(),
     }
 }

@@ -29,7 +29,7 @@ use self::step::Wait;
 use self::tokens::Standing;
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver;
-use crate::config::{Config, Identity};
+use crate::config::{Config, Identity, Issuer, Keys};
 use crate::http::browser;
 use crate::http::credential::{Cookies, Credentials, Secret};
 use crate::http::place::{self, Place};
@@ -276,9 +276,18 @@ impl Engine {
         !self.config.issuers.is_empty()
     }
 
+    /// The place of the issuer whose authorization server is asked about tokens.
+    const fn asked_issuer(&self) -> Option<usize> {
+        match &self.config.server {
+            Some(AuthServer::Introspection(server)) => Some(server.issuer),
+            Some(AuthServer::Resolver(_) | AuthServer::ForwardAuth(_)) | None => None,
+        }
+    }
+
     /// Whether a token is judged by an issuer's keys. Where Authgear's resolver can be asked, only what claims to be a
-    /// JWT is: opaque tokens mean something to the resolver alone. Where another server can be, only what claims to be
-    /// of a listed issuer, whatever its header says.
+    /// JWT is: opaque tokens mean something to the resolver alone. Where a forward-auth server can be, only what claims
+    /// to be of a listed issuer, whatever its header says. Where an authorization server can be, what is a JWT, unless
+    /// it names that server's issuer and there are no keys to judge it by; and what is no token at all.
     fn is_judged_here<'t>(&self, token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
         if glance.recalled.is_some() {
             return true;
@@ -286,17 +295,30 @@ impl Engine {
         match &self.config.server {
             None => true,
             Some(AuthServer::Resolver(_)) => jose::looks_like_jwt(token.reveal()),
-            Some(AuthServer::ForwardAuth(_)) => {
-                let is_listed =
-                    |issuer: &str| self.config.issuers.iter().any(|known| known.policy.issuer.may_be(issuer));
-                match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
-                    Ok(token) => token.unverified_issuer().is_some_and(is_listed),
-                    Err(_) => jose::peek(token.reveal())
-                        .and_then(|peek| peek.issuer)
-                        .is_some_and(|issuer| is_listed(&issuer)),
-                }
+            Some(AuthServer::ForwardAuth(_)) => self.named_issuer(token, glance).is_some(),
+            Some(AuthServer::Introspection(server)) => {
+                let token_bytes = token.reveal();
+                // White space, which a server might drop before it reads the rest (RFC 6749 appendix A.12).
+                !token_bytes.iter().all(u8::is_ascii_graphic)
+                    || jose::is_jwt(token_bytes)
+                        && !self.named_issuer(token, glance).is_some_and(|(place, issuer)| {
+                            place == server.issuer && matches!(issuer.keys, Keys::Absent)
+                        })
             }
         }
+    }
+
+    /// The listed issuer that a token claims to be of, whatever its header says, and its place.
+    fn named_issuer<'t>(&self, token: Secret<'t>, glance: &mut Glance<'t>) -> Option<(usize, &Issuer)> {
+        let peeked;
+        let name = match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
+            Ok(token) => token.unverified_issuer()?,
+            Err(_) => {
+                peeked = jose::peek(token.reveal())?.issuer?;
+                &peeked
+            }
+        };
+        self.config.issuers.iter().enumerate().find(|(_, known)| known.policy.issuer.may_be(name))
     }
 }
 

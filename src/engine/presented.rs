@@ -80,16 +80,22 @@ impl Engine {
     }
 
     /// Of several issuers, in their order, the first place of an issuer that holds a token of that issuer decides; where
-    /// there is none, the first token that no issuer names.
+    /// there is none, the first token that no issuer names. Of those one that is no JWT goes before, where it stands in
+    /// a place of the issuer whose server is asked about such tokens.
     fn of_several<'a>(&self, issuers: &[Issuer], head: &Head<'a>) -> Presented<'a> {
         let mut other = Presented::Nothing;
-        for issuer in issuers {
+        let mut opaque = None;
+        for (number, issuer) in issuers.iter().enumerate() {
             for place in &issuer.token_from {
                 let (token, scheme) = match self.find(place, head) {
                     Presented::Nothing => continue,
                     Presented::Refused(reason) => return Presented::Refused(reason),
                     Presented::Token(token, scheme) => (token, scheme),
                 };
+                let is_asked_about = self.asked_issuer() == Some(number);
+                if is_asked_about && opaque.is_none() && !jose::is_jwt(token.secret().reveal()) {
+                    opaque = Some((token.clone(), scheme));
+                }
                 match named_issuer(token.secret().reveal()) {
                     Some(named) if issuer.policy.issuer.may_be(&named) => {
                         return Presented::Token(token, scheme);
@@ -102,7 +108,10 @@ impl Engine {
                 }
             }
         }
-        other
+        match (other, opaque) {
+            (Presented::Token(..), Some((token, scheme))) => Presented::Token(token, scheme),
+            (other, _) => other,
+        }
     }
 }
 

@@ -22,11 +22,16 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Parses the claims segment. Checks the types of `iss`, `sub`, `aud`, `client_id`, `exp`, `nbf` and `iat`.
+    /// Parses the claims segment.
     pub(crate) fn parse(segment: &[u8]) -> Result<Self, Refusal> {
         let json = base64url(segment).ok_or(Refusal::Base64)?;
         let json = String::from_utf8(json).map_err(|_| Refusal::Claims)?;
-        let members = Members::parse(&json).ok_or(Refusal::Claims)?;
+        Self::of(Members::parse(&json).ok_or(Refusal::Claims)?)
+    }
+
+    /// The claims that a JSON object states. The types of `iss`, `sub`, `aud`, `client_id`, `exp`, `nbf` and `iat` are
+    /// checked here.
+    pub(crate) fn of(members: Members) -> Result<Self, Refusal> {
         Ok(Self {
             issuer: typed(&members, "iss", value)?,
             subject: typed(&members, "sub", value)?,
@@ -69,6 +74,12 @@ impl Claims {
     /// [`Refusal::Claim`] where it is no string.
     pub(super) fn authorized_party(&self) -> Result<Option<String>, Refusal> {
         typed(&self.members, "azp", value)
+    }
+
+    /// When they expire by `exp`: good for forgetting them no later than then. `None` where they do not say it.
+    #[must_use]
+    pub fn expiry(&self) -> Option<UnixTime> {
+        Some(UnixTime::from_secs(u64::try_from(self.expires?).unwrap_or(0)))
     }
 
     /// `exp`, in seconds since the Unix epoch.

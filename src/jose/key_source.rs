@@ -73,6 +73,12 @@ impl KeySource {
         Self::new(Some(keys), Fetch::Never)
     }
 
+    /// No keys, ever.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self::new(None, Fetch::Never)
+    }
+
     fn new(keys: Option<KeySet>, fetch: Fetch) -> Self {
         Self { keys, fetch, unknown_key_after: UnixTime::default(), fetches: 0 }
     }

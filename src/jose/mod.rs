@@ -38,13 +38,13 @@ pub use issuer::{IssuerName, IssuerNameError};
 pub use key::{KeyId, UnusableKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, Skipped};
 pub use key_source::{FetchTicket, KeySource, Need};
-pub use peek::{Peek, peek};
+pub use peek::{Peek, is_jwt, peek};
 pub use policy::{MediaType, Policy};
 pub use refusal::Refusal;
 pub use token::{MAX_TOKEN_BYTES, Token, Verified};
 
 pub(crate) use header_value::{is_plain, text_for_header};
-pub(crate) use members::value;
+pub(crate) use members::{Members, value};
 
 /// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.
 pub(crate) fn base64url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {

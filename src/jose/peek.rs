@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::members::{Members, value};
 use crate::http::UnixTime;
+use crate::http::header::split_once;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
@@ -38,16 +39,15 @@ pub struct Peek {
 pub fn peek(token: &[u8]) -> Option<Peek> {
     let mut segments = token.split(|&byte| byte == b'.');
     let (_header, claims, _signature) = (segments.next()?, segments.next()?, segments.next()?);
-    let url_safe = |byte: &u8| match byte {
-        b'+' => b'-',
-        b'/' => b'_',
-        other => *other,
-    };
-    let json = LENIENT.decode(claims.iter().map(url_safe).collect::<Vec<u8>>()).ok()?;
-    let json = String::from_utf8_lossy(&json);
-    let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
-    // Whatever follows the object is ignored.
-    serde_json::Deserializer::from_str(json).deserialize_map(PeekedClaims).ok()
+    object(claims, PeekedClaims)
+}
+
+/// Whether a token is a JWT to anybody: signed, encrypted or neither, well-formed or not. Its first part is the header,
+/// or its second part the claims. Opaque tokens may have dots too, as those of Ory and Google have.
+#[must_use]
+pub fn is_jwt(token: &[u8]) -> bool {
+    let Some((header, _)) = split_once(token, b'.') else { return false };
+    object(header, IgnoredAny).is_some() || peek(token).is_some()
 }
 
 /// Whether a token was signed by an AWS load balancer, of which the `signer` in its header is the name.
@@ -56,6 +56,20 @@ pub(super) fn is_load_balancers(token: &[u8]) -> bool {
     let members = header.and_then(|json| Members::parse(&String::from_utf8_lossy(&json)));
     let signer = members.and_then(|members| value::<String>(members.get("signer")?));
     signer.is_some_and(|name| name.starts_with("arn:aws") && name.contains(":elasticloadbalancing:"))
+}
+
+/// Reads the JSON object that a segment of a token is.
+fn object<T>(segment: &[u8], visitor: impl for<'de> Visitor<'de, Value = T>) -> Option<T> {
+    let url_safe = |byte: &u8| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    };
+    let json = LENIENT.decode(segment.iter().map(url_safe).collect::<Vec<u8>>()).ok()?;
+    let json = String::from_utf8_lossy(&json);
+    let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
+    // Whatever follows the object is ignored.
+    serde_json::Deserializer::from_str(json).deserialize_map(visitor).ok()
 }
 
 struct PeekedClaims;
@@ -170,5 +184,45 @@ mod tests {
         for token in ["", "opaque", "a.b", "a.b.c", "e30.W10.x"] {
             assert_eq!(peek(token.as_bytes()), None, "{token}");
         }
+    }
+
+    #[test]
+    fn a_jwt_is_one_whatever_became_of_it_and_an_opaque_token_is_none_whatever_its_dots() {
+        let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"at+jwt"}"#);
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(r#"{"iss":"a"}"#);
+        let odd = BASE64_STANDARD.encode("\u{feff}{\"alg\":\"none\"} and more");
+        for token in [
+            format!("{header}.{claims}.c2ln"),
+            format!("{header}.{claims}."),
+            format!("{header}.{claims}"),
+            format!("{header}."),
+            format!("{header}.!.!"),
+            format!("{header}.{claims}.c2ln.more"),
+            format!("{header}.a.b.c.d"),
+            format!("{header}==.{claims}.c2ln"),
+            format!("{odd}.{claims}.c2ln"),
+            format!("e30.{claims}.c2ln"),
+            format!(".{claims}.c2ln"),
+            format!("?{header}.{claims}.c2ln"),
+            format!("{header} .{claims}.c2ln"),
+        ] {
+            assert!(is_jwt(token.as_bytes()), "{token}");
+        }
+        for token in [
+            "",
+            ".",
+            "...",
+            "abc",
+            "ory_at_8PQyRqWZ3oS1.xhY0v2Y7",
+            "authelia_at_cvTX.uXNB",
+            "ya29.a0AfH6SMBx.y.z",
+            "v4.public.eyJzdWIiOiJhIn0",
+            "e30",
+            "MTIz.W10.c2ln",
+            "bnVsbA.W10.c2ln",
+        ] {
+            assert!(!is_jwt(token.as_bytes()), "{token}");
+        }
+        assert!(!is_jwt(header.as_bytes()), "no dot");
     }
 }

@@ -60,8 +60,24 @@ impl Policy {
     /// # Errors
     /// The first check that fails.
     pub fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<UnixTime, Refusal> {
+        self.check(claims, self.requires_expiration, now)
+    }
+
+    /// Checks what a server states of a token that it was asked about: all of the above, but `iss` and `exp` may be
+    /// absent (RFC 7662 section 2.2).
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn check_stated(&self, claims: &Claims, now: UnixTime) -> Result<(), Refusal> {
+        if claims.issuer().is_some() {
+            self.check_issuer(claims)?;
+        }
+        self.check(claims, false, now).map(|_expires| ())
+    }
+
+    fn check(&self, claims: &Claims, requires_expiration: bool, now: UnixTime) -> Result<UnixTime, Refusal> {
         self.check_audience(claims)?;
-        let expires = self.check_times(claims, now)?;
+        let expires = self.check_times(claims, requires_expiration, now)?;
         self.check_client(claims)?;
         Ok(expires)
     }
@@ -89,13 +105,18 @@ impl Policy {
         if is_accepted { Ok(()) } else { Err(Refusal::ClientId) }
     }
 
-    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<UnixTime, Refusal> {
+    fn check_times(
+        &self,
+        claims: &Claims,
+        requires_expiration: bool,
+        now: UnixTime,
+    ) -> Result<UnixTime, Refusal> {
         let seconds = |duration: u64| i64::try_from(duration).unwrap_or(i64::MAX);
         let leeway = seconds(self.leeway.as_secs());
         let now = seconds(now.as_secs());
         let end = claims.expires().map(|expires| expires.saturating_add(leeway));
         match end {
-            None if self.requires_expiration => return Err(Refusal::NoExpiry),
+            None if requires_expiration => return Err(Refusal::NoExpiry),
             Some(end) if now >= end => return Err(Refusal::Expired),
             None | Some(_) => {}
         }

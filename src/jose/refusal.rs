@@ -68,6 +68,10 @@ pub enum Refusal {
     WhiteSpace,
     /// `cnf` is present without a `jkt` that is one: what the bearer has to prove is not known.
     Binding,
+    /// It is bound to a key that nothing here proves (`cnf`, RFC 7800).
+    Bound,
+    /// The authorization server says that it is not active (RFC 7662).
+    Inactive,
     /// Authgear: the subject is neither clearly a user nor clearly a machine.
     Subject,
 }
@@ -107,6 +111,8 @@ impl fmt::Display for Refusal {
             Self::ControlCharacter => "control character in a claim that becomes a header",
             Self::WhiteSpace => "sub is empty, or begins or ends with white space",
             Self::Binding => "bound to something else than a key (cnf without jkt)",
+            Self::Bound => "it is bound to a key, which nothing proves",
+            Self::Inactive => "not active",
             Self::Subject => "neither a user nor a machine",
         };
         f.write_str(text)

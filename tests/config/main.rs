@@ -7,6 +7,8 @@ mod fields;
 #[cfg(test)]
 mod forward_auth;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod places;

@@ -20,6 +20,8 @@ mod forward_auth;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 #[path = "../tokens/issuer.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 #[allow(clippy::wildcard_enum_match_arm, reason = "tables name what they are about")]

@@ -90,7 +90,9 @@ fn play(scene: &Scene) -> Outcome {
             let fields = denied.reply.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
             Outcome::Denied(denied.kind, denied.reply.status, fields, text(&denied.reply.body))
         }
-        Ok(Answer { said: Said::NoSession(_), .. }) => panic!("no forward-auth server says that"),
+        Ok(Answer { said: Said::NoSession(_) | Said::Refused(_), .. }) => {
+            panic!("no forward-auth server says that")
+        }
         Err(fault) => Outcome::Failed(fault),
     }
 }

@@ -6,5 +6,6 @@ pub mod apisix;
 pub mod scene;
 
 pub use servers::{
-    auth_o_tron, authgear, authorizer, cli, client, echo, envoy, faulty, process, received, wait,
+    auth_o_tron, authgear, authorizer, cli, client, echo, envoy, faulty, introspector, process, received,
+    wait,
 };

@@ -156,7 +156,7 @@ fn answer(fields: &Fields) -> Result<Answer, Unusable> {
         (Some(_), _) => return Err(Unusable::SessionValid),
     };
     let respond = ResponseEdits { add: set_cookies(cookies), ..ResponseEdits::default() };
-    Ok(Answer { said, respond, scope: Scope::Everyone })
+    Ok(Answer { said, ends: None, respond, scope: Scope::Everyone })
 }
 
 #[cfg(test)]

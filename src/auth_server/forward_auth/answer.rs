@@ -70,7 +70,7 @@ pub fn read(
     };
     let denied = Denied { kind, status: response.status, reply: relayed(forward_auth, kind, response) };
     let scope = if denied.sets_cookie() { Scope::AskerAlone } else { Scope::Everyone };
-    Ok(Answer { said: Said::Denied(Rc::new(denied)), respond: ResponseEdits::default(), scope })
+    Ok(Answer { said: Said::Denied(Rc::new(denied)), ends: None, respond: ResponseEdits::default(), scope })
 }
 
 fn accepted(forward_auth: &ForwardAuth, inputs: Inputs, fields: &Fields) -> Result<Answer, Unusable> {
@@ -135,7 +135,7 @@ fn accepted(forward_auth: &ForwardAuth, inputs: Inputs, fields: &Fields) -> Resu
     let facts = Rc::new(SessionFacts { roles, ..SessionFacts::default() });
     let session = Session { identity: Rc::new(identity), facts, holder: Holder::Named };
     let respond = ResponseEdits { replace: Rc::new(replace), add: set_cookies(cookies) };
-    Ok(Answer { said: Said::Session(session), respond, scope })
+    Ok(Answer { said: Said::Session(session), ends: None, respond, scope })
 }
 
 /// A denial for the client. Headers that cannot be relayed are left out: it is a denial without them too.
@@ -262,7 +262,7 @@ mod tests {
             Session { identity: Rc::new(listed(identity)), facts: Rc::default(), holder: Holder::Named };
         let add = set_cookies(cookies.iter().map(|cookie| cookie.to_vec()).collect());
         let respond = ResponseEdits { add, ..ResponseEdits::default() };
-        Answer { said: Said::Session(session), respond, scope }
+        Answer { said: Said::Session(session), ends: None, respond, scope }
     }
 
     #[test]
@@ -315,7 +315,9 @@ mod tests {
     }
 
     fn session(read: Read) -> (Session, ResponseEdits, Scope) {
-        let Ok(Answer { said: Said::Session(session), respond, scope }) = read else { panic!("{read:?}") };
+        let Ok(Answer { said: Said::Session(session), respond, scope, .. }) = read else {
+            panic!("{read:?}")
+        };
         (session, respond, scope)
     }
 

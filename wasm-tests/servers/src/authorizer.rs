@@ -56,7 +56,7 @@ impl Authorizer {
 
 /// # Panics
 /// When the answer is none that hyper sends; [`Faulty`](crate::faulty::Faulty) is for those.
-fn reply(answer: Answer) -> Reply {
+pub(crate) fn reply(answer: Answer) -> Reply {
     let mut reply = Reply::new(answer.body.into());
     *reply.status_mut() = StatusCode::from_u16(answer.status).expect("a status");
     for (name, value) in answer.headers {

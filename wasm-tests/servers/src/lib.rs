@@ -11,6 +11,7 @@ pub mod echo;
 pub mod envoy;
 pub mod faulty;
 mod html;
+pub mod introspector;
 pub mod process;
 pub mod received;
 mod serve;

@@ -355,7 +355,7 @@ fn http_call(
     };
     let Some(mut fields) = map::read(&headers) else { return INVALID_MEMORY };
     fields.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
-    let is_foreign = !has_credentials_of(&exchange.request, &fields);
+    let is_foreign = !has_credentials_of(&exchange.request, &fields, &body);
     let token = host.next_token;
     let missing = [":method", ":path", ":scheme", ":authority"]
         .into_iter()
@@ -371,8 +371,9 @@ fn http_call(
     write(&mut env, token_at, &token.to_le_bytes()).map_or(INVALID_MEMORY, |()| OK)
 }
 
-/// Whether the cookies and the bearer token of a call are those of a request.
-fn has_credentials_of(request: &Head, call: &[Field]) -> bool {
+/// Whether the cookies and the token of a call are those of a request: that of a form where it sends one, since then its
+/// `Authorization` is the filter's own, else the bearer token.
+fn has_credentials_of(request: &Head, call: &[Field], form: &[u8]) -> bool {
     let has = |wanted: &[u8]| {
         wanted.is_empty()
             || request
@@ -383,9 +384,10 @@ fn has_credentials_of(request: &Head, call: &[Field]) -> bool {
     };
     call.iter().all(|(name, value)| match name.as_slice() {
         b"cookie" => value.split(|&byte| byte == b';').all(|pair| has(pair.trim_ascii())),
+        b"authorization" if !form.is_empty() => true,
         b"authorization" => value.strip_prefix(b"Bearer ").is_none_or(has),
         _ => true,
-    })
+    }) && form_urlencoded::parse(form).all(|(name, value)| name != "token" || has(value.as_bytes()))
 }
 
 fn is_host_and_port(upstream: &str) -> bool {

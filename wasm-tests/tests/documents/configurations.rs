@@ -30,6 +30,15 @@ pub(crate) fn smallest_jwt() -> Value {
     }]})
 }
 
+/// A configuration with one issuer whose tokens are asked about, for the fields of `jwt[].introspection`.
+pub(crate) fn smallest_introspection() -> Value {
+    json!({"jwt": [{
+        "issuer": "https://issuer.example",
+        "audiences": ["https://api.example.com"],
+        "introspection": {"url": "https://issuer.example/introspect", "upstream": "issuer"},
+    }]})
+}
+
 /// A configuration with any forward-auth server, for the fields of `forward_auth` and `cache.key`.
 pub(crate) fn smallest_forward_auth() -> Value {
     json!({"forward_auth": {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::configurations::{known_fields, parse, smallest, smallest_forward_auth, smallest_jwt};
+use crate::configurations::{
+    known_fields, parse, smallest, smallest_forward_auth, smallest_introspection, smallest_jwt,
+};
 use crate::document;
 use crate::markdown::{self, Document};
 
@@ -27,7 +29,7 @@ fn fields() -> BTreeSet<String> {
     for name in known_fields(smallest(), "") {
         let inner = match name.as_str() {
             "forward_auth" => known_fields(smallest_forward_auth(), "/forward_auth"),
-            "jwt" => known_fields(smallest_jwt(), "/jwt/0"),
+            "jwt" => fields_of_an_issuer(),
             "rules" => known_fields(with_objects(), "/rules/0"),
             name if name == "authgear" || OBJECTS.contains(&name) => {
                 known_fields(with_objects(), &format!("/{name}"))
@@ -51,6 +53,15 @@ fn fields() -> BTreeSet<String> {
         }
         fields.extend(inner.into_iter().map(|field| format!("{prefix}.{field}")));
     }
+    fields
+}
+
+/// Those of an issuer, with what stands in its objects.
+fn fields_of_an_issuer() -> Vec<String> {
+    let mut fields = known_fields(smallest_jwt(), "/jwt/0");
+    fields.retain(|field| field != "introspection");
+    let inner = known_fields(smallest_introspection(), "/jwt/0/introspection");
+    fields.extend(inner.into_iter().map(|field| format!("introspection.{field}")));
     fields
 }
 
@@ -111,6 +122,7 @@ fn place<'a, 'b>(configuration: &'a mut Value, field: &'b str) -> (&'a mut Map<S
 fn base(field: &str) -> Value {
     let (first, _) = field.split_once('.').unwrap_or((field, ""));
     match first {
+        "jwt[]" if field.starts_with("jwt[].introspection.") => smallest_introspection(),
         "jwt[]" => smallest_jwt(),
         "forward_auth" => smallest_forward_auth(),
         _ if field == "cache.key" => smallest_forward_auth(),

@@ -1,0 +1,59 @@
+//! What an authorization server answers (RFC 7662 section 2.2): the claims of an active token, or that it is not
+//! active. Anything else is no answer: a token that nobody can tell about is not a good one.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+use crate::auth_server::fault::{Fault, Unusable};
+use crate::auth_server::{Answer, Judged, Said, Scope};
+use crate::http::{CallError, Response, ResponseEdits};
+use crate::jose::{Claims, Members, Refusal};
+
+/// The longest answer that is taken, in bytes: four times the longest token.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Reads an answer. `judge` says what becomes of the claims of an active token; `payload` is the answer in base64url.
+///
+/// Nothing of the answer but its body reaches anybody, so that its cookies and challenges are the filter's own affair.
+///
+/// # Errors
+///
+/// There is no answer, or none that could be used.
+pub fn read(
+    result: Result<Response, CallError>,
+    judge: impl FnOnce(&Claims, &[u8]) -> Result<Judged, Refusal>,
+) -> Result<Answer, Fault> {
+    let response = result.map_err(Fault::Call)?;
+    match response.status {
+        200 => {}
+        // The filter's own credentials are meant, or the lack of some.
+        status @ (401 | 403) => return Err(Fault::Credentials(status)),
+        status => return Err(Fault::Status(status)),
+    }
+    let json = std::str::from_utf8(&response.body).map_err(|_| Fault::Answer(Unusable::Json))?;
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let members = Members::parse(json).ok_or(Fault::Answer(Unusable::Json))?;
+    let judged = match members.get("active") {
+        Some("true") => active(members, json, judge),
+        Some("false") => Err(Refusal::Inactive),
+        Some(_) | None => return Err(Fault::Answer(Unusable::Active)),
+    };
+    let (said, ends) = match judged {
+        Ok(Judged { session, ends }) => (Said::Session(session), ends),
+        Err(refusal) => (Said::Refused(refusal), None),
+    };
+    Ok(Answer { said, ends, respond: ResponseEdits::default(), scope: Scope::Everyone })
+}
+
+fn active(
+    members: Members,
+    json: &str,
+    judge: impl FnOnce(&Claims, &[u8]) -> Result<Judged, Refusal>,
+) -> Result<Judged, Refusal> {
+    // Whoever has the token without the key must not use it, and nothing here can tell.
+    if members.get("cnf").is_some() {
+        return Err(Refusal::Bound);
+    }
+    let claims = Claims::of(members)?;
+    judge(&claims, BASE64_URL_SAFE_NO_PAD.encode(json.trim()).as_bytes())
+}

@@ -1,0 +1,181 @@
+//! What is typed under `jwt[].introspection`, and what becomes of it: an authorization server that is asked about
+//! tokens. No message shows what stands there for its secrets, whatever it is.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::field::{Field, Given};
+use super::raw::missing;
+use super::typed::{NonEmptyText, Upstream, UrlWithQuery};
+use super::{ConfigError, Introspection, Server};
+use crate::auth_server::introspection::basic;
+use crate::http::SecretText;
+use crate::http::header::has_control;
+use crate::jose;
+
+/// An authorization server that is asked about tokens that cannot be verified locally (RFC 7662).
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Introspection", extend("required" = ["url", "upstream"]))
+)]
+pub(super) struct RawIntrospection {
+    /// Its introspection endpoint, which may have a query. Required.
+    url: Given<UrlWithQuery>,
+    /// Where it is reached: an Envoy cluster, or `host:port` on APISIX. Required.
+    upstream: Given<Upstream>,
+    /// The client that the filter is to the server; sent with `client_secret` by HTTP Basic. Default: none.
+    client_id: Given<NonEmptyText>,
+    /// Its secret. Default: empty.
+    client_secret: Given<Secret>,
+    /// The `Authorization` of each call as it is, in place of `client_id`. Default: none.
+    authorization: Given<AuthorizationValue>,
+    /// What kind of token the server is told to look for first, such as `access_token`. Default: none.
+    token_type_hint: Given<NonEmptyText>,
+}
+
+impl RawIntrospection {
+    /// `issuer` is the place of the issuer that it belongs to; `path` is that of its fields.
+    pub(super) fn check(
+        self,
+        issuer: usize,
+        path: &dyn Fn(&str) -> String,
+    ) -> Result<Introspection, ConfigError> {
+        let url = self.url.0.ok_or_else(|| {
+            missing(
+                path("url"),
+                "give the introspection endpoint, as http://hydra:4445/admin/oauth2/introspect",
+            )
+        })?;
+        let upstream = self.upstream.0.ok_or_else(|| {
+            missing(path("upstream"), "give the Envoy cluster that reaches `url`, or host:port on APISIX")
+        })?;
+        let authorization = match (self.client_id.0, self.client_secret.0, self.authorization.0) {
+            (Some(_), _, Some(_)) => {
+                return Err(ConfigError::new(
+                    path("authorization"),
+                    "cannot stand beside `client_id`: only one of them can be sent",
+                ));
+            }
+            (None, Some(_), _) => {
+                return Err(ConfigError::new(
+                    path("client_secret"),
+                    "does nothing without `client_id`; give that too",
+                ));
+            }
+            (Some(id), secret, None) => Some(basic(&id, &secret.unwrap_or_else(|| SecretText::new("")))),
+            (None, None, authorization) => authorization,
+        };
+        let token_type_hint = self.token_type_hint.0;
+        Ok(Introspection { server: Server { url, upstream }, authorization, token_type_hint, issuer })
+    }
+}
+
+/// What is typed under `introspection`. (An [`Object`](super::field::Object) would show what else stands there.)
+pub(super) struct RawIntrospectionObject;
+
+impl Field for RawIntrospectionObject {
+    type Value = RawIntrospection;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RawIntrospection, D::Error> {
+        deserializer.deserialize_any(ObjectVisitor)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<RawIntrospection>()
+    }
+}
+
+struct ObjectVisitor;
+
+impl ObjectVisitor {
+    fn refuse<E: Error>(self) -> Result<RawIntrospection, E> {
+        Err(E::invalid_type(Unexpected::Other("something that is not shown here"), &self))
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = RawIntrospection;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<RawIntrospection, A::Error> {
+        RawIntrospection::deserialize(MapAccessDeserializer::new(members))
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<RawIntrospection, E> {
+        self.refuse()
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<RawIntrospection, E> {
+        self.refuse()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<RawIntrospection, E> {
+        self.refuse()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<RawIntrospection, E> {
+        self.refuse()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<RawIntrospection, E> {
+        self.refuse()
+    }
+}
+
+/// Reads a secret. What else stands there may be one that lacks its quotation marks, so that it is not shown either.
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let json = Box::<RawValue>::deserialize(deserializer)?;
+    let text = jose::value::<String>(json.get())
+        .ok_or_else(|| D::Error::custom("is no string, which a secret is; nothing of it is shown here"))?;
+    if text.is_empty() { Err(D::Error::custom("is empty; leave it out")) } else { Ok(text) }
+}
+
+/// A secret: any text with something in it.
+struct Secret;
+
+impl Field for Secret {
+    type Value = SecretText;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretText, D::Error> {
+        secret(deserializer).map(SecretText::new)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// The value of an `Authorization`, which must reach the server as it is typed.
+struct AuthorizationValue;
+
+impl Field for AuthorizationValue {
+    type Value = SecretText;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretText, D::Error> {
+        let text = secret(deserializer)?;
+        if has_control(text.as_bytes()) {
+            return Err(D::Error::custom("has a control character, which no header can hold"));
+        }
+        if text.trim() != text {
+            return Err(D::Error::custom("begins or ends with white space, which would be lost on the way"));
+        }
+        Ok(SecretText::new(text))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Secret::schema(generator)
+    }
+}
