@@ -314,7 +314,9 @@ impl Browser {
         let inputs = form.split("<input").skip(1);
         for tag in inputs.chain(form.split("<button").skip(1).filter(pressed)) {
             if let Some(name) = attribute(tag, "name") {
-                fields.append_pair(name, attribute(tag, "value").unwrap_or_default());
+                let value = attribute(tag, "value").unwrap_or_default();
+                // The one character of these pages' values that markup escapes.
+                fields.append_pair(name, &value.replace("&amp;", "&"));
             }
         }
         let request = Request::post(action, fields.finish())
