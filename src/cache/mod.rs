@@ -3,13 +3,16 @@
 //!
 //! Each worker has its own, so nothing is shared or locked. Reads no clock.
 
+mod budget;
 mod key;
 mod recent;
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::time::Duration;
 
+pub use budget::{Budget, trim};
 pub use key::{Key, Part};
 use recent::{Place, RecentMap};
 
@@ -58,8 +61,7 @@ impl Lifetime {
 /// When the clock is set back, the age of the entries is unknown, and each would live longer by as much. So an entry
 /// from before that moment never serves again.
 pub struct BoundedMap<V> {
-    max_entries: NonZeroUsize,
-    max_bytes: usize,
+    budget: Rc<Budget>,
     map: RecentMap<Held<V>>,
     bytes: usize,
     latest: UnixTime,
@@ -73,6 +75,8 @@ struct Held<V> {
     era: u64,
     // The whole entry, as counted when it was inserted.
     bytes: usize,
+    // When it was last looked up, as the budget counts.
+    used: u64,
 }
 
 impl<V: Weigh> BoundedMap<V> {
@@ -80,7 +84,14 @@ impl<V: Weigh> BoundedMap<V> {
     /// key's, what its value weighs, and a fixed part for itself. Takes memory as it fills.
     #[must_use]
     pub fn new(max_entries: NonZeroUsize, max_bytes: usize) -> Self {
-        Self { max_entries, max_bytes, map: RecentMap::new(), bytes: 0, latest: UnixTime::default(), era: 0 }
+        Self::within(Budget::new(max_entries, max_bytes))
+    }
+
+    /// An empty map that keeps to a budget, together with whatever other maps do. Where there are others, [`trim`] sees
+    /// to it after each insertion.
+    #[must_use]
+    pub fn within(budget: Rc<Budget>) -> Self {
+        Self { budget, map: RecentMap::new(), bytes: 0, latest: UnixTime::default(), era: 0 }
     }
 
     /// The value of a key, if it is fresh.
@@ -109,15 +120,23 @@ impl<V: Weigh> BoundedMap<V> {
         let bytes = RecentMap::<Held<V>>::ENTRY_BYTES
             .saturating_add(key.reveal().len())
             .saturating_add(value.weight());
-        if now >= life.stale_until || bytes > self.max_bytes {
+        if now >= life.stale_until || bytes > self.budget.max_bytes() {
             return;
         }
-        while self.map.len() >= self.max_entries.get() || self.bytes.saturating_add(bytes) > self.max_bytes {
-            let Some(oldest) = self.map.oldest() else { break };
-            self.remove_at(oldest);
-        }
-        self.map.push(key, Held { value, life, era: self.era, bytes });
+        while !self.budget.is_shared() && !self.budget.has_room_for(bytes) && self.evict() {}
+        self.map.push(key, Held { value, life, era: self.era, bytes, used: self.budget.next_use() });
         self.bytes = self.bytes.saturating_add(bytes);
+        self.budget.take(bytes);
+    }
+
+    /// Forgets the least recently used entry; whether there was one.
+    fn evict(&mut self) -> bool {
+        self.map.oldest().is_some_and(|oldest| self.remove_at(oldest).is_some())
+    }
+
+    /// When the least recently used entry was used.
+    fn oldest_use(&self) -> Option<u64> {
+        self.map.value(self.map.oldest()?).map(|kept| kept.used)
     }
 
     /// Removes a key, and returns the value that it had, fresh or not.
@@ -128,6 +147,7 @@ impl<V: Weigh> BoundedMap<V> {
 
     /// Removes every key. Takes time in proportion to the number of entries.
     pub fn clear(&mut self) {
+        self.budget.give_back(self.map.len(), self.bytes);
         self.map.clear();
         self.bytes = 0;
     }
@@ -160,6 +180,10 @@ impl<V: Weigh> BoundedMap<V> {
             return None;
         }
         self.map.touch(at);
+        let used = self.budget.next_use();
+        if let Some(kept) = self.map.value_mut(at) {
+            kept.used = used;
+        }
         Some(at)
     }
 
@@ -174,6 +198,7 @@ impl<V: Weigh> BoundedMap<V> {
     fn remove_at(&mut self, at: Place) -> Option<V> {
         let kept = self.map.remove(at)?;
         self.bytes = self.bytes.saturating_sub(kept.bytes);
+        self.budget.give_back(1, kept.bytes);
         Some(kept.value)
     }
 }
@@ -183,9 +208,8 @@ impl<V> fmt::Debug for BoundedMap<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundedMap")
             .field("entries", &self.map.len())
-            .field("max_entries", &self.max_entries)
             .field("bytes", &self.bytes)
-            .field("max_bytes", &self.max_bytes)
+            .field("budget", &self.budget)
             .finish_non_exhaustive()
     }
 }

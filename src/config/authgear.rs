@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::field::{Choice, Given, List, NonEmpty, Object, OneOf};
+use super::field::{Choice, Given, List, NonEmpty, Object, OneOf, Typed};
 use super::login::RawLogin;
 use super::raw::{Deciders, missing};
-use super::rules::Sessions;
+use super::rules::{HostName, Sessions};
 use super::token_from::{self, TokenFrom};
 use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, Url};
 use super::{
@@ -15,6 +15,7 @@ use super::{
 use crate::auth_server::authgear::{CookieNames, identity, resolver, token};
 use crate::http;
 use crate::jose::{Algorithm, IssuerName, MediaType, Policy};
+use crate::rules::HostPattern;
 
 /// An Authgear project.
 #[derive(Default, Deserialize)]
@@ -51,7 +52,51 @@ pub(super) struct RawAuthgear {
     revalidate: Given<Span>,
     /// Sends people without a session to log in at Authgear, and takes them back. Default: nobody is sent.
     login: Given<Object<RawLogin>>,
+    /// The hosts whose requests belong to this project, written as in rules. Not empty. Default: all that belong to no
+    /// other project.
+    hosts: Given<NonEmpty<HostName>>,
 }
+
+impl Typed<RawAuthgear> {
+    /// Checks each project, and that each host belongs to one.
+    pub(super) fn check(self) -> Result<Vec<Deciders>, ConfigError> {
+        let projects = match self {
+            Self::One(project) => vec![project.check(AUTHGEAR)?],
+            Self::Many(projects) => {
+                if projects.is_empty() {
+                    return Err(ConfigError::new(AUTHGEAR, "is an empty list; give a project"));
+                }
+                let projects = projects.into_iter().enumerate();
+                projects
+                    .map(|(number, project)| project.check(&format!("{AUTHGEAR}[{number}]")))
+                    .collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        let mut seen: Vec<&HostPattern> = Vec::new();
+        let mut has_default = false;
+        for Deciders { at, hosts, .. } in &projects {
+            if hosts.is_empty() && std::mem::replace(&mut has_default, true) {
+                return Err(ConfigError::new(
+                    at,
+                    "is the second project without `hosts`, and one alone gets all other requests; give it `hosts`",
+                ));
+            }
+            for (number, host) in hosts.iter().enumerate() {
+                if seen.contains(&host) {
+                    return Err(ConfigError::new(
+                        format!("{at}.hosts[{number}]"),
+                        "is listed twice, and a host belongs to one project",
+                    ));
+                }
+                seen.push(host);
+            }
+        }
+        Ok(projects)
+    }
+}
+
+/// The field that holds the projects.
+const AUTHGEAR: &str = "authgear";
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -68,29 +113,34 @@ impl Choice for Mode {
 }
 
 impl RawAuthgear {
-    pub(super) fn check(self) -> Result<Deciders, ConfigError> {
+    /// Checks the project that stands at this path.
+    fn check(self, at: &str) -> Result<Deciders, ConfigError> {
         let endpoint = self.endpoint.0.clone().ok_or_else(|| {
-            missing("authgear.endpoint", "give the project's public origin, as https://myapp.authgear.cloud")
+            missing(
+                format!("{at}.endpoint"),
+                "give the project's public origin, as https://myapp.authgear.cloud",
+            )
         })?;
         if endpoint.path() != "/" {
             return Err(ConfigError::new(
-                "authgear.endpoint",
+                format!("{at}.endpoint"),
                 format!("an origin has no path: `{}` would be right", endpoint.origin()),
             ));
         }
         let upstream = self.upstream.0.clone().ok_or_else(|| {
             missing(
-                "authgear.upstream",
+                format!("{at}.upstream"),
                 "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
             )
         })?;
-        self.refuse_idle_fields()?;
-        let token_from = token_from::checked(self.token_from.0, "authgear.token_from")?;
-        token_from::refuse_identities(&token_from, &identity::managed(), "authgear.token_from")?;
+        self.refuse_idle_fields(at)?;
+        let token_from = token_from::checked(self.token_from.0, &format!("{at}.token_from"))?;
+        token_from::refuse_identities(&token_from, &identity::managed(), &format!("{at}.token_from"))?;
         let mode = self.mode.0.unwrap_or_default();
         if mode == Mode::Resolver {
-            token_from::refuse_dpop(&token_from, "authgear.token_from")?;
+            token_from::refuse_dpop(&token_from, &format!("{at}.token_from"))?;
         }
+        let name = endpoint.origin();
         let issuer = Issuer {
             policy: Policy {
                 issuer: IssuerName::exact(endpoint.origin()),
@@ -112,7 +162,7 @@ impl RawAuthgear {
             identity: Identity::Authgear,
             token_from: token_from.clone(),
         };
-        let login = self.login.0.map(|login| login.check("authgear.login", &endpoint)).transpose()?;
+        let login = self.login.0.map(|login| login.check(&format!("{at}.login"), &endpoint)).transpose()?;
         let revalidate = self.revalidate.0.unwrap_or(DEFAULT_REVALIDATE);
         let resolver = Resolver {
             server: Server {
@@ -137,6 +187,9 @@ impl RawAuthgear {
             Mode::Local => (vec![issuer], None),
         };
         Ok(Deciders {
+            at: at.to_owned(),
+            name: Some(name),
+            hosts: self.hosts.0.unwrap_or_default(),
             issuers,
             server,
             token_from,
@@ -148,7 +201,7 @@ impl RawAuthgear {
     }
 
     /// Refuses the fields that have no effect in the configured mode.
-    fn refuse_idle_fields(&self) -> Result<(), ConfigError> {
+    fn refuse_idle_fields(&self, at: &str) -> Result<(), ConfigError> {
         let (mode, idle): (_, &[(&str, bool)]) = match self.mode.0.unwrap_or_default() {
             Mode::Auto => return Ok(()),
             Mode::Resolver => (
@@ -173,7 +226,7 @@ impl RawAuthgear {
         };
         match idle.iter().find(|(_, is_there)| *is_there) {
             Some((name, _)) => Err(ConfigError::new(
-                format!("authgear.{name}"),
+                format!("{at}.{name}"),
                 format!("does nothing with `mode` {mode}; remove it, or choose another mode"),
             )),
             None => Ok(()),

@@ -320,6 +320,49 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// An object with known fields, or a list of such; each is an element either way.
+pub(super) struct OneOrMany<T>(PhantomData<T>);
+
+/// What is typed where one thing or several may stand.
+pub(super) enum Typed<T> {
+    /// The thing itself.
+    One(T),
+    /// A list of them.
+    Many(Vec<T>),
+}
+
+impl<T: Structure> Field for OneOrMany<T> {
+    type Value = Typed<T>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        struct OneOrManyVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Structure> Visitor<'de> for OneOrManyVisitor<T> {
+            type Value = Typed<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object, or a list of objects")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                ObjectVisitor(PhantomData).visit_map(members).map(Typed::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Self::Value, A::Error> {
+                ListVisitor::<Object<T>>(PhantomData).visit_seq(elements).map(Typed::Many)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = generator.subschema_for::<T>();
+        schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}
+
 /// An object whose names are chosen by the operator, in its order. No name may stand twice.
 pub(super) struct Map<K, F>(PhantomData<(K, F)>);
 

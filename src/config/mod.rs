@@ -13,6 +13,7 @@ pub mod forward_auth;
 mod introspection;
 mod jwt;
 mod login;
+mod projects;
 mod raw;
 pub mod rules;
 mod token_from;
@@ -22,9 +23,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use self::field::Object;
+pub use self::projects::{Hosts, Projects};
+#[cfg(feature = "schema")]
 use self::raw::RawConfig;
-pub use crate::auth_server::authgear::{Login, Resolver};
+pub use crate::auth_server::authgear::{CookieNames, Login, Resolver};
 pub use crate::auth_server::forward_auth::ForwardAuth;
 pub use crate::auth_server::introspection::Introspection;
 pub use crate::auth_server::{AuthServer, Server};
@@ -68,10 +70,12 @@ pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 /// The `typ` of an access token (RFC 9068 section 2.1), which tells it from an ID token.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// A configuration that can serve. A token of one of the issuers is decided locally; the auth server, where there is
-/// one, decides everything else.
+/// What holds for the requests of one project; where `authgear` is no list, for all requests. A token of one of the
+/// issuers is decided locally; the auth server, where there is one, decides everything else.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What the log calls the project, where there are several.
+    pub project: Option<String>,
     /// The issuers whose tokens are verified locally. Empty where the auth server decides everything.
     pub issuers: Vec<Issuer>,
     /// The server that decides what is not decided locally.
@@ -80,6 +84,8 @@ pub struct Config {
     pub token_from: Vec<Place>,
     /// How people log in at Authgear, where the filter sends them there.
     pub login: Option<Login>,
+    /// The cookies by which any project knows a session.
+    pub session_cookies: Vec<CookieNames>,
     /// The headers of a client that are removed: those that only the filter may set, and with `strip_overrides` those
     /// by which some frameworks take another path or method than that of the request.
     pub managed: Managed,
@@ -282,13 +288,17 @@ impl Config {
         }
     }
 
-    /// Reads a plugin configuration as the host hands it over: JSON text, or an encoded `google.protobuf.Struct`.
+    /// Reads the configuration of one project: [`Projects::parse`], where there are no more.
     ///
     /// # Errors
     ///
     /// Names the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        document::read::<Object<RawConfig>>(bytes)?.check()
+        let (mut configs, _) = Projects::parse(bytes)?.into_parts();
+        match (configs.pop(), configs.is_empty()) {
+            (Some(config), true) => Ok(config),
+            (Some(_) | None, _) => Err(ConfigError::new("authgear", "has several projects")),
+        }
     }
 
     /// The configuration, if a host can do what it asks for. APISIX cannot rewrite paths.

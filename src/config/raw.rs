@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::authgear::RawAuthgear;
 use super::cache::RawCache;
-use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf};
+use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf, OneOrMany};
 use super::forward_auth::RawForwardAuth;
 use super::jwt::{Issuers, RawIssuer};
 use super::rules::{
@@ -18,19 +18,19 @@ use super::token_from;
 use super::typed::{Span, Status};
 use super::{
     AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL,
-    Issuer, Login, OnError, OnErrorAction,
+    Issuer, Login, OnError, OnErrorAction, Projects,
 };
 use crate::http::managed::Managed;
 use crate::http::place::Place;
-use crate::rules::Access;
+use crate::rules::{Access, HostPattern};
 
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Configuration"))]
 pub(super) struct RawConfig {
-    /// An Authgear project. Stands alone: `forward_auth` and `jwt` are refused beside it.
-    authgear: Given<Object<RawAuthgear>>,
+    /// An Authgear project, or a list of them, which requests belong to by their `hosts`. Stands alone: `forward_auth` and `jwt` are refused beside it.
+    authgear: Given<OneOrMany<RawAuthgear>>,
     /// Any server that answers whether a request may pass.
     forward_auth: Given<Object<RawForwardAuth>>,
     /// Issuers whose tokens are verified locally. Not empty.
@@ -94,6 +94,12 @@ struct RawOnError {
 
 /// Who decides, as `authgear`, or `forward_auth` and `jwt`, settle it.
 pub(super) struct Deciders {
+    /// The path of the fields that say so.
+    pub(super) at: String,
+    /// What the log calls them.
+    pub(super) name: Option<String>,
+    /// The hosts whose requests they decide about; empty for all others.
+    pub(super) hosts: Vec<HostPattern>,
     pub(super) issuers: Vec<Issuer>,
     pub(super) server: Option<AuthServer>,
     /// Where tokens may stand, of all issuers together.
@@ -124,62 +130,69 @@ impl RawConfig {
         }
     }
 
-    pub(super) fn check(mut self) -> Result<Config, ConfigError> {
+    pub(super) fn check(mut self) -> Result<Projects, ConfigError> {
         let rules = self.rules();
         let strip_overrides = self.strip_overrides.0.unwrap_or_else(|| rules.name_path_or_method());
+        let on_error = self.on_error.0.take().unwrap_or_default().check();
         let mut cache = self.cache.0.take().unwrap_or_default();
         let key = cache.key.0.take();
-        let Deciders { issuers, server, token_from, login, ttl, managed, sessions } =
-            match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
-                (Some(_), Some(_), _) => {
-                    return Err(ConfigError::new(
-                        "forward_auth",
-                        "cannot stand beside `authgear`; choose one",
-                    ));
-                }
-                (Some(_), _, Some(_)) => {
-                    return Err(ConfigError::new(
-                        "jwt",
-                        "cannot stand beside `authgear`, which has its own issuer",
-                    ));
-                }
-                (None, None, None) => {
-                    return Err(missing(
-                        "authgear",
-                        "give `authgear: {endpoint: https://…, upstream: …}`, `forward_auth` or `jwt`",
-                    ));
-                }
-                (_, None, _) if key.is_some() => {
-                    return Err(ConfigError::new("cache.key", "is for `forward_auth` alone; remove it"));
-                }
-                (Some(authgear), None, None) => authgear.check()?,
-                (None, forward_auth, jwt) => {
-                    let forward_auth =
-                        forward_auth.map(|forward_auth| forward_auth.check(key)).transpose()?;
-                    let jwt = jwt.map(|jwt| RawIssuer::check_all(jwt, forward_auth.is_some())).transpose()?;
-                    let Issuers { issuers, headers: mut managed, introspection } = jwt.unwrap_or_default();
-                    managed.extend(forward_auth.iter().flat_map(|server| server.managed()));
-                    let roles = issuers.iter().any(|issuer| issuer.identity.has_roles())
-                        || forward_auth.iter().any(|server| server.roles_header.is_some());
-                    let sessions = match issuers.is_empty() {
-                        true => Sessions::ForwardAuth { roles },
-                        false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
-                    };
-                    let ttl = if introspection.is_some() { DEFAULT_TTL } else { Duration::ZERO };
-                    // At most one of the two is there.
-                    let introspection =
-                        introspection.map(|server| AuthServer::Introspection(Box::new(server)));
-                    let server = forward_auth
-                        .map(|server| AuthServer::ForwardAuth(Box::new(server)))
-                        .or(introspection);
-                    let managed = Managed::new(managed);
-                    let token_from = of_all(&issuers, &managed)?;
-                    Deciders { issuers, server, token_from, login: None, ttl, managed, sessions }
-                }
-            };
-        if login.is_some() && rules.terms.redirects() {
+        let projects = match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
+            (Some(_), Some(_), _) => {
+                return Err(ConfigError::new("forward_auth", "cannot stand beside `authgear`; choose one"));
+            }
+            (Some(_), _, Some(_)) => {
+                return Err(ConfigError::new(
+                    "jwt",
+                    "cannot stand beside `authgear`, which has its own issuer",
+                ));
+            }
+            (None, None, None) => {
+                return Err(missing(
+                    "authgear",
+                    "give `authgear: {endpoint: https://…, upstream: …}`, `forward_auth` or `jwt`",
+                ));
+            }
+            (_, None, _) if key.is_some() => {
+                return Err(ConfigError::new("cache.key", "is for `forward_auth` alone; remove it"));
+            }
+            (Some(authgear), None, None) => authgear.check()?,
+            (None, forward_auth, jwt) => {
+                let forward_auth = forward_auth.map(|forward_auth| forward_auth.check(key)).transpose()?;
+                let jwt = jwt.map(|jwt| RawIssuer::check_all(jwt, forward_auth.is_some())).transpose()?;
+                let Issuers { issuers, headers: mut managed, introspection } = jwt.unwrap_or_default();
+                managed.extend(forward_auth.iter().flat_map(|server| server.managed()));
+                let roles = issuers.iter().any(|issuer| issuer.identity.has_roles())
+                    || forward_auth.iter().any(|server| server.roles_header.is_some());
+                let sessions = match issuers.is_empty() {
+                    true => Sessions::ForwardAuth { roles },
+                    false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
+                };
+                let ttl = if introspection.is_some() { DEFAULT_TTL } else { Duration::ZERO };
+                // At most one of the two is there.
+                let introspection = introspection.map(|server| AuthServer::Introspection(Box::new(server)));
+                let server =
+                    forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server))).or(introspection);
+                let managed = Managed::new(managed);
+                let token_from = of_all(&issuers, &managed)?;
+                vec![Deciders {
+                    at: String::new(),
+                    name: None,
+                    hosts: Vec::new(),
+                    issuers,
+                    server,
+                    token_from,
+                    login: None,
+                    ttl,
+                    managed,
+                    sessions,
+                }]
+            }
+        };
+        if let Some(Deciders { at, .. }) = projects.iter().find(|project| project.login.is_some())
+            && rules.terms.redirects()
+        {
             return Err(ConfigError::new(
-                "authgear.login",
+                format!("{at}.login"),
                 "stands beside `on_unauthenticated.redirect`, which sends people elsewhere; choose one (a rule may \
                  have a redirect of its own)",
             ));
@@ -188,28 +201,52 @@ impl RawConfig {
         if timeout.is_zero() {
             return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
         }
-        let cache = cache.check(server.is_some().then_some(ttl), !issuers.is_empty())?;
-        let asked = match &server {
+        let asks = projects.iter().find(|project| project.server.is_some());
+        let verifies = projects.iter().any(|project| !project.issuers.is_empty());
+        let cache = cache.check(asks.map(|project| project.ttl), verifies)?;
+        let asked = projects.iter().find_map(|project| match &project.server {
             Some(AuthServer::ForwardAuth(server)) => Some(&server.server.url),
             Some(AuthServer::Resolver(_) | AuthServer::Introspection(_)) | None => None,
-        };
-        let (rules, claim_tests) = rules.check(sessions, asked)?;
-        Ok(Config {
-            issuers,
-            server,
-            token_from,
-            login,
-            managed: if strip_overrides { managed.and(OVERRIDES) } else { managed },
-            rules,
-            claim_tests,
-            allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
-            strip_credentials: self.strip_credentials.0.unwrap_or(false),
-            log_level: self.log_level.0.unwrap_or(DEFAULT_LOG_LEVEL),
-            cache,
-            timeout,
-            on_error: self.on_error.0.unwrap_or_default().check(),
-        })
+        });
+        let (rules, claim_tests) = rules.check(sessions(&projects), asked)?;
+        let session_cookies: Vec<_> = projects
+            .iter()
+            .filter_map(|project| match &project.server {
+                Some(AuthServer::Resolver(resolver)) => Some(resolver.cookies.clone()),
+                Some(AuthServer::ForwardAuth(_) | AuthServer::Introspection(_)) | None => None,
+            })
+            .collect();
+        let is_one_of_several = projects.len() > 1;
+        let configs = projects.into_iter().map(|project| {
+            let Deciders { hosts, issuers, server, token_from, login, managed, name, .. } = project;
+            let config = Config {
+                project: name.filter(|_name| is_one_of_several),
+                issuers,
+                server,
+                token_from,
+                login,
+                session_cookies: session_cookies.clone(),
+                managed: if strip_overrides { managed.and(OVERRIDES) } else { managed },
+                rules: rules.clone(),
+                claim_tests: claim_tests.clone(),
+                allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
+                strip_credentials: self.strip_credentials.0.unwrap_or(false),
+                log_level: self.log_level.0.unwrap_or(DEFAULT_LOG_LEVEL),
+                cache,
+                timeout,
+                on_error,
+            };
+            (config, hosts)
+        });
+        Ok(Projects::new(configs))
     }
+}
+
+/// Where the sessions of all projects together come from. A rule may be for the hosts of one alone.
+fn sessions(projects: &[Deciders]) -> Sessions {
+    let mut sessions = projects.iter().map(|project| project.sessions);
+    let first = sessions.next().unwrap_or(Sessions::Resolver);
+    sessions.fold(first, |all, one| if all == Sessions::Resolver { one } else { all })
 }
 
 /// The places of all issuers, each once; the default where there are none.

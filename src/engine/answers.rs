@@ -7,10 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::overdue;
-use super::state::MAX_MAP_BYTES;
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, AuthServer, Inputs, Said, Scope};
-use crate::cache::{BoundedMap, Key, Lifetime, Weigh};
+use crate::cache::{BoundedMap, Budget, Key, Lifetime, Weigh};
 use crate::config::{Cache, Config};
 use crate::http::credential::Credentials;
 use crate::http::url::Url;
@@ -106,9 +105,9 @@ fn weight(fields: &[OwnedField]) -> usize {
 }
 
 impl Answers {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, budget: Rc<Budget>) -> Self {
         Self {
-            remembered: BoundedMap::new(config.cache.max_entries, MAX_MAP_BYTES),
+            remembered: BoundedMap::within(budget),
             in_flight: HashMap::new(),
             arrived: Vec::new(),
             last_number: 0,
@@ -119,6 +118,11 @@ impl Answers {
             // a `ttl`.
             are_shared: config.forward_auth().is_none() || !config.cache.ttl.is_zero(),
         }
+    }
+
+    /// What is remembered.
+    pub(super) const fn remembered(&mut self) -> &mut BoundedMap<Remembered> {
+        &mut self.remembered
     }
 
     /// What is remembered of a request, or else what its key tells; `url` as for [`AuthServer::key`].

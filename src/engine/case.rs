@@ -150,6 +150,11 @@ impl Case {
         self.forward(identity, respond, outcome)
     }
 
+    /// For a host that is no project's.
+    pub(super) fn misdirected(self) -> Decision {
+        self.replied(Denial::Misdirected.reply(), &[], Outcome::BadRequest)
+    }
+
     /// Without a credential.
     pub(super) fn anonymous(self) -> Decision {
         self.nobody(Rc::default(), &ResponseEdits::default(), Outcome::Anonymous)

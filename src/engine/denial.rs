@@ -13,6 +13,8 @@ use crate::rules::{CustomReply, Unmet};
 pub enum Denial<'a> {
     /// The request cannot be understood.
     BadRequest(BadHead),
+    /// Its host is no project's.
+    Misdirected,
     /// It has no credential, and needs one.
     Unauthenticated,
     /// Its credential is no good, for this reason, which holds nothing of it.
@@ -76,6 +78,7 @@ impl Denial<'_> {
             | Self::InvalidBoundToken(_)
             | Self::InvalidProof(_)
             | Self::LoginUnfinished => 401,
+            Self::Misdirected => 421,
             Self::Forbidden(_) | Self::ForbiddenByServer => 403,
             Self::Unavailable(status) => status,
             Self::Broken => 503,
@@ -93,6 +96,7 @@ impl Denial<'_> {
                 Some("Bearer error=\"insufficient_scope\"".into())
             }
             Self::BadRequest(_)
+            | Self::Misdirected
             | Self::Forbidden(_)
             | Self::ForbiddenByServer
             | Self::Unavailable(_)
@@ -112,6 +116,7 @@ impl Denial<'_> {
             Self::InvalidToken(reason) | Self::InvalidBoundToken(reason) => {
                 ErrorCode::Unauthorized.body(&format!("the access token is refused: {reason}"))
             }
+            Self::Misdirected => ErrorCode::Misdirected.body("nobody logs in at this host"),
             Self::LoginUnfinished => ErrorCode::Unauthorized.body(
                 "the login did not finish: there is no session yet; open the page that you wanted again",
             ),
@@ -158,6 +163,7 @@ mod tests {
             (Denial::BadRequest(BadHead::ControlByte), 400, "bad_request", None),
             (Denial::Unauthenticated, 401, "unauthorized", Some("Bearer")),
             (Denial::InvalidToken("expired"), 401, "unauthorized", Some("Bearer error=\"invalid_token\"")),
+            (Denial::Misdirected, 421, "misdirected", None),
             (Denial::LoginUnfinished, 401, "unauthorized", Some("Bearer")),
             (Denial::Forbidden(Unmet::Roles), 403, "forbidden", Some("Bearer error=\"insufficient_scope\"")),
             (Denial::Forbidden(Unmet::AuthAge), 403, "forbidden", None),

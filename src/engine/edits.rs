@@ -92,13 +92,15 @@ impl Engine {
         }
         let is_credential = |name: &[u8]| {
             let is_token = places.iter().any(|place| matches!(place, Place::Cookie(known) if known == name));
+            // Another project's session is nothing that this app should see.
+            let is_session = self.config.session_cookies.iter().any(|cookies| cookies.contains(name));
             is_token
+                || is_session
                 || match &self.config.server {
-                    Some(AuthServer::Resolver(resolver)) => resolver.cookies.contains(name),
                     Some(AuthServer::ForwardAuth(server)) => {
                         server.cookies.iter().flatten().any(|pattern| pattern.matches(name))
                     }
-                    Some(AuthServer::Introspection(_)) | None => false,
+                    Some(AuthServer::Resolver(_) | AuthServer::Introspection(_)) | None => false,
                 }
         };
         if let Some(cookies) = credential::cookies_without(head, is_credential) {

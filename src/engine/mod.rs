@@ -11,6 +11,7 @@ mod edits;
 mod keys;
 mod possession;
 mod presented;
+pub mod projects;
 mod proofs;
 mod session;
 mod state;
@@ -18,6 +19,7 @@ mod step;
 mod tokens;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use self::bearer::{Bearer, Fresh, Glance};
@@ -25,6 +27,7 @@ use self::case::{Lacking, replied};
 use self::denial::Denial;
 use self::possession::is_bound;
 use self::presented::{Presented, Scheme};
+use self::state::Budgets;
 use self::step::Wait;
 use self::tokens::Standing;
 use crate::auth_server::AuthServer;
@@ -72,7 +75,7 @@ impl fmt::Display for Capabilities {
     }
 }
 
-/// Decides about the requests of one configuration.
+/// Decides about the requests of one project.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
@@ -107,6 +110,34 @@ impl Engine {
         State::new(&self.config, seed)
     }
 
+    /// The same, with budgets that it shares.
+    fn state_within(&self, budgets: &Budgets, seed: u64) -> State {
+        State::within(budgets, &self.config, seed)
+    }
+
+    /// Budgets that this engine and others, so many together, may share.
+    fn budgets(&self, engines: NonZeroUsize) -> Budgets {
+        Budgets::shared(self.config.cache.max_entries, engines)
+    }
+
+    /// The decision about a request whose host is no project's: only where nobody needs to say who they are is none
+    /// needed.
+    fn misdirected(&self, head: &Head<'_>) -> Decision {
+        let demand = self.config.rules.decide(head.method, head.authority, head.path);
+        match self.unasked(head, &demand) {
+            Some(decision) => decision,
+            None => self.case(head, head, demand, None, &Presented::Nothing).misdirected(),
+        }
+    }
+
+    /// The decision about a request for which nobody needs to say who they are.
+    fn unasked(&self, head: &Head<'_>, demand: &Demand) -> Option<Decision> {
+        if demand.access() == Access::Public {
+            return Some(self.public(head));
+        }
+        (self.config.allow_cors_preflight && browser::is_cors_preflight(head)).then(|| self.preflight(head))
+    }
+
     /// The first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
@@ -115,11 +146,8 @@ impl Engine {
             Some(way_back) => (Demand::new(Terms::new(Access::Required)), Some(way_back)),
             None => (self.config.rules.decide(head.method, head.authority, head.path), None),
         };
-        if demand.access() == Access::Public {
-            return Step::Done(self.public(head));
-        }
-        if self.config.allow_cors_preflight && browser::is_cors_preflight(head) {
-            return Step::Done(self.preflight(head));
+        if let Some(decision) = self.unasked(head, &demand) {
+            return Step::Done(decision);
         }
         let path = place::path_without_tokens(head.path, &self.config.token_from);
         let told = &Head { path: &path, ..*head };

@@ -1,21 +1,60 @@
 //! What lasts from one request to the next in one worker, and what a step wants done besides its own outcome.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 use super::answers::Answers;
 use super::background::BackgroundCall;
 use super::keys::{KeySets, skipped_inline_keys};
 use super::proofs::Proofs;
 use super::tokens::Tokens;
+use crate::cache::{Budget, trim};
 use crate::config::Config;
 use crate::http::{Call, UnixTime};
 use crate::telemetry::Counter;
 use crate::telemetry::warning::Warnings;
 
 /// The most that each of the maps may weigh, in bytes, however many entries are allowed.
-pub(super) const MAX_MAP_BYTES: usize = 32 * 1024 * 1024;
+const MAX_MAP_BYTES: usize = 32 * 1024 * 1024;
 
-/// A worker's memory of one configuration.
+/// How much of each kind may be remembered.
+#[derive(Debug, Clone)]
+pub(super) struct Budgets {
+    pub(super) answers: Rc<Budget>,
+    pub(super) known: Rc<Budget>,
+    pub(super) revoked: Rc<Budget>,
+    pub(super) rejected: Rc<Budget>,
+    /// How many proofs each project remembers: none may be forgotten for another's sake.
+    proofs: NonZeroUsize,
+}
+
+impl Budgets {
+    fn of(
+        max_entries: NonZeroUsize,
+        proofs: NonZeroUsize,
+        budget: fn(NonZeroUsize, usize) -> Rc<Budget>,
+    ) -> Self {
+        let budget = || budget(max_entries, MAX_MAP_BYTES);
+        Self { answers: budget(), known: budget(), revoked: budget(), rejected: budget(), proofs }
+    }
+
+    /// Those of so many projects together.
+    pub(super) fn shared(max_entries: NonZeroUsize, projects: NonZeroUsize) -> Self {
+        let proofs = max_entries.get().checked_div(projects.get()).and_then(NonZeroUsize::new);
+        Self::of(max_entries, proofs.unwrap_or(NonZeroUsize::MIN), Budget::shared)
+    }
+
+    /// Has all that share them keep to them.
+    pub(super) fn trim(&self, states: &mut [State]) {
+        trim(&self.answers, states.iter_mut().map(|state| state.answers.remembered()));
+        trim(&self.known, states.iter_mut().map(|state| state.tokens.known()));
+        trim(&self.revoked, states.iter_mut().map(|state| state.tokens.revoked()));
+        trim(&self.rejected, states.iter_mut().map(|state| state.tokens.rejected()));
+    }
+}
+
+/// A worker's memory of one project.
 pub struct State {
     pub(super) keys: KeySets,
     pub(super) tokens: Tokens,
@@ -27,14 +66,20 @@ pub struct State {
 }
 
 /// What is to be done beside the step itself.
-#[derive(Debug, Default)]
-pub struct Effects {
+#[derive(Debug)]
+pub struct Effects<B = BackgroundCall> {
     /// Calls that no request waits for by itself, and what they are for.
-    pub background_calls: VecDeque<(Call, BackgroundCall)>,
+    pub background_calls: VecDeque<(Call, B)>,
     /// What is to be counted, beside the outcome of a request.
     pub counters: Vec<Counter>,
     /// Lines for the proxy's log, which an operator should read.
     pub warnings: Vec<String>,
+}
+
+impl<B> Default for Effects<B> {
+    fn default() -> Self {
+        Self { background_calls: VecDeque::new(), counters: Vec::new(), warnings: Vec::new() }
+    }
 }
 
 /// Where a step puts its effects.
@@ -43,6 +88,8 @@ pub(super) struct Outbox {
     effects: Effects,
     limits: Limits,
     random: u64,
+    /// What the log calls the project, where there are several.
+    project: Option<String>,
 }
 
 /// A limit for each kind of warning, so that none hides another.
@@ -60,13 +107,27 @@ pub(super) struct Limits {
 impl State {
     /// Nothing known yet. `seed` is any random number; it spreads what workers would do all at once.
     pub(super) fn new(config: &Config, seed: u64) -> Self {
+        Self::within(
+            &Budgets::of(config.cache.max_entries, config.cache.max_entries, Budget::new),
+            config,
+            seed,
+        )
+    }
+
+    /// The same, with budgets that others may share.
+    pub(super) fn within(budgets: &Budgets, config: &Config, seed: u64) -> Self {
         let effects = Effects { warnings: skipped_inline_keys(config), ..Effects::default() };
         Self {
             keys: KeySets::new(config),
-            tokens: Tokens::new(config.cache),
-            answers: Answers::new(config),
-            proofs: Proofs::new(config.cache.max_entries),
-            outbox: Outbox { effects, limits: Limits::default(), random: seed },
+            tokens: Tokens::new(config.cache, budgets),
+            answers: Answers::new(config, Rc::clone(&budgets.answers)),
+            proofs: Proofs::new(budgets.proofs),
+            outbox: Outbox {
+                effects,
+                limits: Limits::default(),
+                random: seed,
+                project: config.project.clone(),
+            },
             served: false,
         }
     }
@@ -92,6 +153,10 @@ impl Outbox {
         now: UnixTime,
         text: impl FnOnce() -> String,
     ) {
+        let text = || match &self.project {
+            Some(project) => format!("project {project}: {}", text()),
+            None => text(),
+        };
         self.effects.warnings.extend(kind(&mut self.limits).limit(now, text));
     }
 

@@ -10,12 +10,12 @@ use crate::telemetry::Outcome;
 /// What to do next. Whatever it is, [`State::effects`](super::State::effects) may hold more to be done.
 #[must_use]
 #[derive(Debug)]
-pub enum Step {
+pub enum Step<W = Waiting, K = WaitKey> {
     /// Send the call, and [`Engine::resume`](super::Engine::resume) with what comes of it.
-    Call(Call, Waiting),
+    Call(Call, W),
     /// Keep the request until [`Engine::finish`](super::Engine::finish) names this key, then
     /// [`Engine::wake`](super::Engine::wake) it. Only where the host can.
-    Park(WaitKey, Waiting),
+    Park(K, W),
     /// Carry out the decision; nothing follows.
     Done(Decision),
 }

@@ -9,7 +9,7 @@ use super::keys::KeySets;
 use super::overdue;
 use super::presented::Scheme;
 use super::session::session;
-use super::state::{MAX_MAP_BYTES, Outbox};
+use super::state::{Budgets, Outbox};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, Holder, Said, Session};
 use crate::cache::{BoundedMap, Key, Lifetime, Part, Weigh};
@@ -108,7 +108,7 @@ impl Standing {
 }
 
 /// A token that was verified here.
-struct Known {
+pub(super) struct Known {
     session: Session,
     issuer: usize,
     key: KeyId,
@@ -157,17 +157,32 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(times: Cache) -> Self {
+    pub(super) fn new(times: Cache, budgets: &Budgets) -> Self {
         Self {
-            known: BoundedMap::new(times.max_entries, MAX_MAP_BYTES),
-            revoked: BoundedMap::new(times.max_entries, MAX_MAP_BYTES),
-            rejected: BoundedMap::new(times.max_entries, MAX_MAP_BYTES),
+            known: BoundedMap::within(Rc::clone(&budgets.known)),
+            revoked: BoundedMap::within(Rc::clone(&budgets.revoked)),
+            rejected: BoundedMap::within(Rc::clone(&budgets.rejected)),
             times,
             confirming: 0,
             confirmed: 0,
             never_confirmed: 0,
             key: Key::new(),
         }
+    }
+
+    /// Those that were verified here.
+    pub(super) const fn known(&mut self) -> &mut BoundedMap<Known> {
+        &mut self.known
+    }
+
+    /// Those that the resolver no longer knows.
+    pub(super) const fn revoked(&mut self) -> &mut BoundedMap<Rejection> {
+        &mut self.revoked
+    }
+
+    /// Those that were rejected a moment ago.
+    pub(super) const fn rejected(&mut self) -> &mut BoundedMap<Rejection> {
+        &mut self.rejected
     }
 
     /// Behind different schemes one token is two: what is remembered of a bound one says nothing of a bearer token.

@@ -11,6 +11,8 @@ pub enum ErrorCode {
     BadRequest,
     /// `too_large`
     TooLarge,
+    /// `misdirected`
+    Misdirected,
     /// `unavailable`
     Unavailable,
 }
@@ -40,6 +42,7 @@ impl ErrorCode {
             Self::Forbidden => "forbidden",
             Self::BadRequest => "bad_request",
             Self::TooLarge => "too_large",
+            Self::Misdirected => "misdirected",
             Self::Unavailable => "unavailable",
         }
     }

@@ -38,7 +38,7 @@ impl Status {
             // Clients of gRPC follow no redirect to a login page.
             ErrorCode::Unauthorized => Self::Unauthenticated,
             ErrorCode::BadRequest | ErrorCode::TooLarge => Self::InvalidArgument,
-            ErrorCode::Forbidden => Self::PermissionDenied,
+            ErrorCode::Forbidden | ErrorCode::Misdirected => Self::PermissionDenied,
             ErrorCode::Unavailable => Self::Unavailable,
         }
     }

@@ -14,7 +14,7 @@ use proxy_wasm::hostcalls;
 use super::exchange::Exchange;
 use super::retry::Tries;
 use super::{clock, entry, host, quarantine, raw};
-use crate::engine::BackgroundCall;
+use crate::engine::projects::BackgroundCall;
 use crate::http::{CALL_GRACE, Call, CallError, Form};
 
 /// The longest timeout that all hosts take: APISIX reads it with a sign.

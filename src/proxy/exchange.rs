@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::engine::Waiting;
+use crate::engine::projects::Waiting;
 use crate::http::ResponseEdits;
 
 /// A request. Shared with whatever it waits for, because the SDK lends no context to another.

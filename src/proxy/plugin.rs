@@ -15,7 +15,8 @@ use super::host::{self, Counters, HostRefused};
 use super::retry::Failures;
 use super::waiters::{Next, Waiters};
 use super::{clock, quarantine};
-use crate::engine::{BackgroundCall, Decision, Engine, State, Step, Verdict, WaitKey, Waiting};
+use crate::engine::projects::{BackgroundCall, Engines, Memory, Step, WaitKey, Waiting};
+use crate::engine::{Decision, Engine, Verdict};
 use crate::http::{CallError, Field, Head, Response};
 
 /// How soon after a configuration the first tick comes, which fetches what requests will need.
@@ -36,8 +37,8 @@ const BATCH: usize = 32;
 
 /// One configuration of the filter in this VM.
 pub(super) struct Plugin {
-    engine: Engine,
-    state: RefCell<State>,
+    engines: Engines,
+    memory: RefCell<Memory>,
     counters: Counters,
     calls: Calls,
     waiters: Waiters,
@@ -48,11 +49,11 @@ pub(super) struct Plugin {
 }
 
 impl Plugin {
-    pub(super) fn new(root: u32, engine: Engine) -> Self {
-        let state = RefCell::new(engine.state(host::random()));
+    pub(super) fn new(root: u32, engines: Engines) -> Self {
+        let memory = RefCell::new(engines.memory(host::random()));
         Self {
-            engine,
-            state,
+            engines,
+            memory,
             counters: Counters::define(),
             calls: Calls::new(root),
             waiters: Waiters::default(),
@@ -65,7 +66,7 @@ impl Plugin {
     pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
         let step = match host::RequestHeaders::read() {
             Ok(headers) => self.first_step(&headers),
-            Err(bad) => Step::Done(self.engine.bad_request(bad)),
+            Err(bad) => Step::Done(self.engines.bad_request(bad)),
         };
         let action = self.run(exchange, step, Callback::OfRequest);
         self.schedule();
@@ -74,7 +75,7 @@ impl Plugin {
 
     /// The names of the trailers that no client may send.
     pub(super) fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
-        self.engine.forged_trailers(trailers)
+        self.engines.forged_trailers(trailers)
     }
 
     /// A tick, or the root context was entered from a request's callback.
@@ -91,7 +92,7 @@ impl Plugin {
             for asker in self.calls.take_overdue(now) {
                 self.deliver(asker, Err(CallError::NoAnswer));
             }
-            self.with_state(|engine, state| engine.tick(state, clock::now()));
+            self.with_memory(|engines, memory| engines.tick(memory, clock::now()));
             self.carry_out(Callback::OfRoot);
         }
         self.wake();
@@ -155,17 +156,17 @@ impl Plugin {
         let listed = headers.fields();
         let head = listed.and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
         match head {
-            Ok(head) => self.with_state(|engine, state| engine.start(state, &head, clock::now())),
-            Err(bad) => Step::Done(self.engine.bad_request(bad)),
+            Ok(head) => self.with_memory(|engines, memory| engines.start(memory, &head, clock::now())),
+            Err(bad) => Step::Done(self.engines.bad_request(bad)),
         }
     }
 
-    fn with_state<T>(&self, work: impl FnOnce(&Engine, &mut State) -> T) -> T {
-        work(&self.engine, &mut self.state.borrow_mut())
+    fn with_memory<T>(&self, work: impl FnOnce(&Engines, &mut Memory) -> T) -> T {
+        work(&self.engines, &mut self.memory.borrow_mut())
     }
 
     fn abandon(&self, waiting: Waiting) {
-        self.with_state(|engine, state| engine.abandon(state, waiting, clock::now()));
+        self.with_memory(|engines, memory| engines.abandon(memory, waiting, clock::now()));
     }
 
     /// Carries out steps until one has to wait, or none is left.
@@ -181,8 +182,8 @@ impl Plugin {
                     // Nothing else was in the outbox.
                     let Some((_, error)) = self.calls.take_unsent().pop() else { return Action::Pause };
                     if let Stage::Calling(waiting) = exchange.stage.replace(Stage::New) {
-                        self.with_state(|engine, state| {
-                            engine.resume(state, waiting, Err(error), clock::now())
+                        self.with_memory(|engines, memory| {
+                            engines.resume(memory, waiting, Err(error), clock::now())
                         })
                     } else {
                         Step::Done(Engine::broken())
@@ -194,7 +195,7 @@ impl Plugin {
                         self.waiters.park(key, exchange, waiting);
                         return Action::Pause;
                     }
-                    self.with_state(|engine, state| engine.wake(state, waiting, clock::now()))
+                    self.with_memory(|engines, memory| engines.wake(memory, waiting, clock::now()))
                 }
                 Step::Done(decision) => return self.finish(exchange, decision, callback),
             };
@@ -248,7 +249,7 @@ impl Plugin {
     fn carry_out(&self, callback: Callback) -> Vec<WaitKey> {
         let mut settled = Vec::new();
         loop {
-            let effects = self.state.borrow_mut().effects();
+            let effects = self.memory.borrow_mut().effects();
             for warning in &effects.warnings {
                 log::warn!("{warning}");
             }
@@ -275,7 +276,8 @@ impl Plugin {
         background: BackgroundCall,
         result: Result<Response, CallError>,
     ) -> Option<WaitKey> {
-        let key = self.with_state(|engine, state| engine.finish(state, background, result, clock::now()))?;
+        let key =
+            self.with_memory(|engines, memory| engines.finish(memory, background, result, clock::now()))?;
         self.waiters.settle(key);
         Some(key)
     }
@@ -297,7 +299,7 @@ impl Plugin {
                     }
                 };
                 let step =
-                    self.with_state(|engine, state| engine.resume(state, waiting, result, clock::now()));
+                    self.with_memory(|engines, memory| engines.resume(memory, waiting, result, clock::now()));
                 if !has_left {
                     return self.run_for(&exchange, step);
                 }
@@ -322,11 +324,12 @@ impl Plugin {
         while left > 0 {
             match self.waiters.next() {
                 Some(Next::Wake(exchange, waiting)) => {
-                    let step = self.with_state(|engine, state| engine.wake(state, waiting, clock::now()));
+                    let step =
+                        self.with_memory(|engines, memory| engines.wake(memory, waiting, clock::now()));
                     self.run_for(&exchange, step);
                     left = left.saturating_sub(1);
                 }
-                Some(Next::Told(key)) => self.with_state(|engine, state| engine.told(state, key)),
+                Some(Next::Told(key)) => self.with_memory(|engines, memory| engines.told(memory, key)),
                 None => return,
             }
         }

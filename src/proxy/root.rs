@@ -10,8 +10,9 @@ use super::plugin::{FIRST_TICK, Plugin};
 use super::refused::Refused;
 use super::request::Request;
 use super::{entry, host};
-use crate::config::Config;
-use crate::engine::{Capabilities, Engine};
+use crate::config::Projects;
+use crate::engine::Capabilities;
+use crate::engine::projects::Engines;
 use crate::jose::Backend;
 
 thread_local! {
@@ -42,22 +43,23 @@ impl RootContext for Root {
     /// `false` refuses the configuration: Envoy keeps the one before or does not start, APISIX answers 503.
     fn on_configure(&mut self, size: usize) -> bool {
         host::discover();
-        let config = host::configuration(size)
+        let projects = host::configuration(size)
             .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
             .and_then(|bytes| {
-                let config = Config::parse(&bytes).and_then(|config| config.on_host(host::has_ticks()));
-                config.map_err(|error| error.to_string())
+                let projects =
+                    Projects::parse(&bytes).and_then(|projects| projects.on_host(host::has_ticks()));
+                projects.map_err(|error| error.to_string())
             });
-        match config {
-            Ok(config) => {
-                log::set_max_level(config.log_level);
+        match projects {
+            Ok(projects) => {
+                log::set_max_level(projects.log_level());
                 let capabilities = Capabilities {
                     background: host::has_ticks(),
                     signatures: Backend::choose(Some(host::verify_signature)),
                 };
-                log::info!("version {} serves {config}; {capabilities}", env!("CARGO_PKG_VERSION"));
+                log::info!("version {} serves {projects}; {capabilities}", env!("CARGO_PKG_VERSION"));
                 self.close();
-                self.plugin = Some(Rc::new(Plugin::new(self.context, Engine::new(config, capabilities))));
+                self.plugin = Some(Rc::new(Plugin::new(self.context, Engines::new(projects, capabilities))));
                 if host::has_ticks() {
                     host::set_tick_period(FIRST_TICK);
                 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::exchange::{Exchange, Stage};
-use crate::engine::{WaitKey, Waiting};
+use crate::engine::projects::{WaitKey, Waiting};
 
 /// How many requests of one configuration may be parked at once; more would not help whoever comes.
 const MAX_PARKED: usize = 10_000;

@@ -12,3 +12,5 @@ mod introspection;
 mod login;
 #[cfg(test)]
 mod places;
+#[cfg(test)]
+mod projects;

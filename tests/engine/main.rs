@@ -37,6 +37,8 @@ mod peers;
 #[cfg(test)]
 mod places;
 #[cfg(test)]
+mod projects;
+#[cfg(test)]
 mod resolver;
 #[cfg(test)]
 mod revalidation;

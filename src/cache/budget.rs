@@ -1,0 +1,140 @@
+//! What one map, or several together, may hold.
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use super::{BoundedMap, Weigh};
+
+/// So many entries, and so many bytes. Counts what is held, and the uses of entries, by which it is known which of several
+/// maps holds the least recently used one.
+#[derive(Debug)]
+pub struct Budget {
+    max_entries: NonZeroUsize,
+    max_bytes: usize,
+    is_shared: bool,
+    entries: Cell<usize>,
+    bytes: Cell<usize>,
+    uses: Cell<u64>,
+}
+
+impl Budget {
+    /// Of one map, which keeps to it by itself.
+    #[must_use]
+    pub fn new(max_entries: NonZeroUsize, max_bytes: usize) -> Rc<Self> {
+        Self::with(max_entries, max_bytes, false)
+    }
+
+    /// Of several maps, which [`trim`] makes keep to it.
+    #[must_use]
+    pub fn shared(max_entries: NonZeroUsize, max_bytes: usize) -> Rc<Self> {
+        Self::with(max_entries, max_bytes, true)
+    }
+
+    fn with(max_entries: NonZeroUsize, max_bytes: usize, is_shared: bool) -> Rc<Self> {
+        let (entries, bytes, uses) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        Rc::new(Self { max_entries, max_bytes, is_shared, entries, bytes, uses })
+    }
+
+    /// Whether more is held than may be.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.entries.get() > self.max_entries.get() || self.bytes.get() > self.max_bytes
+    }
+
+    pub(super) const fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    pub(super) const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        self.entries.get() < self.max_entries.get()
+            && self.bytes.get().saturating_add(bytes) <= self.max_bytes
+    }
+
+    pub(super) fn take(&self, bytes: usize) {
+        self.entries.set(self.entries.get().saturating_add(1));
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+    }
+
+    pub(super) fn give_back(&self, entries: usize, bytes: usize) {
+        self.entries.set(self.entries.get().saturating_sub(entries));
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+    }
+
+    /// The number of a use; later uses have higher ones.
+    pub(super) fn next_use(&self) -> u64 {
+        let next = self.uses.get().wrapping_add(1);
+        self.uses.set(next);
+        next
+    }
+}
+
+/// Has maps forget what was least recently used of all of them, until they keep to their budget.
+pub fn trim<'m, V: Weigh + 'm>(budget: &Budget, maps: impl IntoIterator<Item = &'m mut BoundedMap<V>>) {
+    if !budget.is_exceeded() {
+        return;
+    }
+    let mut maps: Vec<_> = maps.into_iter().collect();
+    while budget.is_exceeded() {
+        let holders = maps.iter_mut().filter_map(|map| Some((map.oldest_use()?, map)));
+        let Some((_, map)) = holders.min_by_key(|(used, _)| *used) else { return };
+        map.evict();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Key, Lifetime, Part};
+    use crate::http::UnixTime;
+    use std::time::Duration;
+
+    struct Answer(usize);
+
+    impl Weigh for Answer {
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    const NOW: UnixTime = UnixTime::from_secs(100);
+
+    fn key(name: &str) -> Key {
+        Key::of(&[(Part::Bearer, name.as_bytes())])
+    }
+
+    #[test]
+    fn several_maps_together_forget_what_was_least_recently_used_of_all() {
+        let budget = Budget::shared(NonZeroUsize::new(3).unwrap(), 10_000);
+        let mut maps = [BoundedMap::within(Rc::clone(&budget)), BoundedMap::within(Rc::clone(&budget))];
+        let life = Lifetime::new(UnixTime::from_secs(200), Duration::ZERO);
+        let insert = |maps: &mut [BoundedMap<Answer>; 2], map: usize, name: &str, weight: usize| {
+            maps[map].insert(&key(name), Answer(weight), life, NOW);
+            trim(&budget, maps.iter_mut());
+        };
+        insert(&mut maps, 0, "a", 0);
+        insert(&mut maps, 0, "b", 0);
+        insert(&mut maps, 1, "a", 0);
+        assert!(maps[0].get(&key("a"), NOW).is_some(), "all three fit, and this one is in use");
+        insert(&mut maps, 1, "c", 0);
+        let held = |maps: &mut [BoundedMap<Answer>; 2]| {
+            let mut held = |map: usize, name: &str| maps[map].get(&key(name), NOW).is_some();
+            [held(0, "a"), held(0, "b"), held(1, "a"), held(1, "c"), held(1, "d")]
+        };
+        assert_eq!(held(&mut maps), [true, false, true, true, false]);
+        // What is heavy takes the place of the others; what is too heavy alone is not kept.
+        insert(&mut maps, 1, "d", 9_700);
+        assert_eq!(held(&mut maps), [false, false, false, false, true]);
+        insert(&mut maps, 0, "a", 10_001);
+        assert_eq!(held(&mut maps), [false, false, false, false, true]);
+        maps[1].clear();
+        insert(&mut maps, 0, "a", 0);
+        insert(&mut maps, 0, "b", 0);
+        insert(&mut maps, 1, "a", 0);
+        assert_eq!(held(&mut maps), [true, true, true, false, false], "what is cleared is given back");
+    }
+}

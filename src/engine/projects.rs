@@ -1,0 +1,184 @@
+//! Several projects behind one filter: which of them decides about a request. Each has an engine and a memory of its
+//! own, so that nothing that one remembers, asks or is told is another's; they share how much may be remembered.
+
+use std::num::NonZeroUsize;
+
+use super::state::Budgets;
+use super::{Capabilities, Decision, Effects, Engine, State};
+use crate::config::{Hosts, Projects};
+use crate::http::{BadHead, CallError, Field, Head, Response, UnixTime};
+
+/// Something of one project's: it goes back to the engine that it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Of<T> {
+    /// The place of the project in the configuration.
+    project: usize,
+    what: T,
+}
+
+/// What to do next.
+pub type Step = super::Step<Waiting, WaitKey>;
+
+/// What a request that waits needs to go on.
+pub type Waiting = Of<super::Waiting>;
+
+/// What several requests may wait for.
+pub type WaitKey = Of<super::WaitKey>;
+
+/// What a background call is for.
+pub type BackgroundCall = Of<super::BackgroundCall>;
+
+/// The engines of all projects.
+#[derive(Debug)]
+pub struct Engines {
+    engines: Vec<Engine>,
+    hosts: Hosts,
+}
+
+/// A worker's memory of all projects.
+pub struct Memory {
+    states: Vec<State>,
+    /// What they share; none where there is one.
+    budgets: Option<Budgets>,
+}
+
+impl Memory {
+    /// Takes what is to be done. To be called after each step, and again when a background call could not be sent.
+    pub fn effects(&mut self) -> Effects<BackgroundCall> {
+        let mut all = Effects::default();
+        for (project, state) in self.states.iter_mut().enumerate() {
+            let Effects { background_calls, counters, warnings } = state.effects();
+            let calls = background_calls.into_iter().map(|(call, what)| (call, Of { project, what }));
+            all.background_calls.extend(calls);
+            all.counters.extend(counters);
+            all.warnings.extend(warnings);
+        }
+        all
+    }
+
+    fn trim(&mut self) {
+        if let Some(budgets) = &self.budgets {
+            budgets.trim(&mut self.states);
+        }
+    }
+}
+
+impl Engines {
+    /// Engines for a configuration, on a host.
+    #[must_use]
+    pub fn new(projects: Projects, host: Capabilities) -> Self {
+        let (configs, hosts) = projects.into_parts();
+        Self { engines: configs.into_iter().map(|config| Engine::new(config, host)).collect(), hosts }
+    }
+
+    /// The memory that they begin with. `seed` is any random number.
+    #[must_use]
+    pub fn memory(&self, seed: u64) -> Memory {
+        let budgets = match self.engines.as_slice() {
+            [first, _, ..] => NonZeroUsize::new(self.engines.len()).map(|count| first.budgets(count)),
+            [] | [_] => None,
+        };
+        let states = self.engines.iter().zip(seed..).map(|(engine, seed)| match &budgets {
+            Some(budgets) => engine.state_within(budgets, seed),
+            None => engine.state(seed),
+        });
+        Memory { states: states.collect(), budgets }
+    }
+
+    /// The first step for a request.
+    pub fn start(&self, memory: &mut Memory, head: &Head<'_>, now: UnixTime) -> Step {
+        match self.hosts.project(head.authority) {
+            Some(project) => self.step(memory, project, |engine, state| engine.start(state, head, now)),
+            None => Step::Done(match self.engines.first() {
+                Some(engine) => engine.misdirected(head),
+                None => Engine::broken(),
+            }),
+        }
+    }
+
+    /// The next step, once the call of the step before has come to something.
+    pub fn resume(
+        &self,
+        memory: &mut Memory,
+        waiting: Waiting,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Step {
+        let Of { project, what } = waiting;
+        self.step(memory, project, |engine, state| engine.resume(state, what, result, now))
+    }
+
+    /// The next step, once what a parked request waits for has come, or will not come.
+    pub fn wake(&self, memory: &mut Memory, waiting: Waiting, now: UnixTime) -> Step {
+        let Of { project, what } = waiting;
+        self.step(memory, project, |engine, state| engine.wake(state, what, now))
+    }
+
+    /// All who waited for something were woken.
+    pub fn told(&self, memory: &mut Memory, wait_key: WaitKey) {
+        if let Some((engine, state)) = self.of(memory, wait_key.project) {
+            engine.told(state, wait_key.what);
+        }
+    }
+
+    /// Nothing will come of what a request waited for: it is gone.
+    pub fn abandon(&self, memory: &mut Memory, waiting: Waiting, now: UnixTime) {
+        if let Some((engine, state)) = self.of(memory, waiting.project) {
+            engine.abandon(state, waiting.what, now);
+        }
+    }
+
+    /// To be called now and then where the host can: fetches keys that are due.
+    pub fn tick(&self, memory: &mut Memory, now: UnixTime) {
+        for (engine, state) in self.engines.iter().zip(&mut memory.states) {
+            engine.tick(state, now);
+        }
+    }
+
+    /// What came of a background call, and whom it concerns.
+    pub fn finish(
+        &self,
+        memory: &mut Memory,
+        background_call: BackgroundCall,
+        result: Result<Response, CallError>,
+        now: UnixTime,
+    ) -> Option<WaitKey> {
+        let Of { project, what } = background_call;
+        let (engine, state) = self.of(memory, project)?;
+        let what = engine.finish(state, what, result, now);
+        memory.trim();
+        Some(Of { project, what: what? })
+    }
+
+    /// The decision about a request that cannot be understood.
+    pub fn bad_request(&self, bad: BadHead) -> Decision {
+        self.engines.first().map_or_else(Engine::broken, |engine| engine.bad_request(bad))
+    }
+
+    /// The names of the trailers of a request that no client may send, whatever its route.
+    #[must_use]
+    pub fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
+        self.engines.first().map(|engine| engine.forged_trailers(trailers)).unwrap_or_default()
+    }
+
+    fn of<'a>(&'a self, memory: &'a mut Memory, project: usize) -> Option<(&'a Engine, &'a mut State)> {
+        Some((self.engines.get(project)?, memory.states.get_mut(project)?))
+    }
+
+    fn step(
+        &self,
+        memory: &mut Memory,
+        project: usize,
+        step: impl FnOnce(&Engine, &mut State) -> super::Step,
+    ) -> Step {
+        let Some((engine, state)) = self.of(memory, project) else { return Step::Done(Engine::broken()) };
+        let step = step(engine, state);
+        memory.trim();
+        let of = |what| Of { project, what };
+        match step {
+            super::Step::Call(call, waiting) => Step::Call(call, of(waiting)),
+            super::Step::Park(what, waiting) => Step::Park(Of { project, what }, of(waiting)),
+            super::Step::Done(decision) => Step::Done(decision),
+        }
+    }
+}
