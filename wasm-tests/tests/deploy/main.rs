@@ -12,7 +12,7 @@ mod structural;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use authgear_filter::config::Config;
+use authgear_filter::config::Projects;
 use serde_json::Value;
 use wasm_tests::envoy::workspace_dir;
 
@@ -43,12 +43,12 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The filter's verdict on a configuration.
-fn parse(configuration: &Value) -> Result<Config, String> {
+fn parse(configuration: &Value) -> Result<Projects, String> {
     let text = match configuration {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    Config::parse(text.as_bytes()).map_err(|error| error.to_string())
+    Projects::parse(text.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// The version that a requirements file pins.

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use authgear_filter::config::Config;
+use authgear_filter::config::Projects;
 use serde_json::{Value, json};
 use wasm_tests::envoy::workspace_dir;
 
 use crate::{document, documents};
 
-pub(crate) fn parse(configuration: &Value) -> Result<Config, String> {
-    Config::parse(configuration.to_string().as_bytes()).map_err(|error| error.to_string())
+pub(crate) fn parse(configuration: &Value) -> Result<Projects, String> {
+    Projects::parse(configuration.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 
 /// The smallest configuration.
