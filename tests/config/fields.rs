@@ -315,7 +315,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
     let cases = [
         ("authgear", Value::Null, "null"),
         ("authgear", json!("x"), "expected an object"),
-        ("authgear", json!(["https://a.example", "a", "resolver"]), "expected an object"),
+        ("authgear[0]", json!(["https://a.example", "a", "resolver"]), "expected an object"),
         ("authgear.endpoint", Value::Null, "null"),
         ("authgear.endpoint", json!("myapp.authgear.cloud"), "http"),
         ("authgear.endpoint", json!("https://a.example/path"), "path"),
