@@ -37,6 +37,18 @@ pub enum AuthServer {
 }
 
 impl AuthServer {
+    /// Whether the server can be asked about the request at all, whatever is remembered.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the request.
+    pub fn check(&self, head: &Head<'_>) -> Result<(), BadHead> {
+        match self {
+            Self::Resolver(_) => Ok(()),
+            Self::ForwardAuth(server) => forward_auth::check_host(server, head),
+        }
+    }
+
     /// Adds to a key what an answer about the request is given for. `url` is another one than the server's own, where
     /// a rule names one.
     pub fn key(

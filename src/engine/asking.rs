@@ -29,6 +29,9 @@ impl Engine {
         now: UnixTime,
     ) -> Step {
         let Some(server) = &self.config.server else { return Step::Done(case.anonymous()) };
+        if let Err(bad) = server.check(head) {
+            return Step::Done(case.bad_request(bad));
+        }
         let url = case.auth_url.as_deref();
         match state.answers.recall(server, head, credentials, url, now) {
             Ok(remembered) => Step::Done(recalled(state, &remembered, case, now)),
@@ -144,7 +147,7 @@ impl Engine {
                 || {
                     format!(
                         "auth server {server} denied a request with {status}, which the client got: is \
-                         forward_auth.url right?"
+                         forward_auth.url, or that of a rule, right?"
                     )
                 },
             );

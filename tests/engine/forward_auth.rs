@@ -483,6 +483,20 @@ fn the_clients_host_is_asked_and_in_the_key_and_an_unclear_one_is_a_400_that_on_
 }
 
 #[test]
+fn an_unclear_host_is_a_400_also_where_the_key_leaves_the_host_out_and_an_answer_is_remembered() {
+    let configuration = configuration(&json!({"forward_auth": {"host": "client", "cookies": ["session"]},
+        "cache": {"key": ["cookie:session"]}}));
+    let mut world = World::new(APISIX, &configuration);
+    let ask = |world: &mut World, host: &str| {
+        world.start_head(&Head { authority: host.as_bytes(), ..request("/", &[COOKIE]) })
+    };
+    let (_, waiting) = called(ask(&mut world, "a.example"));
+    let _accepted = done(world.resume(waiting, answer(200, &[("x-user", "alice")])));
+    assert_eq!(done(ask(&mut world, "b.example")).outcome, Outcome::Session, "the operator says so");
+    assert_eq!(done(ask(&mut world, "a.example,b.example")).outcome, Outcome::BadRequest);
+}
+
+#[test]
 fn neither_name_of_a_renamed_header_is_ever_the_clients() {
     let mut configuration = configuration(&json!({"forward_auth": {"roles_header": "x-groups",
         "identity_headers": [{"header": "x-login", "from": "x-auth-request-user"}]}}));

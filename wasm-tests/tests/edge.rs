@@ -100,19 +100,36 @@ async fn trailers_of_a_client_carry_no_identity() {
         ("X_Authgear_User_Roles", "admin"),
         ("x-authgear-of-tomorrow", "1"),
         ("x-user", "admin"),
+        ("x-name", "admin"),
+        ("x_groups", "admin"),
         ("x-checksum", "abc"),
     ];
     let forward_auth = json!({"forward_auth": {
         "url": "http://resolver.internal/resolve", "upstream": "resolver", "identity_headers": ["X-User"],
     }, "access": "optional", "rules": [{"prefix": "/", "access": "public"}]});
+    let renamed = json!({"forward_auth": {
+        "url": "http://resolver.internal/resolve", "upstream": "resolver", "roles_header": "x-groups",
+        "identity_headers": [{"header": "x-user", "from": "x-name"}],
+    }, "access": "optional", "rules": [{"prefix": "/", "access": "public"}]});
     let mut local = scene::configuration();
     local["authgear"] = json!({"endpoint": ORIGIN, "upstream": "authgear", "mode": "local"});
     for (configuration, left) in [
-        (scene::configuration(), vec!["x-user", "x-checksum"]),
-        (local, vec!["x-user", "x-checksum"]),
+        (scene::configuration(), vec!["x-user", "x-name", "x_groups", "x-checksum"]),
+        (local, vec!["x-user", "x-name", "x_groups", "x-checksum"]),
+        (
+            renamed,
+            vec!["x-authgear-user-id", "x_authgear_user_roles", "x-authgear-of-tomorrow", "x-checksum"],
+        ),
         (
             forward_auth,
-            vec!["x-authgear-user-id", "x_authgear_user_roles", "x-authgear-of-tomorrow", "x-checksum"],
+            vec![
+                "x-authgear-user-id",
+                "x_authgear_user_roles",
+                "x-authgear-of-tomorrow",
+                "x-name",
+                "x_groups",
+                "x-checksum",
+            ],
         ),
     ] {
         let change = |smallest: &mut Value| smallest.clone_from(&configuration);

@@ -81,7 +81,9 @@ fn accepted(forward_auth: &ForwardAuth, inputs: Inputs, fields: &Fields) -> Resu
     for (name, value) in fields.iter() {
         let is_cookie = name == b"set-cookie";
         sets_cookie |= is_cookie;
-        let is_for_client = is_listed(&forward_auth.client_headers_on_success, name);
+        // Another spelling of it is no cookie to a browser, and would be remembered.
+        let is_odd_cookie = !is_cookie && header::is_same(name, b"set-cookie");
+        let is_for_client = !is_odd_cookie && is_listed(&forward_auth.client_headers_on_success, name);
         let tells_roles =
             forward_auth.roles_header.as_ref().is_some_and(|own| header::is_same(own.as_bytes(), name));
         let mut names = forward_auth
@@ -413,6 +415,7 @@ mod tests {
             ("x-session-note", "two"),
             ("cache-control", "private"),
             ("set-cookie", "b=2"),
+            ("set_cookie", "c=3"),
         ];
         let cookies: &[&[u8]] = &[b"a=1", b"b=2"];
         let sessions = [("x-session-expires", "60"), ("x-session-note", "one"), ("x-session-note", "two")];

@@ -74,10 +74,9 @@ pub fn call(
     };
     fields.own(b":method", method);
     fields.own(b":scheme", url.scheme().as_str());
+    check_host(forward_auth, head)?;
     match forward_auth.host {
         CallHost::Url => fields.own(b":authority", url.authority()),
-        // A server that is chosen by its host must not be chosen by one that the next program reads otherwise.
-        CallHost::Client if Authority::parse(head.authority).is_err() => return Err(BadHead::UnclearHost),
         CallHost::Client => fields.tell(b":authority", head.authority)?,
     }
     fields.own(b":path", url.path_and_query());
@@ -113,6 +112,20 @@ pub fn call(
         (CallMethod::Get, false) | (CallMethod::Head, _) => WantedBody::None,
     };
     Ok(Call { upstream: server.upstream.clone(), fields: fields.list, form: None, timeout, body })
+}
+
+/// Whether a request's host can be the host of the call, where it would be: a server that is chosen by its host must
+/// not be chosen by one that the next program reads otherwise. No answer is used for another request, however narrow
+/// the key is.
+///
+/// # Errors
+///
+/// It is not clear.
+pub fn check_host(forward_auth: &ForwardAuth, head: &Head<'_>) -> Result<(), BadHead> {
+    match forward_auth.host {
+        CallHost::Client if Authority::parse(head.authority).is_err() => Err(BadHead::UnclearHost),
+        CallHost::Client | CallHost::Url => Ok(()),
+    }
 }
 
 /// The headers of the client's that are sent as they are. Cookies are apart.

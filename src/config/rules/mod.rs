@@ -387,14 +387,16 @@ impl RawRequire {
                 ("require.amr", self.amr.0.is_some()),
                 ("require.max_auth_age", self.max_auth_age.0.is_some()),
             ];
-            match (&self.roles.0, others.iter().find(|(_, is_given)| *is_given)) {
-                (Some(_), _) if !roles => {
+            let other = others.iter().find(|(_, is_given)| *is_given);
+            match (roles, &self.roles.0, other) {
+                (true, _, Some((field, _))) => return refused(field, SERVER),
+                // Without any, a valid session and no more.
+                (true, _, None) => {}
+                (false, Some(_), _) => {
                     let problem = "needs `forward_auth.roles_header`, the header of an accepting answer that lists them";
                     return refused("require.roles", problem);
                 }
-                (Some(_), None) => {}
-                (_, Some((field, _))) if roles => return refused(field, SERVER),
-                (None, _) | (Some(_), Some(_)) => return refused("require", SERVER),
+                (false, None, _) => return refused("require", SERVER),
             }
         }
         if self.scopes.0.is_some() && sessions == Sessions::Resolver {

@@ -255,7 +255,7 @@ fn what_the_configured_sessions_cannot_state_is_refused() {
         (forward_auth(false), json!({"scopes": ["a"]}), Some("require")),
         (forward_auth(false), json!({"roles": ["a"]}), Some("require.roles")),
         (forward_auth(false), json!({"roles": ["a"], "scopes": ["a"]}), Some("require.roles")),
-        (forward_auth(true), json!({}), Some("require")),
+        (forward_auth(true), json!({}), None),
         (forward_auth(true), json!({"roles": ["a"]}), None),
         (forward_auth(true), json!({"roles": ["a", "b,c"]}), Some("require.roles[1]")),
         (forward_auth(true), json!({"scopes": ["a"]}), Some("require.scopes")),
