@@ -44,7 +44,7 @@ impl AuthServer {
     /// Says what is wrong with the request.
     pub fn check(&self, head: &Head<'_>) -> Result<(), BadHead> {
         match self {
-            Self::Resolver(_) => Ok(()),
+            Self::Resolver(_) | Self::Introspection(_) => Ok(()),
             Self::ForwardAuth(server) => forward_auth::check_host(server, head),
         }
     }
