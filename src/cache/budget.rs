@@ -116,25 +116,25 @@ mod tests {
             maps[map].insert(&key(name), Answer(weight), life, NOW);
             trim(&budget, maps.iter_mut());
         };
-        insert(&mut maps, 0, "a", 0);
-        insert(&mut maps, 0, "b", 0);
-        insert(&mut maps, 1, "a", 0);
+        insert(&mut maps, 0, "a", 400);
+        insert(&mut maps, 0, "b", 400);
+        insert(&mut maps, 1, "a", 400);
         assert!(maps[0].get(&key("a"), NOW).is_some(), "all three fit, and this one is in use");
-        insert(&mut maps, 1, "c", 0);
+        insert(&mut maps, 1, "c", 400);
         let held = |maps: &mut [BoundedMap<Answer>; 2]| {
             let mut held = |map: usize, name: &str| maps[map].get(&key(name), NOW).is_some();
             [held(0, "a"), held(0, "b"), held(1, "a"), held(1, "c"), held(1, "d")]
         };
         assert_eq!(held(&mut maps), [true, false, true, true, false]);
         // What is heavy takes the place of the others; what is too heavy alone is not kept.
-        insert(&mut maps, 1, "d", 9_700);
+        insert(&mut maps, 1, "d", 9_500);
         assert_eq!(held(&mut maps), [false, false, false, false, true]);
         insert(&mut maps, 0, "a", 10_001);
         assert_eq!(held(&mut maps), [false, false, false, false, true]);
         maps[1].clear();
-        insert(&mut maps, 0, "a", 0);
-        insert(&mut maps, 0, "b", 0);
-        insert(&mut maps, 1, "a", 0);
+        insert(&mut maps, 0, "a", 400);
+        insert(&mut maps, 0, "b", 400);
+        insert(&mut maps, 1, "a", 400);
         assert_eq!(held(&mut maps), [true, true, true, false, false], "what is cleared is given back");
     }
 }
