@@ -1,7 +1,8 @@
 //! The proofs of possession (RFC 9449) that were accepted, each for as long as it could be replayed. Never forgets one
 //! sooner: where there is no room, no further one is accepted.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 use std::num::NonZeroUsize;
 
 use crate::http::UnixTime;
@@ -12,7 +13,7 @@ pub(super) struct Proofs {
     max_entries: NonZeroUsize,
     seen: HashSet<ProofNumber>,
     /// When each of them would be refused anyway, the first to go first.
-    ends: BTreeSet<(UnixTime, ProofNumber)>,
+    ends: BinaryHeap<Reverse<(UnixTime, ProofNumber)>>,
     /// The latest end of those that were let go. If the clock was set back since, proofs that end before might be among
     /// them.
     let_go: UnixTime,
@@ -31,13 +32,15 @@ pub(super) enum Sighting {
 
 impl Proofs {
     pub(super) fn new(max_entries: NonZeroUsize) -> Self {
-        Self { max_entries, seen: HashSet::new(), ends: BTreeSet::new(), let_go: UnixTime::default() }
+        Self { max_entries, seen: HashSet::new(), ends: BinaryHeap::new(), let_go: UnixTime::default() }
     }
 
     /// Takes note of a proof that would be refused from `end` on.
     pub(super) fn note(&mut self, number: ProofNumber, end: UnixTime, now: UnixTime) -> Sighting {
-        while let Some((over, first)) = self.ends.first().copied().filter(|(over, _)| *over <= now) {
-            self.ends.remove(&(over, first));
+        while let Some(&Reverse((over, first))) = self.ends.peek()
+            && over <= now
+        {
+            self.ends.pop();
             self.seen.remove(&first);
             self.let_go = self.let_go.max(over);
         }
@@ -48,7 +51,7 @@ impl Proofs {
             return Sighting::NoRoom;
         }
         self.seen.insert(number);
-        self.ends.insert((end, number));
+        self.ends.push(Reverse((end, number)));
         Sighting::First
     }
 }

@@ -112,6 +112,7 @@ impl VerifyingKey {
         &self.spki_der
     }
 
+    #[inline(never)]
     pub(super) fn parse(members: &Members) -> Result<Self, UnusableKey> {
         let kty = required(members, "kty")?;
         if kty == "oct" {

@@ -52,6 +52,7 @@ impl<'t> Token<'t> {
     }
 
     /// The same, with the members of the header.
+    #[inline(never)]
     pub(super) fn parse_with_header(token: &'t [u8]) -> Result<(Self, Members), Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLarge);

@@ -132,6 +132,7 @@ impl Place {
 
     /// What it holds in a request.
     #[must_use]
+    #[inline(never)]
     pub fn find<'a>(&self, head: &Head<'a>) -> Found<'a> {
         match self {
             // Two of them are resolved differently by programs, whatever they hold.

@@ -39,6 +39,7 @@ impl Backend {
     /// Whether `signature` is that of `message` by `key`. The key must serve the algorithm; where it
     /// does not, no signature is right.
     #[must_use]
+    #[inline(never)]
     pub fn verify(self, key: &VerifyingKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         // Only the first call installs it. Without a provider `jsonwebtoken` panics.
         let _ = PROVIDER.install_default();
