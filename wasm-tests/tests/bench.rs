@@ -22,16 +22,11 @@ const CONTENDERS: [&str; 12] = [
     "nginx-auth-request-cached",
 ];
 
-const PLOTS: [&str; 8] = [
-    "cpu",
-    "latency-p50",
-    "latency-p99",
-    "scale-rules",
-    "scale-credentials",
-    "scale-cookies",
-    "scale-workers",
-    "scale-hosts",
-];
+/// Pictures of bars, each with the unit of its figures: the section of its table, and the column that it shows.
+const BARS: [(&str, &str, usize); 3] =
+    [("cpu", "CPU per request", 3), ("latency-p50", "Latency", 1), ("latency-p99", "Latency", 3)];
+
+const CURVES: [&str; 5] = ["rules", "credentials", "cookies", "workers", "hosts"];
 
 #[test]
 fn a_short_run_measures_everything_and_writes_the_report() {
@@ -53,11 +48,7 @@ fn a_short_run_measures_everything_and_writes_the_report() {
         assert!(results.contains(&format!("| {algorithm} |")), "{algorithm}: {results}");
     }
     assert!(!results.contains("NaN") && !results.contains("inf"), "{results}");
-    for plot in PLOTS {
-        let svg = fs::read_to_string(directory.join(format!("{plot}.svg"))).unwrap();
-        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{plot}: {svg}");
-        assert!(results.contains(&format!("({plot}.svg)")), "{plot} is not shown");
-    }
+    pictures_say_what_the_tables_say(&directory, &results);
     is_of_no_machine(&results);
     fs::remove_dir_all(directory).unwrap();
 }
@@ -76,11 +67,60 @@ fn the_results_that_are_shipped_are_those_of_this_benchmark() {
     for contender in CONTENDERS {
         assert!(results.contains(&format!("| `{contender}` |")), "run `make bench` again: {contender}");
     }
-    for plot in PLOTS {
-        assert!(directory.join(format!("{plot}.svg")).is_file(), "run `make bench` again: {plot}");
-    }
+    pictures_say_what_the_tables_say(&directory, &results);
     assert!(!results.contains("explained this yet"), "write bench/notes.md");
     is_of_no_machine(&results);
+}
+
+/// Each picture is shown, and holds every case of its table with the figure that stands there.
+fn pictures_say_what_the_tables_say(directory: &Path, results: &str) {
+    let picture = |name: &str| {
+        assert!(results.contains(&format!("({name}.svg)")), "{name} is not shown");
+        let svg = fs::read_to_string(directory.join(format!("{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{name}: {svg}");
+        svg
+    };
+    for (name, section, column) in BARS {
+        let texts = texts(&picture(name));
+        let rows = rows(results, &format!("## {section}"));
+        for contender in CONTENDERS {
+            let row = rows.iter().find(|row| row[0] == format!("`{contender}`")).unwrap();
+            for text in [contender, &format!("{} µs", median(&row[column]))] {
+                assert!(texts.iter().any(|known| known == text), "{name}: {text}: {texts:?}");
+            }
+        }
+    }
+    for name in CURVES {
+        let texts = texts(&picture(&format!("scale-{name}")));
+        let heading = name[..1].to_uppercase() + &name[1..];
+        let rows = rows(results, &format!("### {heading}"));
+        // The name of the axis, and the points.
+        let points = rows[1..].iter().flat_map(|row| [row[0].clone(), format!("{} ×", median(&row[1]))]);
+        for text in points.chain([rows[0][0].clone()]) {
+            assert!(texts.contains(&text), "{name}: {text}: {texts:?}");
+        }
+        assert!(rows.len() > 2, "{name}: {rows:?}");
+    }
+}
+
+/// The cells of the tables of a section, heads of columns too.
+fn rows(results: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, section) =
+        results.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let lines = section.lines().take_while(|line| !line.starts_with('#'));
+    let rows = lines.filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// `73.5 (72.0 to 76.3)` as `73.5`.
+fn median(cell: &str) -> &str {
+    cell.split_whitespace().next().unwrap()
+}
+
+/// What an SVG says as text.
+fn texts(svg: &str) -> Vec<String> {
+    let elements = svg.split("<text ").skip(1).filter_map(|rest| rest.split("</text>").next());
+    elements.filter_map(|element| element.split_once('>')).map(|(_, text)| text.trim().to_owned()).collect()
 }
 
 /// Neither paths nor the name of the machine are anybody's business.

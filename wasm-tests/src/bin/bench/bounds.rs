@@ -1,6 +1,6 @@
 //! What was promised of the filter's speed and size, held against what was measured.
 
-use crate::cost::Cost;
+use crate::cost::{self, Cost};
 use crate::report::Results;
 use crate::start::{Memory, Start};
 use crate::statistics::Summary;
@@ -10,7 +10,7 @@ pub(crate) struct Bound {
     /// What it is about; `bench/notes.md` explains under this name what is above it.
     pub(crate) name: String,
     /// What is compared with what.
-    pub(crate) measure: &'static str,
+    pub(crate) measure: String,
     pub(crate) limit: f64,
     pub(crate) unit: &'static str,
     pub(crate) measured: Summary,
@@ -31,31 +31,60 @@ const WORKER: f64 = 1.5;
 /// MB of the entries that are remembered: 32 MiB of each kind.
 const CACHE: f64 = 32.0 * 1.048_576;
 
+/// What a request's CPU is compared with.
+#[derive(Debug, Clone, Copy)]
+enum Than {
+    /// All of it, with that of a request without filter.
+    NoFilter,
+    /// What a contender adds, with what this one adds.
+    Increment(&'static str),
+}
+
+/// How much CPU each contender may take.
+const CPU: [(&str, Than, f64); 7] = [
+    ("cached-session", Than::NoFilter, 1.35),
+    ("cached-session", Than::Increment("ext-authz"), 0.30),
+    ("cached-token", Than::NoFilter, 1.35),
+    ("cached-token", Than::Increment("ext-authz"), 0.30),
+    ("cold-token", Than::Increment("jwt-authn"), 1.0),
+    ("resolver-call", Than::Increment("ext-authz"), 1.15),
+    ("public-route", Than::NoFilter, 1.25),
+];
+
+/// The most CPU that a contender may add to a request by the strictest of its bounds, in µs.
+pub(crate) fn added_at_most(costs: &[Cost], name: &str) -> Option<f64> {
+    let reference = cost::reference(costs, false)?.median;
+    let limits = CPU.iter().filter(|(contender, ..)| *contender == name).filter_map(|(_, than, limit)| {
+        Some(match than {
+            Than::NoFilter => (limit - 1.0) * reference,
+            Than::Increment(other) => limit * (find(costs, other)?.ratio()?.median - 1.0) * reference,
+        })
+    });
+    limits.reduce(f64::min)
+}
+
+fn find<'a>(costs: &'a [Cost], name: &str) -> Option<&'a Cost> {
+    costs.iter().find(|cost| cost.name == name)
+}
+
 /// All of which the run has figures.
 pub(crate) fn all(results: &Results) -> Vec<Bound> {
-    let cost = |name: &str| results.costs.iter().find(|cost| cost.name == name);
-    let ratio = |name: &str| cost(name).and_then(Cost::ratio);
-    let part = |name: &str, of: &str| cost(name)?.part_of(cost(of)?);
     let mut bounds = Vec::new();
-    let mut bound = |name: &str, measure, limit, unit, measured: Option<Summary>| {
-        bounds.extend(measured.map(|measured| Bound {
-            name: name.to_owned(),
-            measure,
-            limit,
-            unit,
-            measured,
-        }));
+    let mut bound = |name: &str, measure: &str, limit, unit, measured: Option<Summary>| {
+        let (name, measure) = (name.to_owned(), measure.to_owned());
+        bounds.extend(measured.map(|measured| Bound { name, measure, limit, unit, measured }));
     };
-    for name in ["cached-session", "cached-token"] {
-        bound(name, "CPU over no filter", 1.35, "×", ratio(name));
-        let of = "increment over that of `ext-authz`";
-        bound(name, of, 0.30, "×", part(name, "ext-authz"));
+    for (name, than, limit) in CPU {
+        let cost = find(&results.costs, name);
+        let (measure, measured) = match than {
+            Than::NoFilter => ("CPU over no filter".to_owned(), cost.and_then(Cost::ratio)),
+            Than::Increment(other) => (
+                format!("increment over that of `{other}`"),
+                cost.zip(find(&results.costs, other)).and_then(|(cost, other)| cost.part_of(other)),
+            ),
+        };
+        bound(name, &measure, limit, "×", measured);
     }
-    let cold = part("cold-token", "jwt-authn");
-    bound("cold-token", "increment over that of `jwt-authn`", 1.0, "×", cold);
-    let call = part("resolver-call", "ext-authz");
-    bound("resolver-call", "increment over that of `ext-authz`", 1.15, "×", call);
-    bound("public-route", "CPU over no filter", 1.25, "×", ratio("public-route"));
     let size = results.module_bytes as f64;
     let size = Summary { median: size, least: size, most: size };
     bound("module", "size", MODULE_BYTES / 1e3, "KB", Some(size.map(|bytes| bytes / 1e3)));

@@ -38,6 +38,26 @@ pub(crate) enum Server {
     Nginx(Auth),
 }
 
+/// What a contender counts to in tables and pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// This filter.
+    Ours,
+    /// Everything else in Envoy.
+    Envoy,
+    Nginx,
+}
+
+impl Server {
+    pub(crate) fn group(&self) -> Group {
+        match self {
+            Self::Envoy(Filter::Ours(_)) => Group::Ours,
+            Self::Envoy(Filter::None | Filter::Empty | Filter::Native(_)) => Group::Envoy,
+            Self::Nginx(_) => Group::Nginx,
+        }
+    }
+}
+
 /// What the app must see of a request with a forged user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Identity {

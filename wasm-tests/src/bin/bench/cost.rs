@@ -2,7 +2,7 @@
 
 use crate::accounting::{self, Round};
 use crate::bench::Bench;
-use crate::contenders::{self, Contender, Instance, Server};
+use crate::contenders::{self, Contender, Group, Instance, Server};
 use crate::envoys::Filter;
 use crate::nginx::Auth;
 use crate::statistics::Summary;
@@ -22,8 +22,7 @@ pub(crate) struct Field {
 pub(crate) struct Cost {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// Whether it runs in nginx, and is compared with nginx.
-    pub(crate) nginx: bool,
+    pub(crate) group: Group,
     pub(crate) rounds: Vec<Round>,
 }
 
@@ -88,9 +87,14 @@ impl Cost {
         Self {
             name: contender.name,
             about: contender.about,
-            nginx: matches!(contender.server, Server::Nginx(_)),
+            group: contender.server.group(),
             rounds: Vec::new(),
         }
+    }
+
+    /// Whether it runs in nginx, and is compared with nginx.
+    pub(crate) fn in_nginx(&self) -> bool {
+        self.group == Group::Nginx
     }
 
     /// How much more a request costs than without filter, over the rounds.
@@ -112,6 +116,6 @@ impl Cost {
 
 /// CPU of a request without filter, in µs, over all rounds of all contenders in that proxy.
 pub(crate) fn reference(costs: &[Cost], nginx: bool) -> Option<Summary> {
-    let rounds = costs.iter().filter(|cost| cost.nginx == nginx).flat_map(|cost| &cost.rounds);
+    let rounds = costs.iter().filter(|cost| cost.in_nginx() == nginx).flat_map(|cost| &cost.rounds);
     Summary::of(rounds.map(|round| round.reference))
 }

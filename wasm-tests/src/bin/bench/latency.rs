@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::constant_rate;
+use crate::contenders::Group;
 use crate::cost::{Cost, Field};
 use crate::statistics::{Summary, percentile};
 
@@ -22,8 +23,15 @@ const REQUESTS: usize = 12_000;
 pub(crate) struct Latencies {
     /// Requests a second.
     pub(crate) rate: f64,
-    /// Of each contender, for each of [`PERCENTILES`], in µs.
-    pub(crate) of: Vec<(&'static str, [Summary; PERCENTILES.len()])>,
+    pub(crate) of: Vec<Latency>,
+}
+
+/// What was found of a contender.
+pub(crate) struct Latency {
+    pub(crate) name: &'static str,
+    pub(crate) group: Group,
+    /// For each of [`PERCENTILES`], in µs.
+    pub(crate) values: [Summary; PERCENTILES.len()],
 }
 
 /// Measures; the contenders take turns.
@@ -56,7 +64,8 @@ pub(crate) fn measure(bench: &Bench, field: &Field, costs: &[Cost]) -> Result<La
         for index in 0..PERCENTILES.len() {
             summaries.push(Summary::of(rounds.iter().map(|round| round[index]))?);
         }
-        Some((contender.name, summaries.try_into().ok()?))
+        let values = summaries.try_into().ok()?;
+        Some(Latency { name: contender.name, group: contender.server.group(), values })
     });
     Ok(Latencies { rate, of: of.collect() })
 }

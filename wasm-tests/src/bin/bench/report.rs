@@ -8,9 +8,9 @@ use wasm_tests::envoy;
 use crate::bounds::{self, Bound};
 use crate::constant_rate;
 use crate::cost::{self, Cost};
-use crate::latency::{self, Latencies, PERCENTILES};
+use crate::latency::{self, Latencies, Latency, PERCENTILES};
 use crate::load;
-use crate::plot::{self, Bar, Colour};
+use crate::plot::{self, Bar, Figures};
 use crate::scale::Curve;
 use crate::signatures::Signature;
 use crate::start::{Memory, Start};
@@ -61,17 +61,16 @@ impl Results {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         write("results.md", self.markdown(&Notes::read()?))?;
         if !self.costs.is_empty() {
-            write("cpu.svg", self.cpu_plot())?;
+            write("cpu.svg", self.cpu_plot()?)?;
         }
         for (percentile, index) in PLOTTED {
             if let Some(latencies) = &self.latencies {
-                write(&format!("latency-{percentile}.svg"), latency_plot(latencies, percentile, index))?;
+                let plot = latency_plot(latencies, percentile, index)?;
+                write(&format!("latency-{percentile}.svg"), plot)?;
             }
         }
         for curve in &self.curves {
-            let points: Vec<_> = curve.points.iter().map(|point| (point.size as f64, point.ratio)).collect();
-            let title = format!("CPU per request over no filter, by {}", curve.unit);
-            write(&format!("scale-{}.svg", curve.name), plot::curve(&title, "×", &points))?;
+            write(&format!("scale-{}.svg", curve.name), scale_plot(curve)?)?;
         }
         Ok(())
     }
@@ -82,7 +81,7 @@ impl Results {
             let met = if bound.is_met() { "yes" } else { "**no**" };
             let Bound { name, measure, limit, unit, measured } = bound;
             let limit = format!("{} {unit}", number(*limit, 2));
-            vec![name.clone(), (*measure).to_owned(), limit, spread(*measured, 2), met.to_owned()]
+            vec![name.clone(), measure.clone(), limit, spread(*measured, 2), met.to_owned()]
         };
         let mut text = String::from("## The bounds\n\n");
         text += &table(&["case", "measure", "at most", "measured", "met"], bounds.iter().map(row));
@@ -115,7 +114,7 @@ impl Results {
                 number(reference.least, 1),
                 number(reference.most, 1)
             );
-            let rows = self.costs.iter().filter(|cost| cost.nginx == nginx).filter_map(|cost| {
+            let rows = self.costs.iter().filter(|cost| cost.in_nginx() == nginx).filter_map(|cost| {
                 let (ratio, added) = (cost.ratio()?, added(cost, reference)?);
                 let (name, about) = (format!("`{}`", cost.name), cost.about.to_owned());
                 Some(vec![name, about, spread(ratio, 3), spread(added, 1)])
@@ -126,28 +125,24 @@ impl Results {
         text + "![CPU that each adds](cpu.svg)\n"
     }
 
-    fn cpu_plot(&self) -> String {
+    fn cpu_plot(&self) -> Result<String, String> {
         let bar = |cost: &Cost| {
-            let value = added(cost, cost::reference(&self.costs, cost.nginx)?)?;
-            let colour = match cost.nginx {
-                true => Colour::Green,
-                false if cost.about.starts_with("ours") => Colour::Blue,
-                false => Colour::Orange,
-            };
-            Some(Bar { name: cost.name.to_owned(), value, colour })
+            let value = added(cost, cost::reference(&self.costs, cost.in_nginx())?)?;
+            let bound = bounds::added_at_most(&self.costs, cost.name);
+            Some(Bar { name: cost.name, group: cost.group, value, bound })
         };
         let bars: Vec<_> = self.costs.iter().filter_map(bar).collect();
-        let title = "CPU added to a request (blue: this filter; orange: others in Envoy; green: in nginx)";
-        plot::bars(title, "µs", &bars)
+        let figures = Figures { of: "CPU added to a request", unit: "µs", digits: 1 };
+        plot::bars("CPU that each adds to a request", &figures, &bars)
     }
 
     fn latency(&self) -> String {
         let Some(latencies) = &self.latencies else { return String::new() };
         let mut columns = vec!["contender"];
         columns.extend(PERCENTILES.map(|(name, _)| name));
-        let rows = latencies.of.iter().map(|(name, values)| {
-            let values = values.iter().map(|value| spread(*value, 0));
-            std::iter::once(format!("`{name}`")).chain(values).collect()
+        let rows = latencies.of.iter().map(|latency| {
+            let values = latency.values.iter().map(|value| spread(*value, 0));
+            std::iter::once(format!("`{}`", latency.name)).chain(values).collect()
         });
         format!(
             "## Latency\n\nIn µs, from the moment at which a request was to be sent until all of its answer was \
@@ -261,14 +256,22 @@ impl Results {
     }
 }
 
-fn latency_plot(latencies: &Latencies, percentile: &str, index: usize) -> String {
-    let bar = |(name, values): &(&str, [Summary; PERCENTILES.len()])| Bar {
-        name: (*name).to_owned(),
-        value: values[index],
-        colour: Colour::Blue,
+fn latency_plot(latencies: &Latencies, percentile: &str, index: usize) -> Result<String, String> {
+    let bar = |latency: &Latency| Bar {
+        name: latency.name,
+        group: latency.group,
+        value: latency.values[index],
+        bound: None,
     };
     let bars: Vec<_> = latencies.of.iter().map(bar).collect();
-    plot::bars(&format!("Latency at a constant rate, {percentile}"), "µs", &bars)
+    let figures = Figures { of: "latency", unit: "µs", digits: 0 };
+    plot::bars(&format!("Latency at a constant rate, {percentile}"), &figures, &bars)
+}
+
+fn scale_plot(curve: &Curve) -> Result<String, String> {
+    let points: Vec<_> = curve.points.iter().map(|point| (point.size, point.ratio)).collect();
+    let figures = Figures { of: "CPU over no filter", unit: "×", digits: 3 };
+    plot::curve(&format!("CPU per request over no filter, by {}", curve.unit), &figures, curve.unit, &points)
 }
 
 /// CPU over a request without filter, in µs.
@@ -307,7 +310,7 @@ pub(crate) fn spread(value: Summary, digits: usize) -> String {
 }
 
 /// With a typographic minus, and without the minus of a rounded nothing.
-fn number(value: f64, digits: usize) -> String {
+pub(crate) fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     match text.strip_prefix('-') {
         Some(rest) if rest.chars().all(|c| matches!(c, '0' | '.')) => rest.to_owned(),
