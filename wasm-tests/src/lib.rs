@@ -1,6 +1,6 @@
-//! What the suites run the filter in: a real Envoy, and a host that behaves like APISIX.
+//! The hosts in which the suites run the filter: a real Envoy, and one that behaves like APISIX.
 //!
-//! [`scene`] puts one of them between a client and the [`servers`], which the suites find here as well.
+//! [`scene`] puts a host between a client and the [`servers`], which are exported here too.
 
 pub mod apisix;
 pub mod scene;

@@ -1,7 +1,7 @@
-//! What most suites start from: the stand-in Authgear, the app, and a host with the filter between them.
+//! The scene of most suites: the stand-in Authgear, the app, and a host with the filter between them.
 //!
-//! A suite that holds on every host is written once, for `H: Host`, and run on each of them with
-//! [`on_each_host!`](crate::on_each_host): same request, same verdict.
+//! A suite for every host is written once, for `H: Host`. [`on_each_host!`](crate::on_each_host) runs it on each of
+//! them: same request, same verdict.
 
 use std::net::SocketAddr;
 
@@ -13,63 +13,63 @@ use crate::client::{self, Request, Response};
 use crate::echo::Echo;
 use crate::envoy::{self, Envoy};
 
-/// The project's public origin in the suites.
+/// The project's public origin.
 pub const ORIGIN: &str = "https://accounts.example.test";
 
-/// The same, as `Host`.
+/// The host of [`ORIGIN`].
 pub const HOST: &str = "accounts.example.test";
 
 /// Something that runs the filter in front of an app.
 pub trait Host: Sized + Send + 'static {
-    /// What it is started with.
+    /// What builds it.
     type Builder: Send;
 
-    /// Whether a header can be set to nothing; nginx takes that for its removal.
+    /// Whether a header can have an empty value. nginx removes the header instead.
     const KEEPS_EMPTY_HEADERS: bool;
 
-    /// Whether a call ends at its timeout, and an answer's headers have a bound. On APISIX the timeout is that
-    /// of each socket operation, and headers may be of any length.
+    /// Whether a call ends at its timeout, and an answer's headers are bounded. On APISIX the timeout applies to each
+    /// socket operation, and headers may have any length.
     const BOUNDS_CALLS: bool;
 
-    /// The public origin of a project whose main server is called through it. APISIX goes by the scheme, and
-    /// the host here speaks no TLS; Envoy goes by the cluster.
+    /// The public origin of a project whose main server the filter calls at that origin. Envoy chooses TLS by the
+    /// cluster. APISIX chooses it by the URL's scheme, and the APISIX-like host has no TLS.
     const ORIGIN: &'static str;
 
-    /// How the log says who checks signatures.
+    /// How the log says who verifies signatures.
     const SIGNATURES: &'static str;
 
-    /// How a plugin configuration names an auth server: a cluster of Envoy, or an address.
+    /// How a plugin configuration names an auth server: a cluster in Envoy, else an address.
     fn upstream(name: &str, address: SocketAddr) -> String;
 
-    /// A host that guards `app`, and knows these auth servers by name.
+    /// Builds a host that guards `app` and knows these auth servers by name.
     fn builder(app: &Echo, upstreams: &[(&str, SocketAddr)]) -> Self::Builder;
 
-    /// With one worker instead of two: each remembers for itself.
+    /// Uses one worker instead of two. Workers share no memory.
     fn one_worker(builder: Self::Builder) -> Self::Builder;
 
     /// Starts it with the filter's configuration.
     fn start(builder: Self::Builder, configuration: Value) -> impl Future<Output = Self> + Send;
 
-    /// Tries to serve with a configuration that the filter must refuse; gives back the log.
+    /// Tries to serve with a configuration that the filter must refuse, and returns the log.
     fn refuse(configuration: String) -> impl Future<Output = String> + Send;
 
     /// Where it takes requests.
     fn address(&self) -> SocketAddr;
 
-    /// All that it has logged so far.
+    /// Everything that it has logged so far.
     fn log(&self) -> String;
 
     /// Waits until the log contains `text`.
     fn wait_for_log(&self, text: &str) -> impl Future<Output = ()> + Send;
 
-    /// Checks a counter of the filter, where the host keeps counters.
+    /// Checks a counter of the filter, if the host keeps counters.
     fn assert_counted_as(
         &self,
         counter: &str,
         is_good: impl Fn(u64) -> bool + Send,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Checks that a counter of the filter has this value, where the host keeps counters.
+    /// Checks that a counter of the filter has this value, if the host keeps counters.
     fn assert_counted(&self, counter: &str, count: u64) -> impl Future<Output = ()> + Send {
         self.assert_counted_as(counter, move |counted| counted == count)
     }
@@ -184,33 +184,33 @@ impl Host for Apisix {
         self.wait_for_log(text).await;
     }
 
-    /// Counters are taken there, and forgotten.
+    /// The host takes counters and forgets them.
     async fn assert_counted_as(&self, _counter: &str, _is_good: impl Fn(u64) -> bool + Send) {}
 }
 
-/// A running layout. Dropping it stops all of it.
+/// A running scene. Dropping it stops everything.
 pub struct Layout<H> {
-    /// Whom the filter asks.
+    /// The Authgear that the filter asks.
     pub authgear: Authgear,
-    /// Whom it guards.
+    /// The app that it guards.
     pub app: Echo,
-    /// Where it runs.
+    /// The host that it runs in.
     pub host: H,
 }
 
-/// The layout with a real Envoy.
+/// The scene with a real Envoy.
 pub type Scene = Layout<Envoy>;
 
 impl<H: Host> Layout<H> {
-    /// The layout with the smallest configuration, but for what `change` does to it.
+    /// The scene with the smallest configuration, altered by `change`.
     pub async fn start(change: impl FnOnce(&mut Value)) -> Self {
         Self::start_with(Options::default(), change, |host| host).await
     }
 
-    /// The layout with another Authgear, at [`ORIGIN`] unless told, and a host that is set up further.
+    /// The scene with another Authgear, at [`ORIGIN`] by default, and a host that `host` sets up further.
     ///
     /// # Panics
-    /// When something does not start.
+    /// If something does not start.
     pub async fn start_with(
         options: Options,
         change: impl FnOnce(&mut Value),
@@ -219,10 +219,10 @@ impl<H: Host> Layout<H> {
         Self::start_failing(options, [], change, setup).await
     }
 
-    /// The same, whose Authgear fails so from the start.
+    /// The scene with an Authgear that has this fault from the start.
     ///
     /// # Panics
-    /// When something does not start.
+    /// If something does not start.
     pub async fn start_failing(
         options: Options,
         faults: impl IntoIterator<Item = (Endpoint, Fault)>,
@@ -245,20 +245,20 @@ impl<H: Host> Layout<H> {
         Self { authgear, app, host }
     }
 
-    /// Sends a request through the host, on a connection of its own.
+    /// Sends a request through the host, on its own connection.
     pub async fn send(&self, request: Request) -> Response {
         client::send(self.host.address(), request).await
     }
 
-    /// What the app received of a request that was let through.
+    /// Sends a request that must be let through, and returns what the app received.
     ///
     /// # Panics
-    /// When it was not let through.
+    /// If it was not let through.
     pub async fn seen(&self, request: Request) -> Seen {
         seen(&self.send(request).await)
     }
 
-    /// What an app behind this host should be told of these headers: what the resolver itself answers.
+    /// What an app behind this host should learn from these headers: what the resolver itself answers.
     pub async fn resolver_says(&self, headers: &[(&str, &str)]) -> Vec<(String, String)> {
         let origin = self.authgear.public_origin();
         let (scheme, host) = origin.split_once("://").expect("an origin");
@@ -273,7 +273,7 @@ impl<H: Host> Layout<H> {
     }
 }
 
-/// The smallest configuration for the self-hosted layout, with Envoy's clusters.
+/// The smallest configuration for a self-hosted Authgear, with Envoy's clusters.
 pub fn configuration() -> Value {
     json!({
         "authgear": {
@@ -286,7 +286,7 @@ pub fn configuration() -> Value {
     })
 }
 
-/// The same, with the upstreams as this host names them.
+/// The same, with upstreams as this host names them.
 pub fn configuration_on<H: Host>(main: SocketAddr, resolver: SocketAddr) -> Value {
     let mut configuration = configuration();
     configuration["authgear"]["upstream"] = H::upstream("authgear", main).into();
@@ -307,14 +307,14 @@ pub fn builder(app: &Echo, main: SocketAddr, resolver: SocketAddr) -> envoy::Bui
 /// A request as the app saw it.
 #[derive(Debug)]
 pub struct Seen {
-    /// Name in lower case and value of each header, a byte as a character.
+    /// Each header's name in lower case and its value, one character per byte.
     pub headers: Vec<(String, String)>,
-    /// All that the app said of the request, as `src/echo.rs` documents it.
+    /// The app's whole answer; see [`servers::echo`].
     pub whole: Value,
 }
 
 impl Seen {
-    /// All headers that could be taken for an identity header by something that folds names; sorted.
+    /// All headers that a program which folds names could take for an identity header, sorted.
     pub fn identity(&self) -> Vec<(String, String)> {
         let folded =
             |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -330,7 +330,7 @@ impl Seen {
 /// Reads what the app answered.
 ///
 /// # Panics
-/// When the answer is not the app's.
+/// If the answer is not the app's.
 pub fn seen(response: &Response) -> Seen {
     assert_eq!(response.status, 200, "not let through: {response:?}");
     let whole = response.json();

@@ -1,8 +1,8 @@
-//! `make image`: packs the filter into an OCI image, in an OCI image layout.
+//! `make image`: packs the filter into an OCI image layout.
 //!
-//! The image is of the variant "compat", which Istio and Envoy Gateway both take: an ordinary image whose one
-//! layer (tar, gzip) holds `plugin.wasm`. The same module gives the same bytes, whoever packs it and when: no
-//! time, no user, no machine stands in it.
+//! The image has the variant "compat", which both Istio and Envoy Gateway accept: an ordinary image whose only layer
+//! (tar, gzip) holds `plugin.wasm`. The same module always gives the same bytes: no time, user or machine goes into
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,29 +22,29 @@ struct Flags {
     /// The module [default: the release build]
     #[arg(long, env = "IMAGE_MODULE")]
     module: Option<PathBuf>,
-    /// The directory of the layout, made anew [default: image in the target directory]
+    /// The directory of the layout, replaced if it exists [default: image in the target directory]
     #[arg(long, env = "IMAGE_OUTPUT")]
     output: Option<PathBuf>,
-    /// The URL of the source, for the image's label; none where it is empty
+    /// The URL of the source code, for the image's label; no label if it is empty
     #[arg(long, env = "IMAGE_SOURCE", default_value = env!("CARGO_PKG_REPOSITORY"))]
     source: String,
 }
 
-/// The name of the module inside the layer; the hosts look for it.
+/// The name of the module inside the layer, as the hosts expect it.
 const MODULE_NAME: &str = "plugin.wasm";
 /// Marks the variant: <https://github.com/solo-io/wasm/blob/master/spec/spec-compat.md>.
 const VARIANT: (&str, &str) = ("module.wasm.image/variant", "compat");
-/// Required by the format, and the same for ever.
+/// Required by the format, and always the same.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Names and values, in the order of their names wherever they are written.
+/// Names and values. They are written in the order of the names.
 type Labels = BTreeMap<&'static str, String>;
 
-/// What one document of the image says of another blob.
+/// How one document of the image refers to another blob.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
@@ -72,7 +72,7 @@ struct Index {
     manifests: [Descriptor; 1],
 }
 
-/// The image's configuration. Nobody runs it, but registries and clients want a platform.
+/// The image's configuration. Nobody runs it, but registries and clients expect a platform.
 #[derive(Serialize)]
 struct Config {
     created: &'static str,
@@ -128,7 +128,7 @@ fn run(flags: Flags) -> Result<String, String> {
     ))
 }
 
-/// What the image says of itself. An unknown source is left out.
+/// The image's labels. An unknown source is left out.
 fn labels(source: &str) -> Labels {
     let mut labels = Labels::from([
         ("org.opencontainers.image.title", "authgear-filter".to_owned()),
@@ -145,9 +145,9 @@ fn labels(source: &str) -> Labels {
     labels
 }
 
-/// Writes the layout in place of what is there, and returns the manifest's SHA-256 in hexadecimal digits.
+/// Writes the layout in place of an older one, and returns the manifest's SHA-256 in hexadecimal.
 fn write(output: &Path, wasm: &[u8], labels: Labels) -> io::Result<String> {
-    // A layout of ours or nothing: a mistyped directory must not lose anything else.
+    // Replace only a layout: a mistyped directory must not cost anybody their files.
     if output.exists() {
         if !output.join("oci-layout").is_file() && fs::read_dir(output)?.next().is_some() {
             return Err(io::Error::other("the directory holds something else than an OCI image layout"));
@@ -178,12 +178,12 @@ fn write(output: &Path, wasm: &[u8], labels: Labels) -> io::Result<String> {
     let manifest = Manifest { schema_version: 2, media_type: MANIFEST, config, layers: [layer], annotations };
     let mut manifest = blob(MANIFEST, &serde_json::to_vec(&manifest)?)?;
 
-    // Istio and Envoy Gateway want it without its `sha256:`, and shut everybody out with it.
+    // Istio and Envoy Gateway expect it without `sha256:`. With it, they let nobody in.
     let digest = manifest.digest.trim_start_matches("sha256:").to_owned();
     manifest.annotations.insert("org.opencontainers.image.ref.name", env!("CARGO_PKG_VERSION").to_owned());
     let index = Index { schema_version: 2, manifests: [manifest] };
     fs::write(output.join("index.json"), serde_json::to_vec(&index)?)?;
-    // Last: what has this file is whole.
+    // Written last: a layout with this file is complete.
     fs::write(output.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
     Ok(digest)
 }
@@ -202,7 +202,7 @@ fn archive(wasm: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn compress(archive: &[u8]) -> io::Result<Vec<u8>> {
-    // 255: an unknown operating system, so that all write the same.
+    // 255 means an unknown operating system, so that the byte is the same everywhere.
     let header = GzBuilder::new().mtime(0).operating_system(255);
     let mut encoder = header.write(Vec::new(), Compression::best());
     encoder.write_all(archive)?;

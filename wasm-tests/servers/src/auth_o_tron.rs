@@ -1,8 +1,8 @@
-//! A real Auth-O-Tron for a test: started on a free port, waited for until it serves, killed on drop.
+//! Runs a real Auth-O-Tron for a test: starts it on a free port, waits until it serves, and kills it on drop.
 //!
-//! Its users stand in its configuration ([`USERS`]), so it needs nothing but itself. Its log and
-//! configuration lie in `target/auth-o-tron-logs` while it runs. A test that passes deletes them;
-//! one that fails leaves them, and prints where they are and how the log ends.
+//! Its users are part of its configuration ([`USERS`]), so it needs no other service. Its log and configuration are
+//! in `target/auth-o-tron-logs` while it runs. A passing test deletes them. A failing one keeps them, and prints
+//! where they are and how the log ends.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,20 +20,19 @@ use crate::client::{self, Request, Response};
 use crate::envoy::{target_dir, workspace_dir};
 use crate::wait::{TooLate, try_wait_until};
 
-/// Who issues the tokens: their `iss`.
+/// The tokens' `iss`.
 pub const ISSUER: &str = "auth-o-tron.example.test";
 
-/// The tokens are signed with it (HS256). Public, as all of this is.
+/// The key that signs the tokens (HS256). It is public, like everything here.
 pub const SECRET: &str = "a secret for tests and demonstrations only";
 
-/// A realm with a provider of its own.
+/// A realm. Each realm has its own provider.
 pub const STAFF: &str = "staff";
 
-/// Another one.
+/// Another realm.
 pub const PARTNERS: &str = "partners";
 
-/// Everyone. Alice has one password in both realms, so only `X-Auth-Realm` says which of the two she
-/// is.
+/// All users. Alice has the same password in both realms, so only `X-Auth-Realm` tells the two apart.
 pub const USERS: [User; 4] = [
     User { realm: STAFF, name: "alice", password: "wonder", roles: &["admin", "editor"] },
     User { realm: STAFF, name: "bob", password: "builder", roles: &[] },
@@ -41,9 +40,9 @@ pub const USERS: [User; 4] = [
     User { realm: PARTNERS, name: "carol", password: "a:b,c d", roles: &["guest", "buyer"] },
 ];
 
-/// Answers of a server on this machine come at once; but it may have to wait for a core.
+/// A local server answers at once, but it may have to wait for a core.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often another port is tried when somebody took the one that was free.
+/// How often to try another port when a free one has been taken meanwhile.
 const ATTEMPTS: u32 = 5;
 /// How much of the log a failing test prints.
 const REPORTED_LINES: usize = 40;
@@ -51,13 +50,13 @@ const REPORTED_LINES: usize = 40;
 /// Someone who can log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Where the user is known; each realm has one provider.
+    /// The realm that knows the user.
     pub realm: &'static str,
     /// The name, unique within its realm.
     pub name: &'static str,
-    /// In the clear.
+    /// The password, in the clear.
     pub password: &'static str,
-    /// In the order in which they are configured.
+    /// The roles, in the order in which they are configured.
     pub roles: &'static [&'static str],
 }
 
@@ -71,7 +70,7 @@ impl User {
 /// The user of this realm and name.
 ///
 /// # Panics
-/// When there is none.
+/// If there is none.
 pub fn user(realm: &str, name: &str) -> User {
     let found = USERS.into_iter().find(|user| user.realm == realm && user.name == name);
     found.unwrap_or_else(|| panic!("no user {name} in {realm}"))
@@ -82,7 +81,7 @@ pub fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
 }
 
-/// The configuration of a server with [`USERS`] at `address`. As JSON, which is YAML too.
+/// The configuration of a server with [`USERS`] at `address`. It is JSON, which is also YAML.
 pub fn configuration(address: SocketAddr) -> Value {
     let provider = |realm: &str| {
         let users = USERS
@@ -103,21 +102,21 @@ pub fn configuration(address: SocketAddr) -> Value {
         "services": [],
         "jwt": { "iss": ISSUER, "exp": 3600, "secret": SECRET },
         "include_legacy_headers": true,
-        // A line for each event; `console` takes three.
+        // One line per event; `console` takes three.
         "logging": { "level": "info", "format": "json" },
         "auth": { "timeout_in_ms": 3000 },
     })
 }
 
-/// A command that serves with the configuration in this file, whatever the environment says.
+/// A command that serves with the configuration in this file, whatever is in the environment.
 ///
 /// # Panics
-/// When Auth-O-Tron is not installed.
+/// If Auth-O-Tron is not installed.
 pub fn command(configuration: &Path) -> Command {
     let program = workspace_dir().join(".tools/bin/authotron");
     assert!(program.is_file(), "{} is missing: run `make setup`", program.display());
     let mut command = crate::process::command(program);
-    // Each variable of this prefix would change a field of the configuration.
+    // A variable with this prefix would change a field of the configuration.
     for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AOT_")) {
         command.env_remove(name);
     }
@@ -135,15 +134,15 @@ impl AuthOTron {
     /// Starts it with [`USERS`], and waits until it takes requests.
     ///
     /// # Panics
-    /// When it is not installed or does not start.
+    /// If it is not installed or does not start.
     pub async fn start() -> Self {
         Self::start_with(|_| ()).await
     }
 
-    /// Starts it with a configuration that `change` was applied to.
+    /// Starts it with the configuration that `change` has altered.
     ///
     /// # Panics
-    /// When it is not installed or does not start.
+    /// If it is not installed or does not start.
     pub async fn start_with(change: impl Fn(&mut Value)) -> Self {
         for _ in 0..ATTEMPTS {
             let address = free_address().expect("a port for Auth-O-Tron");
@@ -152,7 +151,7 @@ impl AuthOTron {
             let mut process = Process::start(&configuration);
             match process.wait_until_ready().await {
                 Ok(()) => return Self { process, address },
-                // It cannot choose a port by itself, and somebody was quicker.
+                // It cannot choose a port itself, and something else was quicker.
                 Err(Ended::Exited(_)) if process.files.log().contains("could not bind") => {}
                 Err(end) => panic!("Auth-O-Tron did not start: {end}"),
             }
@@ -170,7 +169,7 @@ impl AuthOTron {
         format!("http://{}", self.address)
     }
 
-    /// What it answers to `GET /authenticate` with these headers, asked without a proxy.
+    /// What it answers to `GET /authenticate` with these headers, without a proxy in between.
     pub async fn authenticate(&self, headers: &[(&str, &str)]) -> Response {
         let request = Request::get("/authenticate");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
@@ -218,7 +217,7 @@ impl Process {
         Self { child, files }
     }
 
-    /// Its own word counts: something else may answer on that port.
+    /// Trusts its log: something else may answer on that port.
     async fn wait_until_ready(&mut self) -> Result<(), Ended> {
         let waited = try_wait_until("Auth-O-Tron listens", START_TIMEOUT, || {
             let log = self.files.log();
@@ -235,7 +234,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
         if thread::panicking() {
@@ -293,7 +292,7 @@ impl Files {
 
     fn remove(&self) {
         for file in [&self.configuration, &self.log] {
-            // A file that stays behind hurts nobody.
+            // A leftover file does no harm.
             let _absent = fs::remove_file(file);
         }
     }

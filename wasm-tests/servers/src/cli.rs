@@ -1,22 +1,22 @@
-//! Owns how the programs read their flags: from the command line, else from the environment.
+//! Reads the programs' flags: from the command line, else from the environment.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 
 use clap::{Command, Error, Parser};
 
-/// Reads the flags of this program. A mistake ends it; what is printed names the flag.
+/// Reads the flags of this program. A mistake ends the program with a message that names the flag.
 ///
-/// An environment variable that is empty counts as not set: make hands on what nobody chose as empty.
+/// An empty environment variable counts as not set: make exports a variable that nobody chose as empty.
 pub fn parse<P: Parser>() -> P {
     let is_set = |name: &OsStr| env::var_os(name).is_some_and(|value| !value.is_empty());
     try_parse(env::args_os(), is_set).unwrap_or_else(|error| error.exit())
 }
 
-/// Reads flags from these arguments, the program's name first, and from the variables that are set.
+/// Reads flags from these arguments, of which the first is the program's name, and from the variables that are set.
 ///
 /// # Errors
-/// What to print instead of starting: the mistake, or the help that was asked for.
+/// What to print instead of starting: the mistake, or the requested help.
 pub fn try_parse<P: Parser>(
     arguments: impl IntoIterator<Item: Into<OsString> + Clone>,
     is_set: impl Fn(&OsStr) -> bool,

@@ -1,9 +1,9 @@
-//! The HTTP client of the suites: it sends exactly the header lines that a test wrote, and gives
-//! back every header line that came, in order.
+//! The HTTP client of the suites: it sends exactly the header lines that a test wrote, and returns every header line
+//! that came, in order.
 //!
-//! What no well-behaved client sends (two `Content-Length` lines, HTTP/1.0 without `Host`, names in
-//! mixed case) goes through [`raw`], which writes bytes to a socket. Every exchange ends within
-//! [`TIMEOUT`]; the plain functions fail the test then, the `try_` ones return the [`Error`].
+//! [`raw`] writes bytes to a socket, for what no well-behaved client sends: two `Content-Length` lines, HTTP/1.0
+//! without `Host`, names in mixed case. Every exchange ends within [`TIMEOUT`]; the plain functions then fail the
+//! test, and the `try_` ones return the [`Error`].
 
 use std::fmt;
 use std::future::Future;
@@ -27,7 +27,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// Sends one request on an HTTP/1.1 connection of its own.
 ///
 /// # Panics
-/// When there is no complete answer within [`TIMEOUT`].
+/// If there is no complete answer within [`TIMEOUT`].
 pub async fn send(address: SocketAddr, request: Request) -> Response {
     let what = request.describe(address);
     or_fail(&what, try_send(address, Protocol::Http1, request).await)
@@ -36,7 +36,7 @@ pub async fn send(address: SocketAddr, request: Request) -> Response {
 /// Sends one request on an HTTP/2 connection of its own (prior knowledge, no TLS).
 ///
 /// # Panics
-/// When there is no complete answer within [`TIMEOUT`].
+/// If there is no complete answer within [`TIMEOUT`].
 pub async fn send_http2(address: SocketAddr, request: Request) -> Response {
     let what = request.describe(address);
     or_fail(&what, try_send(address, Protocol::Http2, request).await)
@@ -53,17 +53,16 @@ pub async fn try_send(address: SocketAddr, protocol: Protocol, request: Request)
 
 /// Writes `bytes` to a new connection and reads until the server closes it.
 ///
-/// The bytes should therefore ask for that (`Connection: close`), unless they are something that
-/// the server refuses.
+/// So the bytes should ask for that (`Connection: close`), unless the server refuses them anyway.
 ///
 /// # Panics
-/// When the connection cannot be made, or is still open after [`TIMEOUT`].
+/// If the connection cannot be made, or is still open after [`TIMEOUT`].
 pub async fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>) -> RawResponse {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
         let mut received = Vec::new();
-        // A server that refuses may close before it has read everything, so an error of writing
-        // or a reset of reading is no failure: what had come until then is the answer.
+        // A server that refuses may close before it has read everything. So a failed write or a reset is not an
+        // error: the answer is what came before it.
         let _refused_early = stream.write_all(bytes.as_ref()).await;
         let _reset = stream.read_to_end(&mut received).await;
         Ok(RawResponse { bytes: received })
@@ -76,12 +75,11 @@ pub async fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>) -> RawResponse {
 pub enum Protocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2 without TLS, without asking first.
+    /// HTTP/2 with prior knowledge, without TLS.
     Http2,
 }
 
-/// A connection that is used again for each request. Dropping it closes the socket at once, also in
-/// the middle of a request.
+/// A connection for many requests. Dropping it closes the socket at once, even in the middle of a request.
 pub struct Connection {
     address: SocketAddr,
     sender: Sender,
@@ -92,7 +90,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Panics
-    /// When the server does not accept the connection.
+    /// If the server does not accept the connection.
     pub async fn open(address: SocketAddr, protocol: Protocol) -> Self {
         let what = format!("connect to {address}");
         or_fail(&what, in_time(Self::connect(address, protocol)).await)
@@ -101,22 +99,22 @@ impl Connection {
     /// Sends one request and reads the whole answer.
     ///
     /// # Panics
-    /// When there is no complete answer within [`TIMEOUT`].
+    /// If there is no complete answer within [`TIMEOUT`].
     pub async fn send(&mut self, request: Request) -> Response {
         let what = request.describe(self.address);
         or_fail(&what, self.try_send(request).await)
     }
 
-    /// As [`send`](Self::send), for tests in which it may fail.
+    /// [`send`](Self::send) for tests in which it may fail.
     pub async fn try_send(&mut self, request: Request) -> Result<Response, Error> {
         in_time(self.exchange(request)).await
     }
 
-    /// As [`send`](Self::send), for a server that may want to end the connection and said so before, with
-    /// `Connection: close` or a `GOAWAY`. Then nothing is sent, and the request is given back for another one.
+    /// [`send`](Self::send) for a server that may have announced the end of the connection, with `Connection: close`
+    /// or a `GOAWAY`. In that case nothing is sent, and the request is returned for use on another connection.
     ///
     /// # Panics
-    /// When there is no complete answer within [`TIMEOUT`] to a request that was sent.
+    /// If there is no complete answer within [`TIMEOUT`] to a request that was sent.
     pub async fn send_if_open(&mut self, request: Request) -> Result<Response, Request> {
         let what = request.describe(self.address);
         let exchange = async {
@@ -142,7 +140,7 @@ impl Connection {
     async fn connect(address: SocketAddr, protocol: Protocol) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
         let io = TokioIo::new(stream);
-        // The driver's error is the same that the sender reports to whoever waits for an answer.
+        // Whoever waits for an answer gets the driver's error from the sender.
         let (sender, driver) = match protocol {
             Protocol::Http1 => {
                 let (sender, driver) = http1::handshake(io).await.map_err(Error::Http)?;
@@ -189,8 +187,8 @@ impl Sender {
     }
 }
 
-/// A request: what is not set is not sent, but for `Host` (`:authority`), which is the server's
-/// address unless [`host`](Self::host) says otherwise.
+/// A request. Only what is set is sent, and `Host` (`:authority`), which is the server's address unless
+/// [`host`](Self::host) sets it.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: Method,
@@ -202,12 +200,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without headers and body.
+    /// A request without headers or body.
     ///
     /// # Panics
-    /// When the path is not one that hyper sends as it stands; [`raw`] is for those.
+    /// If hyper would not send the path as it is. Use [`raw`] for that.
     pub fn new(method: &str, path: &str) -> Self {
-        // hyper would cut the fragment off silently.
+        // hyper would silently cut off the fragment.
         let sendable = path.starts_with('/') && !path.contains('#') && path.parse::<Uri>().is_ok();
         assert!(sendable, "send the path {path:?} with client::raw");
         Self {
@@ -230,11 +228,11 @@ impl Request {
         Self { body: body.into(), ..Self::new("POST", path) }
     }
 
-    /// Adds a header line. Lines of one name stay apart and in order. hyper writes names in lower
-    /// case, and all lines of one name where its first one stands.
+    /// Adds a header line. Lines of one name stay separate and in order. hyper writes names in lower case, and groups
+    /// the lines of one name where the first one stands.
     ///
     /// # Panics
-    /// When hyper refuses the name or the value (control characters); [`raw`] is for those.
+    /// If hyper refuses the name or the value, as it does with control characters. Use [`raw`] for those.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes())
@@ -245,7 +243,7 @@ impl Request {
         self
     }
 
-    /// Sets `Host`, on HTTP/2 `:authority`.
+    /// Sets `Host`, or `:authority` on HTTP/2.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
@@ -304,7 +302,7 @@ impl Response {
     /// The value of a header that must not be repeated.
     ///
     /// # Panics
-    /// When there are several such lines, or the value is not UTF-8.
+    /// If there are several such lines, or the value is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         let values = self.header_lines(name);
         assert!(values.len() <= 1, "{name} is repeated: {values:?}");
@@ -314,7 +312,7 @@ impl Response {
     /// The values of all lines of this name (in lower case), in order.
     ///
     /// # Panics
-    /// When a value is not UTF-8.
+    /// If a value is not UTF-8.
     pub fn header_lines(&self, name: &str) -> Vec<&str> {
         let lines = self.headers.iter().filter(|(line, _)| line == name);
         lines.map(|(_, value)| std::str::from_utf8(value).expect("a header value in UTF-8")).collect()
@@ -323,7 +321,7 @@ impl Response {
     /// The body as text.
     ///
     /// # Panics
-    /// When it is not UTF-8.
+    /// If it is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body in UTF-8")
     }
@@ -331,7 +329,7 @@ impl Response {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is none.
+    /// If it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("the body is no JSON ({error}): {self:?}"))
@@ -366,12 +364,12 @@ impl RawResponse {
         std::str::from_utf8(status).ok()?.parse().ok()
     }
 
-    /// Everything as text, bytes that are not UTF-8 replaced.
+    /// Everything as text, with bytes that are not UTF-8 replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// What follows the first head, transfer coding included.
+    /// Everything after the first head, transfer coding included.
     pub fn body(&self) -> &[u8] {
         let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
         end.map_or(&[], |end| &self.bytes[end + 4..])
@@ -383,7 +381,7 @@ impl RawResponse {
 pub enum Error {
     /// The server does not accept connections.
     Connect(io::Error),
-    /// The connection ended early, or what came was no HTTP.
+    /// The connection ended early, or the answer was not HTTP.
     Http(hyper::Error),
     /// No complete answer within [`TIMEOUT`].
     TimedOut,
@@ -416,7 +414,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one connection with fixed bytes; gives back what it read.
+    /// Answers one connection with fixed bytes, and returns what it read.
     async fn server(answer: &'static [u8]) -> (SocketAddr, JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

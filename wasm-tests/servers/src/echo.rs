@@ -1,6 +1,6 @@
-//! The app behind the filter: says what it received, as a page to a browser and as JSON to everything else.
+//! The app behind the filter. It answers with what it received: as a page to a browser, as JSON to everything else.
 //!
-//! Bytes are shown as Latin-1, one character for each, so that nothing of a header is lost.
+//! It shows bytes as Latin-1, one character each, so that no part of a header is lost.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,10 +17,10 @@ use crate::html::{self, Markup, document, escape};
 use crate::received::{Journal, Received};
 use crate::serve::{self, Reply, Server};
 
-/// Who the user is, as Authgear and Auth-O-Tron say it.
+/// The headers in which Authgear and Auth-O-Tron name the user.
 const USER_HEADERS: [&str; 2] = ["x-authgear-user-id", "x-auth-username"];
 
-/// How the names of their headers begin.
+/// The prefixes of identity headers.
 const IDENTITY_PREFIXES: [&str; 2] = ["x-authgear-", "x-auth-"];
 
 /// A running echo app. Dropping it stops it.
@@ -34,15 +34,15 @@ impl Echo {
     /// Starts it on a free port, without a log.
     ///
     /// # Errors
-    /// No port to be had.
+    /// If no port is free.
     pub async fn start() -> io::Result<Self> {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), false).await
     }
 
-    /// Starts it on `address`; with `log` it prints a line per request.
+    /// Starts it on `address`. With `log`, it prints a line per request.
     ///
     /// # Errors
-    /// The address cannot be had; the error says which.
+    /// If the address cannot be bound; the error names it.
     pub async fn start_on(address: SocketAddr, log: bool) -> io::Result<Self> {
         let journal = Arc::new(Journal::default());
         let kept = journal.clone();
@@ -60,13 +60,13 @@ impl Echo {
         self.server.address()
     }
 
-    /// What it received. A request counts when its body has ended.
+    /// What it received. A request counts once its body has ended.
     pub fn received(&self) -> &Journal {
         &self.journal
     }
 }
 
-/// What is known of a body that was read to its end.
+/// The size and hash of a body.
 struct Body {
     length: u64,
     /// In hexadecimal.

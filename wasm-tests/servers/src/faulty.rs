@@ -1,7 +1,7 @@
-//! Servers that fail below HTTP, or answer what no Authgear answers: what the filter has to survive.
+//! Servers that fail below HTTP, or answer as no Authgear would. The filter must survive them.
 //!
-//! Answers that are incomplete begin as if they accepted the request as [`INTRUDER`], so that a client that
-//! believes half an answer is found out.
+//! Incomplete answers begin as if they accepted the request as [`INTRUDER`], which exposes a client that trusts half
+//! an answer.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,51 +15,51 @@ use tokio::sync::watch;
 use crate::serve::{self, Server};
 use crate::wait::{holds, wait_until};
 
-/// How long is waited for what a test expects.
+/// How long to wait for what a test expects.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The user id in incomplete answers.
 pub const INTRUDER: &str = "intruder";
 
-/// Between two bytes of an answer that drips.
+/// The time between two bytes of a dripping answer.
 pub const DRIP: Duration = Duration::from_millis(50);
 
-/// The longest request head that is read.
+/// The longest request head that is read, in bytes.
 const MAX_HEAD: usize = 1024 * 1024;
 
 /// How the server fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The port is closed, and nobody else gets it.
+    /// Refuses connections, while it keeps the port from others.
     Refuse,
     /// Accepts, reads, never answers.
     Silence,
-    /// Answers with bytes that are no HTTP, and closes.
+    /// Answers with bytes that are not HTTP, and closes.
     Garbage,
-    /// Closes as soon as it has accepted.
+    /// Closes each connection as soon as it has accepted it.
     CloseAtOnce,
-    /// Resets the connection when it has read the request.
+    /// Resets the connection after it has read the request.
     Reset,
     /// Closes in the middle of the header block.
     HalfHead,
-    /// Says a `Content-Length`, sends less, and closes.
+    /// Announces a `Content-Length`, sends less, and closes.
     ShortBody,
-    /// Sends a header block that never ends, a byte every [`DRIP`].
+    /// Sends an endless header block, a byte every [`DRIP`].
     DripHead,
-    /// Sends a whole header block, then a body that never ends, a byte every [`DRIP`].
+    /// Sends a whole header block, then an endless body, a byte every [`DRIP`].
     DripBody,
     /// Answers every request with this.
     Answer(Answer),
 }
 
-/// A complete answer. `Content-Length` is added, unless a header says it.
+/// A complete answer. `Content-Length` is added unless it is among the headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The status line's number, valid or not.
+    /// The status code, valid or not.
     pub status: u16,
-    /// Sent as they are, in this order, repeated ones too.
+    /// The headers. They are sent as they are, in this order, repeated ones too.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Not sent to HEAD, 204 and 304.
+    /// The body. It is not sent in answer to HEAD, or with 204 and 304.
     pub body: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl Answer {
         Self { status, headers: vec![], body: vec![] }
     }
 
-    /// 200 with a page, as a misconfigured proxy would answer.
+    /// 200 with a page, as a misconfigured proxy may answer.
     pub fn html() -> Self {
         let body = b"<!doctype html><title>Welcome</title><h1>It works</h1>".to_vec();
         Self { body, ..Self::status(200) }.header("content-type", "text/html")
@@ -122,21 +122,21 @@ impl Faulty {
     /// Starts it on a free port.
     ///
     /// # Errors
-    /// No port to be had.
+    /// If no port is free.
     pub async fn start(failure: Failure) -> io::Result<Self> {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), failure).await
     }
 
-    /// Starts it on `address`, such as that of a server that was stopped.
+    /// Starts it on `address`, which may be that of a server that was stopped.
     ///
     /// # Errors
-    /// The address cannot be had; the error says which.
+    /// If the address cannot be bound; the error names it.
     pub async fn start_on(address: SocketAddr, failure: Failure) -> io::Result<Self> {
         let seen = Arc::new(Seen::default());
         if failure == Failure::Refuse {
-            // Bound and not listening: connections are refused, and the port is no one else's.
+            // It is bound but does not listen: connections are refused, and nobody else gets the port.
             let socket = TcpSocket::new_v4()?;
-            // A given port may still have old connections of the server that was there.
+            // Old connections may be left on the port from an earlier server.
             socket.set_reuseaddr(address.port() != 0)?;
             socket.bind(address)?;
             return Ok(Self { address: socket.local_addr()?, seen, port: Port::Closed(socket) });
@@ -147,7 +147,7 @@ impl Faulty {
             let (seen, failure) = (counts.clone(), failure.clone());
             async move {
                 seen.connections.send_modify(|count| *count += 1);
-                // The client may leave at any time: that is its right.
+                // The client may leave at any time.
                 let _ = fail(stream, &failure, &seen).await;
             }
         })?;
@@ -167,12 +167,12 @@ impl Faulty {
         self.address
     }
 
-    /// Connections accepted.
+    /// How many connections it has accepted.
     pub fn connections(&self) -> u64 {
         *self.seen.connections.borrow()
     }
 
-    /// Request heads read to their end.
+    /// How many request heads it has read to their end.
     pub fn requests(&self) -> u64 {
         *self.seen.requests.borrow()
     }
@@ -180,7 +180,7 @@ impl Faulty {
     /// Waits until `count` connections or more were accepted.
     ///
     /// # Panics
-    /// When they were not within 60 s.
+    /// If they were not within 60 s.
     pub async fn wait_for_connections(&self, count: u64) {
         wait_for("connections", &self.seen.connections, count).await;
     }
@@ -188,7 +188,7 @@ impl Faulty {
     /// Waits until `count` request heads or more were read.
     ///
     /// # Panics
-    /// When they were not within 60 s.
+    /// If they were not within 60 s.
     pub async fn wait_for_requests(&self, count: u64) {
         wait_for("request heads", &self.seen.requests, count).await;
     }
@@ -246,7 +246,7 @@ async fn fail(mut stream: TcpStream, failure: &Failure, seen: &Seen) -> io::Resu
                 stream.write_all(whole.as_bytes()).await?;
                 drip(&mut stream, "").await?;
             }
-            // Neither gets here: one has no connections, the other was dealt with above.
+            // Neither gets here: one has no connections, and the other is handled above.
             Failure::Refuse | Failure::CloseAtOnce => {}
         }
         return Ok(());
@@ -254,7 +254,7 @@ async fn fail(mut stream: TcpStream, failure: &Failure, seen: &Seen) -> io::Resu
     Ok(())
 }
 
-/// The next request's head, or `None` when the client has ended. Requests here have no body.
+/// The next request's head, or `None` if the client has closed its side. Requests here have no body.
 async fn read_head(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     loop {
         if let Some(start) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -266,7 +266,7 @@ async fn read_head(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<O
     }
 }
 
-/// Sends `start`, then one letter for ever, byte by byte.
+/// Sends `start`, then one letter forever, byte by byte.
 async fn drip(stream: &mut TcpStream, start: &str) -> io::Result<()> {
     stream.set_nodelay(true)?;
     for byte in start.bytes().chain(std::iter::repeat(b'a')) {

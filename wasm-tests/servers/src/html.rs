@@ -1,4 +1,4 @@
-//! Owns how the test servers write HTML: without assets, and with nothing that was put in becoming markup.
+//! Owns how the test servers write HTML: without assets, and with all input escaped.
 
 /// Finished markup.
 pub(crate) struct Markup(pub(crate) String);
@@ -6,7 +6,7 @@ pub(crate) struct Markup(pub(crate) String);
 /// `Content-Type` of a document.
 pub(crate) const TYPE: &str = "text/html; charset=utf-8";
 
-/// `Content-Security-Policy` of a document: nothing but its own style.
+/// `Content-Security-Policy` of a document: only its own style.
 pub(crate) const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -22,7 +22,7 @@ textarea { width: 100%; font-family: monospace; }
 .note { border-left: .3rem solid #b45309; padding-left: .8rem; }
 ";
 
-/// A whole document with that body.
+/// A whole document with this body.
 pub(crate) fn document(title: &str, body: &Markup) -> String {
     format!(
         r#"<!doctype html>
@@ -45,7 +45,7 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
     )
 }
 
-/// Text, as markup that shows it: good in an element and in a quoted attribute.
+/// Escapes text for use in an element or a quoted attribute.
 pub(crate) fn escape(text: &str) -> String {
     let mut markup = String::with_capacity(text.len());
     for char in text.chars() {

@@ -1,6 +1,6 @@
-//! The servers around the filter, and what talks to them. The demo is made of them, and so are the suites.
+//! The servers around the filter, and the clients that talk to them. The demo and the suites are built from these.
 //!
-//! Nothing here runs WebAssembly: `make run` builds this crate, and must not wait for a compiler of it.
+//! Nothing here runs WebAssembly: `make run` builds this crate, and must not wait for wasmtime to be compiled.
 
 pub mod auth_o_tron;
 pub mod authgear;

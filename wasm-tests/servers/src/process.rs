@@ -1,4 +1,4 @@
-//! Child processes that end when the process that started them ends, however it ends.
+//! Child processes that end with the process that started them, however it ends.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,9 +10,8 @@ use std::thread;
 
 /// A command for `program` that the kernel kills when the *thread* that spawned it ends.
 ///
-/// It is started by `setpriv` (util-linux), because asking the kernel ourselves between fork and
-/// exec would take `unsafe`. Where there is no `setpriv` the command is the program itself: then
-/// only the orderly end of its owner ends it.
+/// `setpriv` (util-linux) starts it, because asking the kernel between fork and exec would take `unsafe`. Without
+/// `setpriv` the command is the program itself, which then ends only if its owner ends in an orderly way.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     const SETPRIV: &str = "/usr/bin/setpriv";
     if !Path::new(SETPRIV).exists() {
@@ -23,24 +22,24 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The same, for a program that may run on these CPUs only (`0`, `0,1`, `2-3`).
+/// The same, for a program that may use only these CPUs (`0`, `0,1`, `2-3`).
 ///
-/// `taskset` comes with `setpriv`; without it the command cannot be spawned.
+/// It needs `taskset`, which comes with `setpriv`.
 pub fn pinned(cpus: &str, program: impl AsRef<OsStr>) -> Command {
     let mut pinned = command("taskset");
     pinned.args(["--cpu-list", cpus]).arg(program);
     pinned
 }
 
-/// Spawns from a thread that lives as long as this process, so that a child which two tests share
-/// does not end with the test that happened to start it.
+/// Spawns from a thread that lives as long as this process. So a child that two tests share does not end with the
+/// test that started it.
 pub fn spawn(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: LazyLock<Mutex<mpsc::Sender<Order>>> = LazyLock::new(|| {
         let (orders, incoming) = mpsc::channel::<Order>();
         thread::spawn(move || {
             for (mut command, reply) in incoming {
-                // The one who asked waits for the answer, so it is there to receive it.
+                // The caller waits for the answer, so it is there to receive it.
                 let _answered = reply.send(command.spawn());
             }
         });

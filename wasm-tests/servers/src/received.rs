@@ -1,4 +1,4 @@
-//! Owns the record of what a test server received, so that a test can say what exactly crossed the wire.
+//! Records what a test server received, so that a test can check exactly what crossed the wire.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::wait::{holds, wait_until};
 
-/// How long is waited for what a test expects.
+/// How long to wait for what a test expects.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many requests a [`Journal`] keeps; older ones are only counted.
@@ -20,18 +20,18 @@ pub const KEPT: usize = 10_000;
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The method, as sent.
+    /// The method as sent.
     pub method: String,
-    /// The request target, as sent; in HTTP/2 its `:path`.
+    /// The request target as sent, or `:path` on HTTP/2.
     pub target: String,
     /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
-    /// Name (in lower case) and value of each header. Repeated names stand together, in their order. In HTTP/2
+    /// Name (in lower case) and value of each header. Lines of one name stand together, in order. On HTTP/2
     /// `:authority` comes first.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Bytes of the body.
     pub body_length: u64,
-    /// The other end of the connection.
+    /// The peer's address.
     pub peer: SocketAddr,
 }
 
@@ -56,18 +56,18 @@ impl Received {
         }
     }
 
-    /// The first header of that name (in lower case).
+    /// The first header of this name (in lower case).
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice())
     }
 
-    /// Every value of that name (in lower case), in order.
+    /// Every value of this name (in lower case), in order.
     pub fn header_all(&self, name: &str) -> Vec<&[u8]> {
         self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_slice()).collect()
     }
 }
 
-/// The requests that a server received, the last [`KEPT`] of them in full.
+/// The requests that a server received. The last [`KEPT`] are kept in full.
 #[derive(Debug, Default)]
 pub struct Journal {
     kept: Mutex<VecDeque<Received>>,
@@ -75,22 +75,22 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// How many came since the start, or since [`Journal::clear`].
+    /// How many requests came since the start, or since [`Journal::clear`].
     pub fn count(&self) -> u64 {
         *self.count.borrow()
     }
 
-    /// What is kept, oldest first.
+    /// The kept requests, oldest first.
     pub fn all(&self) -> Vec<Received> {
         self.kept().iter().cloned().collect()
     }
 
-    /// The newest.
+    /// The latest request.
     pub fn last(&self) -> Option<Received> {
         self.kept().back().cloned()
     }
 
-    /// Forgets everything and counts from 0 again.
+    /// Forgets everything, and counts from 0 again.
     pub fn clear(&self) {
         let mut kept = self.kept();
         kept.clear();
@@ -100,7 +100,7 @@ impl Journal {
     /// Waits until `count` requests or more have come.
     ///
     /// # Panics
-    /// When they have not within 60 s.
+    /// If they have not come within 60 s.
     pub async fn wait_for(&self, count: u64) {
         wait_until(&format!("{count} requests have come"), WAIT_TIMEOUT, || async {
             let seen = self.count();

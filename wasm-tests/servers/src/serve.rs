@@ -1,4 +1,4 @@
-//! Owns how the test servers listen: HTTP/1 and HTTP/2 with prior knowledge, stopped when dropped.
+//! Owns how the test servers listen: over HTTP/1, and HTTP/2 with prior knowledge, until they are dropped.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,16 +17,16 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What every handler answers with.
+/// The answer of every handler.
 pub(crate) type Reply = Response<Full<Bytes>>;
 
-/// Header lines that are accepted: hosts are tested with more than hyper's default of 100.
+/// The most header lines that are accepted. Hosts are tested with more than hyper's default of 100.
 const MAX_HEADERS: usize = 1000;
 
-/// Before accepting again after an error.
+/// How long to wait before accepting again after an error.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(10);
 
-/// Listens, or says which address could not be had.
+/// Listens, or says which address could not be bound.
 pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
         .await
@@ -50,7 +50,7 @@ impl Server {
         Self::tcp(listener, move |stream, peer| {
             let handler = handler.clone();
             async move {
-                // Answers are small and written at once: waiting to fill a segment only costs time.
+                // Answers are small and written at once, so waiting to fill a segment would only cost time.
                 let _ = stream.set_nodelay(true);
                 let service = service_fn(move |request| {
                     let reply = handler(request, peer);
@@ -58,13 +58,13 @@ impl Server {
                 });
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder.http1().max_headers(MAX_HEADERS);
-                // A client that leaves or breaks the protocol is no event for the server.
+                // A client that leaves or breaks the protocol is of no concern to the server.
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
             }
         })
     }
 
-    /// Gives every connection on `listener` to `handler`.
+    /// Passes every connection on `listener` to `handler`.
     pub(crate) fn tcp<H, F>(listener: TcpListener, handler: H) -> io::Result<Self>
     where
         H: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
@@ -77,7 +77,7 @@ impl Server {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
                         Ok((stream, peer)) => drop(connections.spawn(handler(stream, peer))),
-                        // Out of descriptors, most likely: others may fare better in a moment.
+                        // Most likely there are no descriptors left; that may change in a moment.
                         Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
                     },
                     Some(_) = connections.join_next() => {}
@@ -91,23 +91,23 @@ impl Server {
         self.address
     }
 
-    /// Stops, and returns when the address is free: dropping alone only asks for it.
+    /// Stops, and returns when the address is free. Dropping does not wait for that.
     pub(crate) async fn stop(mut self) {
         self.task.abort();
-        // An error here is the abort that was asked for.
+        // The error is the abort that was requested.
         let _ = (&mut self.task).await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The task owns its connections: they are aborted with it.
+        // The task owns its connections, so they are aborted with it.
         self.task.abort();
     }
 }
 
 /// Prints one line of a request log.
 pub(crate) fn log(line: fmt::Arguments<'_>) {
-    // Whoever reads the log may go away; the server stays.
+    // The reader of the log may go away; the server goes on.
     let _ = writeln!(io::stdout().lock(), "{line}");
 }

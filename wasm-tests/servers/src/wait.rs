@@ -1,10 +1,10 @@
-//! Owns waiting: looking at a condition again and again, until it holds or its time is up.
+//! Owns waiting: polls a condition until it holds or its time is up.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
+/// The time between two looks at a condition.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A condition that did not hold in time.
@@ -24,10 +24,10 @@ impl Display for TooLate {
 
 impl Error for TooLate {}
 
-/// Waits until `look` returns `Ok`, and returns what is in it. An `Err` tells what was seen instead.
+/// Waits until `look` returns `Ok`, and returns its value. An `Err` says what was seen instead.
 ///
 /// # Panics
-/// When it has not within this time.
+/// If the condition does not hold within this time.
 pub async fn wait_until<T, S: Display, L: Future<Output = Result<T, S>>>(
     awaited: &str,
     within: Duration,
@@ -36,7 +36,7 @@ pub async fn wait_until<T, S: Display, L: Future<Output = Result<T, S>>>(
     try_wait_until(awaited, within, look).await.unwrap_or_else(|late| panic!("{late}"))
 }
 
-/// As [`wait_until`], for those that have to go on.
+/// [`wait_until`] for callers that must not panic.
 ///
 /// # Errors
 /// What was awaited, and what was seen last.
@@ -57,7 +57,7 @@ pub async fn try_wait_until<T, S: Display, L: Future<Output = Result<T, S>>>(
     }
 }
 
-/// `Ok` where the condition holds, else what was seen: the answer of a `look`.
+/// Turns a condition into the result of a `look`: `Ok` if it holds, else what was seen.
 ///
 /// # Errors
 /// What was seen.

@@ -1,5 +1,4 @@
-//! The program of `make run` and `make run-auth-o-tron`, used as a person uses it: log in, look at
-//! the app, stop it.
+//! The demos of `make run` and `make run-auth-o-tron`, used as a person would: log in, look at the app, stop.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,9 +21,9 @@ const AUTHGEAR: (&str, &[&str]) =
 const AUTH_O_TRON: (&str, &[&str]) =
     ("auth-o-tron", &["--proxy-port", "--auth-o-tron-port", "--app-port", "--admin-port"]);
 
-/// For Envoy to compile the module and serve, while other tests do the same.
+/// How long Envoy may take to compile the module and serve, while other tests do the same.
 const START: Duration = Duration::from_secs(60);
-/// For everything to be gone.
+/// How long the demo may take to end.
 const STOP: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -140,7 +139,7 @@ async fn a_flag_wins_over_the_environment_and_both_over_the_default() {
     for (arguments, environment, part) in [
         (&[][..], &[("APP_PORT", &*port)][..], format!("port {port}, for the app, is taken")),
         (&["--app-port", &port], &[("APP_PORT", "1")], format!("port {port}, for the app, is taken")),
-        // make hands on as empty what nobody chose.
+        // make exports a variable that nobody chose as empty.
         (&["--app-port", "8080"], &[("PROXY_PORT", "")], "PROXY_PORT and APP_PORT are both 8080".to_owned()),
         (&[], &[("APP_PORT", "70000")], "--app-port".to_owned()),
     ] {
@@ -152,17 +151,17 @@ async fn a_flag_wins_over_the_environment_and_both_over_the_default() {
     }
 }
 
-/// A running demo on ports of its own.
+/// A running demo, on its own ports.
 struct Demo {
     child: Child,
     ports: Ports,
     lines: mpsc::Receiver<String>,
-    /// What was taken out of `lines`.
+    /// The lines taken out of `lines` so far.
     seen: std::cell::RefCell<String>,
 }
 
 impl Demo {
-    /// Starts it and waits until it says what to open.
+    /// Starts it, and waits until it says what to open.
     fn start((layout, ports): (&str, &'static [&'static str])) -> Self {
         let demo = Self::spawn(layout, Ports::choose(ports));
         let end = Instant::now() + START;
@@ -190,12 +189,12 @@ impl Demo {
         Self { child, ports, lines, seen: String::new().into() }
     }
 
-    /// What the commands that it says to try answer.
+    /// Runs the commands that it suggests, and returns their output.
     fn try_curl_lines(&self) -> Vec<String> {
         let welcome = self.output();
         let lines = welcome.lines().filter(|line| line.trim().starts_with("curl "));
         let answers = lines.map(|line| {
-            // bash's are the rules by which a person's shell reads the line.
+            // bash reads the line as a person's shell would.
             let run = Command::new("bash").args(["-euc", line]).output().expect("bash");
             assert!(run.status.success(), "{line}: {run:?}");
             String::from_utf8(run.stdout).expect("text")
@@ -221,7 +220,7 @@ impl Demo {
     /// Everything that it has printed.
     fn output(&self) -> String {
         let ended = fs::metadata(format!("/proc/{}/fd", self.child.id())).is_err();
-        // Of an ended demo every line is waited for, of a running one those that are there.
+        // If the demo has ended, wait for every line; if it runs, take what is there.
         let more = || if ended { self.lines.recv().ok() } else { self.lines.try_recv().ok() };
         while let Some(line) = more() {
             self.note(&line);
@@ -238,7 +237,7 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
         if thread::panicking() {
@@ -251,10 +250,10 @@ impl Drop for Demo {
 struct Ports(Vec<(&'static str, u16)>);
 
 impl Ports {
-    /// Free ports below those that the system hands out by itself, and each only once.
+    /// Free ports, each only once, below those that the system assigns.
     fn choose(options: &[&'static str]) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        // Another run of the tests starts to look elsewhere.
+        // Another run of the tests begins its search elsewhere.
         let start = u16::try_from(std::process::id() % 8000).expect("less than 8000");
         let free = || {
             let next = || 20000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12000;
@@ -279,7 +278,7 @@ impl Ports {
     }
 }
 
-/// As much of a browser as it takes: cookies, redirects, and forms with buttons.
+/// As much of a browser as the demo needs: cookies, redirects, and forms with buttons.
 struct Browser {
     address: SocketAddr,
     host: String,
@@ -295,7 +294,7 @@ impl Browser {
         }
     }
 
-    /// The page at this path, or where it leads.
+    /// Opens the page at this path, and follows redirects.
     async fn get(&mut self, path: &str) -> String {
         let response = self.send(Request::get(path).header("accept", "text/html")).await;
         self.follow(response).await
@@ -326,7 +325,7 @@ impl Browser {
         self.follow(response).await
     }
 
-    /// The identity headers that the app received with a request of this browser.
+    /// The identity headers that the app receives with a request of this browser.
     async fn app_headers(&mut self) -> BTreeMap<String, String> {
         let request = Request::get("/app").header("x-authgear-user-id", "forged");
         let seen = self.send(request).await.json();
@@ -398,7 +397,7 @@ fn send_signal(name: &str, pid: u32) {
     assert!(kill.expect("sh").success());
 }
 
-/// Whether it runs; one that has ended and was not yet waited for does not.
+/// Whether the process runs. A zombie does not.
 fn exists(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields.first().map(String::as_str) != Some("Z"))
 }

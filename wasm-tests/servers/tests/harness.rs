@@ -1,4 +1,4 @@
-//! The harness itself: an Envoy without the filter starts, serves, refuses and leaves nothing.
+//! The harness itself: an Envoy without the filter starts, serves, refuses, and leaves nothing behind.
 
 use serde_json::json;
 use servers::client::{self, Connection, Protocol, Request};

@@ -1,5 +1,5 @@
-//! HTTP/1 from clients, read as nginx reads it in APISIX: names with underscores are kept and names with other
-//! odd bytes dropped, values are any bytes, the target stays as it was sent.
+//! Reads HTTP/1 from clients as nginx does in APISIX: it keeps names with underscores and drops names with other odd
+//! bytes, values are any bytes, and the target stays as sent.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::exchange::Fields;
 /// The longest head: four buffers of 8 KiB.
 const MAX_HEAD: usize = 32 * 1024;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) method: Vec<u8>,
@@ -24,12 +24,12 @@ pub(super) struct Received {
 #[derive(Debug)]
 pub(super) enum Incoming {
     Request(Received),
-    /// nginx answers this itself.
+    /// A request that nginx answers itself.
     Bad(u16),
     End,
 }
 
-/// Reads the next request. An error is a connection that broke off.
+/// Reads the next request. An error means that the connection broke off.
 pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Incoming> {
     let mut left = MAX_HEAD;
     let Some(first) = line(stream, &mut left).await? else { return Ok(Incoming::End) };
@@ -83,7 +83,7 @@ pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result
     }))
 }
 
-/// A line without its end; `None` where the connection has ended, or the head is too long.
+/// A line without its line break; `None` if the connection has ended or the head is too long.
 async fn line(stream: &mut (impl AsyncBufRead + Unpin), left: &mut usize) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = (&mut *stream).take(*left as u64).read_until(b'\n', &mut line).await?;

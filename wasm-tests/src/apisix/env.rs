@@ -1,5 +1,4 @@
-//! The host functions of wasm-nginx-module 0.7: which there are, with which types, and what each answers.
-//! Nothing else can be imported.
+//! The host functions of wasm-nginx-module 0.7: their names, types and results. Nothing else can be imported.
 
 use wasmtime::{Caller, Extern, FuncType, Linker, Result, Val, ValType, bail};
 
@@ -11,7 +10,7 @@ use super::wasi::{read, write};
 
 type Env<'a> = Caller<'a, Host>;
 
-// What a function answers, as the ABI numbers it.
+// Results of host functions, as the ABI numbers them.
 const OK: i32 = 0;
 const NOT_FOUND: i32 = 1;
 const BAD_ARGUMENT: i32 = 2;
@@ -19,7 +18,7 @@ const INVALID_MEMORY: i32 = 6;
 const INTERNAL_FAILURE: i32 = 10;
 const UNIMPLEMENTED: i32 = 12;
 
-/// Functions that exist so that modules load: number of parameters.
+/// Functions that exist only so that modules load, with their number of parameters.
 const UNIMPLEMENTED_FUNCTIONS: [(&str, usize); 19] = [
     ("proxy_call_foreign_function", 6),
     ("proxy_clear_route_cache", 0),
@@ -61,7 +60,7 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_get_buffer_bytes", buffer)?;
     linker.func_wrap(ENV, "proxy_get_property", property)?;
     linker.func_wrap(ENV, "proxy_set_property", |env: Env<'_>, _: i32, _: i32, _: i32, _: i32| {
-        // None of the variables here can be written.
+        // None of these variables can be written.
         if env.data().exchange.is_some() { NOT_FOUND } else { BAD_ARGUMENT }
     })?;
     linker.func_wrap(ENV, "proxy_get_header_map_pairs", header_pairs)?;
@@ -90,7 +89,7 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_http_call", http_call)?;
     linker.func_wrap(ENV, "proxy_continue_stream", |mut env: Env<'_>, _stream: i32| resume(&mut env))?;
     linker.func_wrap(ENV, "proxy_continue_request", |mut env: Env<'_>| resume(&mut env))?;
-    // Functions that say that they did it, and do nothing.
+    // Functions that report success and do nothing.
     linker.func_wrap(ENV, "proxy_continue_response", || OK)?;
     linker.func_wrap(ENV, "proxy_close_stream", |_stream: i32| OK)?;
     linker.func_wrap(ENV, "proxy_set_effective_context", |mut env: Env<'_>, context: i32| {
@@ -100,7 +99,7 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_define_metric", |_: i32, _: i32, _: i32, _: i32| OK)?;
     linker.func_wrap(ENV, "proxy_increment_metric", |_: i32, _: i64| OK)?;
     linker.func_wrap(ENV, "proxy_record_metric", |_: i32, _: i64| OK)?;
-    // The ABI has a pointer where this has an `i64`: who imports it as the ABI says does not load.
+    // The ABI has a pointer where this has an `i64`, so a module that follows the ABI does not load.
     linker.func_wrap(ENV, "proxy_get_metric", |_: i32, _: i64| OK)?;
     Ok(())
 }
@@ -132,12 +131,12 @@ fn buffer(mut env: Env<'_>, kind: i32, start: i32, size: i32, data: i32, length:
             Some(exchange) => exchange.answer.as_ref().map(|answer| answer.body.clone()),
             None => return Ok(BAD_ARGUMENT),
         },
-        // No body is given to filters that do not ask APISIX for it in the route.
+        // A filter gets no body unless its route asks APISIX for it.
         body if BODIES.contains(&body) => None,
         _ => return Ok(UNIMPLEMENTED),
     };
     let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return Ok(NOT_FOUND) };
-    // The configuration is handed over whole, whatever was asked for.
+    // The whole configuration is passed, whatever range was requested.
     if kind == CONFIGURATION {
         return hand_over(&mut env, &bytes, data, length);
     }
@@ -154,7 +153,7 @@ fn buffer(mut env: Env<'_>, kind: i32, start: i32, size: i32, data: i32, length:
     hand_over(&mut env, &bytes[start..end.min(bytes.len())], data, length)
 }
 
-/// nginx's variables, in one piece; the ABI's paths are no variables.
+/// nginx's variables, by name. Paths with several segments, as the ABI has them, are not variables.
 fn property(mut env: Env<'_>, path: i32, path_size: i32, data: i32, size: i32) -> Result<i32> {
     let Some(path) = read(&env, path, path_size).map(<[u8]>::to_ascii_lowercase) else {
         return Ok(INVALID_MEMORY);
@@ -233,7 +232,7 @@ fn header_value(mut env: Env<'_>, map: i32, name: i32, name_size: i32, data: i32
     }
 }
 
-/// The headers of a call's answer, as its callback has them; none for a call that failed.
+/// The headers of the answer that the callback is about; none if the call failed.
 pub(super) fn call_fields(exchange: &Exchange) -> Option<Vec<Field>> {
     let answer = exchange.answer.as_ref()?;
     let status = (b":status".to_vec(), answer.status.to_string().into_bytes());
@@ -246,7 +245,7 @@ enum Edit {
     Add,
 }
 
-/// Changes a header of the request or of the response. No value removes.
+/// Changes a header of the request or the response. `None` removes it.
 fn edit(env: &mut Env<'_>, map: i32, name: (i32, i32), value: Option<(i32, i32)>, edit: Edit) -> i32 {
     let bytes = |(at, size)| read(env, at, size).map(<[u8]>::to_vec);
     let (name, value) = (bytes(name), value.map_or(Some(Vec::new()), bytes));
@@ -254,7 +253,7 @@ fn edit(env: &mut Env<'_>, map: i32, name: (i32, i32), value: Option<(i32, i32)>
     let Some(exchange) = &mut env.data_mut().exchange else { return BAD_ARGUMENT };
     let (Some(name), Some(value)) = (name, value) else { return INVALID_MEMORY };
     if name.starts_with(b":") {
-        // What it does with these is not worth imitating: a filter leaves them alone.
+        // A filter should leave these alone, so they are not imitated.
         return BAD_ARGUMENT;
     }
     match (map, edit) {
@@ -298,7 +297,7 @@ fn reply(
     }
     let (Some(body), Some(headers)) = (body, headers) else { return INVALID_MEMORY };
     let Some(fields) = map::read(&headers) else { return INVALID_MEMORY };
-    // Below 100, or with the sign of an `i32`, it is no reply to the worker.
+    // A status below 100, or negative as an `i32`, is not a reply to the worker.
     if status < 100 {
         host.violate(Violation::StatusOfNoReply(status));
         return OK;
@@ -395,7 +394,7 @@ fn is_host_and_port(upstream: &str) -> bool {
     !host.is_empty() && !upstream.contains(['/', '?']) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Gives the module bytes in memory that it allocates itself. Of no bytes only the length is written.
+/// Copies bytes into memory that the module allocates. If there are none, only the length is written.
 fn hand_over(env: &mut Env<'_>, bytes: &[u8], data: i32, size: i32) -> Result<i32> {
     let length = u32::try_from(bytes.len())?;
     if write(env, size, &length.to_le_bytes()).is_none() {

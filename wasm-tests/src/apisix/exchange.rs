@@ -1,25 +1,25 @@
-//! One request on its way through the proxy, as the filter can read and change it: nginx's header lists with
-//! their quirks, the reply, the call, and the answer to it.
+//! One request on its way through the proxy, as the filter can read and change it: nginx's header lists with their
+//! quirks, the reply, the call and its answer.
 
 use std::net::SocketAddr;
 
 use super::wire::Answer;
 
-/// A header: name in lower case, and value.
+/// A header: its name in lower case, and its value.
 pub(super) type Field = (Vec<u8>, Vec<u8>);
 
-/// How many headers of the client a list of all of them holds.
+/// How many of the client's headers a list of all headers holds.
 const LISTED: usize = 100;
 
-/// nginx has one slot for each of these: another one takes its place.
+/// nginx has one slot for each of these: a later one replaces an earlier one.
 const SINGLE: [&str; 5] = ["authorization", "content-type", "if-none-match", "referer", "user-agent"];
 
-/// Headers, repeated ones apart, in order.
+/// Headers in order, with repeated ones kept apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields(pub(super) Vec<Field>);
 
 impl Fields {
-    /// The first of that name.
+    /// The first header of this name.
     pub(super) fn first(&self, name: &[u8]) -> Option<&[u8]> {
         self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
     }
@@ -28,7 +28,7 @@ impl Fields {
         self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
     }
 
-    /// Replaces all of that name by one, where the first one stood. An empty value removes them.
+    /// Replaces all headers of this name with one, in the place of the first. An empty value removes them.
     pub(super) fn set(&mut self, name: &[u8], value: &[u8]) {
         let at = self.0.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
         self.remove(name);
@@ -38,7 +38,7 @@ impl Fields {
         }
     }
 
-    /// Adds one to a request's headers.
+    /// Adds a header to a request.
     pub(super) fn add_to_request(&mut self, name: &[u8], value: &[u8]) {
         if SINGLE.iter().any(|single| name.eq_ignore_ascii_case(single.as_bytes())) {
             self.set(name, value);
@@ -54,18 +54,18 @@ impl Fields {
     }
 }
 
-/// A request as it came, and as the filter left it.
+/// A request, with the filter's changes.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Vec<u8>,
-    /// The path and the query, as sent.
+    /// The path and the query as sent.
     pub(super) target: Vec<u8>,
     pub(super) fields: Fields,
     pub(super) peer: SocketAddr,
 }
 
 impl Head {
-    /// A pseudo header, by its name. `Err` where reading it crashes the worker.
+    /// A pseudo header, by name. `Err` if reading it crashes the worker.
     pub(super) fn pseudo(&self, name: &[u8]) -> Result<Option<&[u8]>, NoHost> {
         Ok(Some(match name.to_ascii_lowercase().as_slice() {
             b":scheme" => b"http",
@@ -76,7 +76,7 @@ impl Head {
         }))
     }
 
-    /// All headers: the first [`LISTED`] of the client, then the pseudo headers.
+    /// All headers: the client's first [`LISTED`], then the pseudo headers.
     pub(super) fn listed(&self) -> Result<Vec<Field>, NoHost> {
         let mut listed: Vec<_> = self.fields.0.iter().take(LISTED).cloned().collect();
         for name in [b":scheme".as_slice(), b":path", b":method", b":authority"] {
@@ -88,7 +88,7 @@ impl Head {
     }
 }
 
-/// The request names no host, which the real worker does not survive being asked for.
+/// The request has no host, and the real worker crashes when the filter asks for it.
 #[derive(Debug)]
 pub(super) struct NoHost;
 
@@ -99,44 +99,44 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
 }
 
-/// A call that the filter asked for.
+/// A call that the filter wants to make.
 #[derive(Debug)]
 pub(super) struct Callout {
     pub(super) token: u32,
     pub(super) upstream: String,
     pub(super) fields: Vec<Field>,
     pub(super) body: Vec<u8>,
-    /// 0 is nginx's default.
+    /// In milliseconds; 0 means nginx's default.
     pub(super) timeout_milliseconds: u32,
 }
 
-/// Where a request is.
+/// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Request,
     Response,
 }
 
-/// A request, and everything that the filter has done about it.
+/// A request, and everything that the filter has done to it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) phase: Phase,
     pub(super) request: Head,
-    /// Headers for the client. Those of a reply are there before its status.
+    /// Headers for the client. A reply's headers are set before its status.
     pub(super) response: Fields,
-    /// The status for the client; 0 until there is one.
+    /// The status for the client, 0 until it is set.
     pub(super) status: u16,
-    /// The reply of this callback.
+    /// The reply that this callback sent.
     pub(super) reply: Option<Reply>,
-    /// The call of this callback.
+    /// The call that this callback made.
     pub(super) callout: Option<Callout>,
-    /// What the last call came to; `None` for one that failed.
+    /// The answer to the last call; `None` if it failed.
     pub(super) answer: Option<Answer>,
-    /// Whether this callback asked for the request to go on.
+    /// Whether this callback resumed the request.
     pub(super) resumed: bool,
-    /// Whether this is the callback of an answer.
+    /// Whether this callback is about an answer.
     pub(super) in_answer: bool,
-    /// Whether the reply of this callback was refused, and none has taken its place.
+    /// Whether this callback's reply was refused, and no other has replaced it.
     pub(super) refused: bool,
     /// The request's context.
     pub(super) context: u32,

@@ -1,6 +1,6 @@
-//! A list of headers as it crosses the boundary to the module (proxy-wasm ABI 0.2.1, "serialized map"): the
-//! number of headers, the lengths of each name and value, then these, each followed by a zero byte. Written
-//! apart from the filter's own, so that one mistake is not made on both sides.
+//! A list of headers as it crosses the boundary to the module (proxy-wasm ABI 0.2.1, "serialized map"): the number of
+//! headers, the lengths of each name and value, then the names and values, each followed by a zero byte. It is
+//! separate from the filter's own code, so that a mistake is not made on both sides.
 
 use super::exchange::Field;
 
@@ -18,7 +18,7 @@ pub(super) fn write(fields: &[Field]) -> Vec<u8> {
     bytes
 }
 
-/// `None` for bytes that are no list.
+/// Parses a list; `None` if the bytes are not one.
 pub(super) fn read(bytes: &[u8]) -> Option<Vec<Field>> {
     if bytes.is_empty() {
         return Some(Vec::new());

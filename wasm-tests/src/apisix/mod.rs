@@ -1,10 +1,10 @@
-//! A host on wasmtime that behaves like wasm-nginx-module 0.7 in Apache APISIX: a small reverse proxy on a free
-//! port, with real calls to real servers.
+//! A host on wasmtime that behaves like wasm-nginx-module 0.7 in Apache APISIX. It is a small reverse proxy on a free
+//! port, and makes real calls to real servers.
 //!
 //! Where the real one would crash a worker, lose a reply, leak memory or let a request in, this one records a
-//! [`Violation`], and dropping the host fails the test. What it does not imitate: TLS, filters for bodies,
-//! APISIX's other plugins, and that nginx itself answers 400 to a second `Authorization` line (here it
-//! reaches the filter, which has to deal with it elsewhere).
+//! [`Violation`], and dropping the host fails the test. It does not imitate TLS, body filters and APISIX's other
+//! plugins. nginx answers 400 to a second `Authorization` line; here that line reaches the filter, which must handle
+//! it on other hosts.
 
 mod client;
 mod env;
@@ -41,7 +41,7 @@ pub use self::violation::Violation;
 /// How long [`Apisix::wait_for_log`] waits.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the host is started with.
+/// Builds a host.
 pub struct Builder {
     module: Option<Vec<u8>>,
     routes: Vec<Route>,
@@ -51,8 +51,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Ends a request when its client leaves in the middle of a call, as nginx does with `lua_check_client_abort on`: its
-    /// context is deleted, and no answer comes. HTTP/1 only.
+    /// Ends a request whose client leaves during a call, as nginx does with `lua_check_client_abort on`: its context
+    /// is deleted, and no answer comes. HTTP/1 only.
     #[must_use]
     pub fn checks_clients(mut self) -> Self {
         self.checks_clients = true;
@@ -65,8 +65,8 @@ impl Builder {
         self.route("/", configuration.to_string())
     }
 
-    /// Guards paths that start so with this text as configuration, whatever it is. The first route that fits
-    /// a path is its route; a path without one is a 404.
+    /// Guards the paths with this prefix, with any text as configuration. The first route that matches a path serves
+    /// it; a path without a route gets a 404.
     #[must_use]
     pub fn route(mut self, prefix: &str, configuration: impl Into<String>) -> Self {
         let configuration = configuration.into().into_bytes().into();
@@ -81,14 +81,14 @@ impl Builder {
         self
     }
 
-    /// Where requests go that are let through; without it they are answered with a page and 200.
+    /// The upstream of requests that are let through. Without one, they are answered with 200 and a page.
     #[must_use]
     pub fn upstream(mut self, address: SocketAddr) -> Self {
         self.upstream = Some(address);
         self
     }
 
-    /// The number of workers, each with a module of its own; 2 unless told.
+    /// The number of workers, each with its own module; 2 by default.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
@@ -98,19 +98,18 @@ impl Builder {
     /// Starts the host.
     ///
     /// # Panics
-    /// When the module cannot be loaded, or there is no port.
+    /// If the module cannot be loaded, or no port is free.
     pub fn start(self) -> Apisix {
         self.try_start().unwrap_or_else(|problem| panic!("failed to load wasm plugin: {problem}"))
     }
 
-    /// Starts the host, unless the module cannot be loaded: then APISIX says `unknown plugin`, and drops the
-    /// route.
+    /// Starts the host, unless the module cannot be loaded. APISIX then says `unknown plugin`, and drops the route.
     ///
     /// # Errors
-    /// Why it cannot be loaded.
+    /// If the module cannot be loaded; the error says why.
     ///
     /// # Panics
-    /// When there is no port.
+    /// If no port is free.
     pub fn try_start(self) -> Result<Apisix, String> {
         let bytes = self.module.unwrap_or_else(|| fs::read(filter_module()).expect("the module can be read"));
         let module = vm::compile(&bytes)?;
@@ -135,7 +134,7 @@ impl Builder {
                     Rc::new(Process { worker: RefCell::new(worker), upstream, record, checks_clients });
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a runtime of its own");
-                // Whoever waits for it is there: it is the one who started this thread.
+                // The receiver is there: it started this thread and waits.
                 let _ = loaded.send(Ok(()));
                 LocalSet::new().block_on(&runtime, async {
                     let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
@@ -152,7 +151,7 @@ impl Builder {
     }
 }
 
-/// A running host. Dropping it stops it, and fails the test when the filter did what APISIX does not survive.
+/// A running host. Dropping it stops it, and fails the test if there was a violation.
 pub struct Apisix {
     address: SocketAddr,
     record: Arc<Record>,
@@ -160,7 +159,7 @@ pub struct Apisix {
 }
 
 impl Apisix {
-    /// With the filter, without routes and upstream.
+    /// Starts with the filter, without routes or upstream.
     pub fn builder() -> Builder {
         Builder { module: None, routes: Vec::new(), upstream: None, workers: 2, checks_clients: false }
     }
@@ -170,7 +169,7 @@ impl Apisix {
         self.address
     }
 
-    /// All that error.log holds so far.
+    /// The contents of error.log so far.
     pub fn log(&self) -> String {
         self.record.read_log()
     }
@@ -178,7 +177,7 @@ impl Apisix {
     /// Waits until the log contains `text`.
     ///
     /// # Panics
-    /// When it does not within 10 s.
+    /// If it does not within 10 s.
     pub async fn wait_for_log(&self, text: &str) {
         wait_until(&format!("the host's log has {text:?}"), WAIT_TIMEOUT, || async {
             let log = self.log();
@@ -187,17 +186,17 @@ impl Apisix {
         .await;
     }
 
-    /// The first thousand calls into the modules: name and arguments, in order.
+    /// The first thousand calls into the modules, in order: name and arguments.
     pub fn callbacks(&self) -> Vec<String> {
         self.record.read_callbacks()
     }
 
-    /// The bytes of each worker's module. What a filter does not free of what the host gave it shows here.
+    /// The memory of each worker's module, in bytes. It shows what a filter does not free.
     pub fn memory(&self) -> Vec<usize> {
         self.record.read_memory()
     }
 
-    /// What the filter did wrong so far. Whoever takes it answers for it: dropping the host then passes.
+    /// What the filter did wrong so far. Once a test has taken it, dropping the host passes.
     pub fn take_violations(&self) -> Vec<Violation> {
         self.record.take_violations()
     }
@@ -207,7 +206,7 @@ impl Drop for Apisix {
     fn drop(&mut self) {
         for (stop, thread) in self.workers.drain(..) {
             drop(stop);
-            // A worker that panicked has said so.
+            // A worker that panicked has already said so.
             let _ = thread.join();
         }
         let violations: Vec<_> = self.take_violations().iter().map(Violation::to_string).collect();

@@ -1,4 +1,4 @@
-//! The proxy around a worker: what APISIX does to a request before and after the filter, on real sockets.
+//! The proxy around a worker: what APISIX does with a request before and after the filter, on real sockets.
 
 use std::cell::RefCell;
 use std::io;
@@ -32,7 +32,7 @@ pub(super) struct Process {
     pub(super) checks_clients: bool,
 }
 
-/// What the client is answered.
+/// The answer to the client.
 #[derive(Debug)]
 struct Answered {
     status: u16,
@@ -48,7 +48,7 @@ pub(super) async fn serve(process: Rc<Process>, listener: TcpListener) {
             Ok((stream, peer)) = listener.accept() => {
                 let process = process.clone();
                 connections.spawn_local(async move {
-                    // A client that leaves or breaks the protocol is no event for the proxy.
+                    // A client that leaves or breaks the protocol is of no concern to the proxy.
                     let _ = connection(&process, stream, peer).await;
                 });
             }
@@ -79,14 +79,14 @@ async fn connection(process: &Rc<Process>, stream: TcpStream, peer: SocketAddr) 
                         answer = &mut handled => answer,
                         read = stream.fill_buf() => {
                             if read.map_or(true, <[u8]>::is_empty) {
-                                // It is told, unless it has ended.
+                                // The worker learns of it, unless it has ended.
                                 let _ = leave.send(());
                             }
                             handled.await
                         }
                     }
                 } else {
-                    // A request goes on when its client has left: nginx does not look during a call.
+                    // A request goes on after its client has left: nginx does not check during a call.
                     handled.await
                 };
                 match answer.map_err(io::Error::other)? {
@@ -124,7 +124,7 @@ async fn http2_connection(process: Rc<Process>, stream: TcpStream, peer: SocketA
             let mut cookies = Vec::new();
             for (name, value) in &head.headers {
                 match name.as_str() {
-                    // nginx joins the pieces that HTTP/2 cuts the header into.
+                    // HTTP/2 may split the header; nginx joins the parts.
                     "cookie" => cookies.push(value.as_bytes()),
                     name if name
                         .bytes()
@@ -168,8 +168,8 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
     }
 }
 
-/// Takes a request through the filter. `None` where the worker crashed, and the client is cut off, or where the client has
-/// left, which `left` tells.
+/// Takes a request through the filter. `None` if the worker crashed, which cuts the client off, or if the client has
+/// left, which `left` reports.
 async fn handle(
     process: Rc<Process>,
     received: Received,
@@ -180,7 +180,7 @@ async fn handle(
     let Some(route) = process.worker.borrow().route(&target) else {
         return Some(page(404, Fields::default()));
     };
-    // The client's own are overwritten before any plugin runs.
+    // The client's own values are overwritten before any plugin runs.
     let host = fields.first(b"host").unwrap_or_default().to_vec();
     fields.set(b"x-forwarded-proto", b"http");
     fields.set(b"x-forwarded-host", &host);
@@ -194,7 +194,7 @@ async fn handle(
                 let answer = tokio::select! {
                     answer = wire::call(&callout) => answer,
                     () = has_left(&mut left) => {
-                        // The call ends with the request, and no answer ever comes.
+                        // The call ends with the request, and its answer never comes.
                         process.worker.borrow_mut().end(context);
                         return None;
                     }
@@ -219,7 +219,7 @@ async fn handle(
     Some(answered)
 }
 
-/// Waits until the client leaves; for ever where nobody looks.
+/// Waits until the client leaves; forever if nobody checks.
 async fn has_left(left: &mut Option<oneshot::Receiver<()>>) {
     if let Some(left) = left
         && left.await.is_ok()
@@ -229,8 +229,8 @@ async fn has_left(left: &mut Option<oneshot::Receiver<()>>) {
     std::future::pending().await
 }
 
-/// The filter sees the response, and then its context is deleted. nginx deletes it a moment after the client
-/// has the response; here it is before, so that a test knows when.
+/// Shows the filter the response, then deletes its context. nginx deletes it just after the client has the response;
+/// here it happens before, so that a test knows when.
 fn finish(
     process: &Process,
     context: Context,

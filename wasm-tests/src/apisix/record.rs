@@ -1,16 +1,16 @@
-//! What is known of a running host: its log, what was called in the module, and what the filter did wrong.
+//! The record of a running host: its log, the calls into the module, and what the filter did wrong.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::violation::Violation;
 
-/// How many bytes nginx writes of a line.
+/// The longest log line of nginx, in bytes.
 const LOG_LINE: usize = 4096;
 
-/// How many callbacks are kept, from the start.
+/// How many callbacks are recorded.
 const CALLBACKS: usize = 1000;
 
-/// Shared by the workers of a host and the test.
+/// The record that a host's workers share with the test.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     inner: Mutex<Inner>,
@@ -21,7 +21,7 @@ struct Inner {
     log: String,
     callbacks: Vec<String>,
     violations: Vec<Violation>,
-    /// Bytes of each worker's module.
+    /// The memory of each worker's module, in bytes.
     memory: Vec<usize>,
 }
 

@@ -1,70 +1,68 @@
-//! What a filter must not do in APISIX, because the real one would crash, leak, or let a request in.
+//! What a filter must not do in APISIX, because the real one would crash, leak memory, or let a request in.
 
 use std::fmt;
 
-/// Something that the filter did and that APISIX does not survive, or does not deny. Each fails the test.
+/// Something that the filter did, and that would crash APISIX or let a request in. Each one fails the test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
-    /// A callback ended in a trap: a panic, `unreachable`, `proc_exit`, memory out of bounds. What it had
-    /// borrowed stays borrowed.
+    /// A callback trapped: a panic, `unreachable`, `proc_exit`, memory out of bounds. What it had borrowed stays
+    /// borrowed.
     Trap {
         /// The export that was called.
         callback: &'static str,
-        /// What wasmtime says.
+        /// wasmtime's message.
         cause: String,
     },
-    /// `Pause` with neither a call under way nor a reply: the worker reads a call that is not there.
+    /// `Pause` with neither a call in flight nor a reply: the worker reads a call that does not exist.
     PausedForNothing,
-    /// A callback returned something that is no action: the worker's loop never ends.
+    /// A callback returned an invalid action: the worker loops forever.
     UnknownAction(i32),
     /// A call and a reply in one callback.
     ReplyLost,
-    /// The callback of an answer ended without a call, a reply, or resuming the request, which goes on
-    /// nevertheless.
+    /// The callback of an answer ended without a call, a reply, or resuming the request. The request goes on anyway.
     LetThrough,
-    /// A call without one of its pseudo headers: the worker takes what the call before had left there.
+    /// A call without one of its pseudo headers: the worker uses what the previous call left there.
     MissingPseudoHeader(&'static str),
     /// `:authority`, or all headers, of a request without `Host`.
     ReadsAbsentHost,
-    /// The headers of a call that failed; the Rust SDK panics there.
+    /// Reading the headers of a failed call, at which the Rust SDK panics.
     ReadsFailedCall,
-    /// A range of a buffer that reaches past what an `i32` can tell.
+    /// A range of a buffer that ends beyond `i32::MAX`.
     ReadsPastBuffer,
     /// An answer with more header lines than the worker has memory for.
     CallHeaders {
-        /// With `:status`.
+        /// How many, `:status` included.
         lines: usize,
     },
-    /// A reply, or a call, while the response is on its way to the client.
+    /// A reply or a call while the response is on its way to the client.
     TooLate(&'static str),
-    /// A reply whose `content-length` is not that of its body.
+    /// A reply whose `content-length` differs from the length of its body.
     WrongLength {
-        /// What the header says.
+        /// The header's value.
         said: String,
-        /// The body's.
+        /// The length of the body.
         length: usize,
     },
-    /// Another context than the root's or the request's was made the effective one, and then something was done. The
-    /// real one says that it changed it and does not, so that what is done concerns the request of the callback.
+    /// The filter made a context the effective one that is neither the root's nor the request's, and then acted. The
+    /// real host claims to have changed it but has not, so the action affects the request of the callback.
     ForeignContext(u32),
-    /// A call with a cookie or a token that the request of the callback does not have: its answer decides about the
-    /// wrong user.
+    /// A call with a cookie or a token that is not of the callback's request: its answer decides about the wrong
+    /// user.
     ForeignCall,
-    /// The headers of a call's answer, outside its callback: memory that is somebody else's by then.
+    /// Reading the headers of an answer outside its callback, when the memory has another owner.
     ReadsCallOutsideCallback,
-    /// `plugin_root_id` while a context ends: the worker reads what is not there.
+    /// `plugin_root_id` while a context ends: the worker reads what no longer exists.
     ReadsRootIdAtEnd,
-    /// A reply that was refused for one of its headers, and not repeated: it goes out with memory of somebody else as
-    /// its body.
+    /// A reply that was refused for one of its headers and not repeated: it goes out with foreign memory as its body.
     RefusedReply,
-    /// A reply with a status that is none: the host says that it took it, and the request goes on.
+    /// A reply with an invalid status: the host claims to accept it, and the request goes on.
     StatusOfNoReply(i32),
-    /// A line of the log with a line break in it: whoever caused it can write lines of their own.
+    /// A log line with a line break in it: whoever caused it can forge log lines.
     RawLineBreak(String),
 }
 
 impl Violation {
-    /// Whether it is the end of the worker, and of all that it was doing.
+    /// Whether it crashes the worker, with all its requests.
     pub(super) const fn is_crash(&self) -> bool {
         matches!(
             self,

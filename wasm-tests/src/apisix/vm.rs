@@ -1,4 +1,4 @@
-//! The module in wasmtime: loaded as wasm-nginx-module loads it, and called by the names of its exports.
+//! The module in wasmtime. It is loaded as wasm-nginx-module loads it, and called by the names of its exports.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -13,19 +13,19 @@ use super::{env, wasi};
 /// What the host functions see while a callback runs.
 pub(super) struct Host {
     pub(super) record: Arc<Record>,
-    /// The module's, once it is there.
+    /// The module's memory, once there is one.
     pub(super) memory: Option<Memory>,
-    /// The configuration of the plugin context that the callback concerns.
+    /// The configuration of the callback's plugin context.
     pub(super) configuration: Option<Arc<[u8]>>,
-    /// The request that the callback concerns.
+    /// The request that the callback is about.
     pub(super) exchange: Option<Exchange>,
-    /// Something that the worker does not survive.
+    /// What has crashed the worker, if anything.
     pub(super) crashed: bool,
-    /// The number of the next call.
+    /// The token of the next call.
     pub(super) next_token: u32,
     /// The root context of the callback.
     pub(super) root: u32,
-    /// The context that the filter wants to act for, if it said so in this callback.
+    /// The context that the filter has made the effective one in this callback, if any.
     pub(super) effective: Option<u32>,
     /// Whether a context ends.
     pub(super) is_ending: bool,
@@ -37,7 +37,7 @@ impl Host {
         self.record.violation(violation);
     }
 
-    /// Something is done for a context: the request's, whatever the filter believes.
+    /// Records an action on a context. It affects the request's context, whatever the filter believes.
     pub(super) fn acts(&mut self) {
         let context = self.exchange.as_ref().map(|exchange| exchange.context);
         if let Some(effective) = self.effective
@@ -56,11 +56,11 @@ pub(super) struct Vm {
     worker: usize,
 }
 
-/// The callback ended in a trap.
+/// The callback trapped.
 #[derive(Debug)]
 pub(super) struct Trapped;
 
-/// The features of wasmtime 0.38 and no newer ones.
+/// Only the features of wasmtime 0.38.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let mut config = Config::new();
     config.wasm_tail_call(false).wasm_relaxed_simd(false).wasm_multi_memory(false).wasm_memory64(false);
@@ -68,7 +68,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(&config).expect("these options go together")
 });
 
-/// Compiles, or finds what was compiled before: the suites start many hosts with one module.
+/// Compiles the module, or takes it from a cache: the suites start many hosts with one module.
 pub(super) fn compile(bytes: &[u8]) -> Result<Module, String> {
     static COMPILED: LazyLock<Mutex<HashMap<Vec<u8>, Module>>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ pub(super) fn compile(bytes: &[u8]) -> Result<Module, String> {
 }
 
 impl Vm {
-    /// Instantiates the module and initialises it. An error is what makes APISIX say `unknown plugin`.
+    /// Instantiates the module and initialises it. On an error APISIX says `unknown plugin`.
     pub(super) fn load(module: &Module, record: Arc<Record>, worker: usize) -> Result<Self, String> {
         let mut linker = Linker::new(&ENGINE);
         env::define(&mut linker).and_then(|()| wasi::define(&mut linker)).expect("each name once");
@@ -116,7 +116,7 @@ impl Vm {
         self.store.data_mut()
     }
 
-    /// Calls an export. What it returns, or 0 for one that is missing or returns nothing.
+    /// Calls an export, and returns its result, or 0 if it is missing or returns nothing.
     pub(super) fn call(&mut self, name: &'static str, arguments: &[i32]) -> Result<i32, Trapped> {
         let Some(function) = self.instance.get_func(&mut self.store, name) else {
             if name == "proxy_on_done" {
@@ -134,7 +134,7 @@ impl Vm {
         host.record.memory(self.worker, memory);
         match called {
             Ok(()) => Ok(results.first().and_then(Val::i32).unwrap_or(0)),
-            // The worker died before the module could trap.
+            // The worker crashed before the module could trap.
             Err(_) if host.crashed => Err(Trapped),
             Err(error) => {
                 host.violate(Violation::Trap { callback: name, cause: format!("{error:#}") });

@@ -1,5 +1,5 @@
-//! WASI preview 1, as far as a filter has any business with it. The real host has all of it; what is missing
-//! here makes a module fail to load, with the name.
+//! The part of WASI preview 1 that a filter may use. The real host has all of it; here, a module that imports
+//! anything else fails to load, with the name in the error.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,7 +43,7 @@ fn clock_time(mut caller: Caller<'_, Host>, _clock: i32, _precision: i64, at: i3
     status(write(&mut caller, at, &nanoseconds.to_le_bytes()))
 }
 
-/// Standard output and error end up in error.log.
+/// Standard output and error go to error.log.
 fn fd_write(mut caller: Caller<'_, Host>, file: i32, parts: i32, count: i32, written: i32) -> i32 {
     if !matches!(file, 1 | 2) {
         return BAD_FILE;

@@ -1,5 +1,5 @@
-//! HTTP/1 towards the upstream and the auth servers, read as lua-resty-http reads it: a timeout of each socket
-//! operation and not of the whole, lines and headers of any length, and half an answer is none.
+//! HTTP/1 to the upstream and the auth servers, as lua-resty-http reads it: the timeout applies to each socket
+//! operation and not to the whole, lines and headers may have any length, and half an answer counts as none.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::exchange::{Callout, Field, Fields};
 
-/// nginx's timeout where none is given.
+/// nginx's timeout by default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a server answered.
@@ -23,7 +23,7 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Sends a call and reads its answer. It is one request to the real client too: nothing is repeated.
+/// Sends a call and reads its answer. Like the real client, it never retries.
 pub(super) async fn call(callout: &Callout) -> Result<Answer> {
     let mut fields = Vec::new();
     let (mut method, mut path, mut scheme) = (b"GET".as_slice(), b"/".as_slice(), b"http".as_slice());
@@ -67,7 +67,7 @@ pub(super) async fn call(callout: &Callout) -> Result<Answer> {
         None => connect(&address, patience).await?,
     };
     let (answer, stream) = send(stream, &request, method, patience).await?;
-    // An answer below 200 is taken for the final one, and its connection kept for the next call.
+    // An answer below 200 counts as the final one, and its connection is kept for the next call.
     if answer.status < 200 {
         EARLY.with_borrow_mut(|early| early.insert(address, stream));
     }
@@ -75,8 +75,8 @@ pub(super) async fn call(callout: &Callout) -> Result<Answer> {
 }
 
 thread_local! {
-    /// The connections of this worker on which the real answer is still to come, by address. The others are not kept,
-    /// so that no test depends on it.
+    /// This worker's connections on which the real answer is still to come, by address. Others are not kept, so that
+    /// no test depends on them.
     static EARLY: RefCell<HashMap<String, BufReader<TcpStream>>> = RefCell::default();
 }
 
@@ -132,7 +132,7 @@ async fn timed<T>(patience: Duration, operation: impl Future<Output = Result<T>>
     timeout(patience, operation).await.unwrap_or_else(|_elapsed| Err(ErrorKind::TimedOut.into()))
 }
 
-/// Reads HTTP/1, each read within `patience`.
+/// Reads HTTP/1. Each read must end within `patience`.
 struct Reader<S> {
     stream: S,
     patience: Duration,
@@ -154,7 +154,7 @@ impl<S: AsyncBufRead + Unpin> Reader<S> {
             if line.trim_ascii().is_empty() {
                 return Ok(fields);
             }
-            // A line that is no header is passed over.
+            // Skip a line that is not a header.
             if let Some(at) = line.iter().position(|&byte| byte == b':') {
                 let (name, value) = (line[..at].trim_ascii(), line[at + 1..].trim_ascii_start());
                 fields.0.push((name.to_ascii_lowercase(), value.to_vec()));

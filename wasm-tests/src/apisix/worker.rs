@@ -1,4 +1,4 @@
-//! A worker: one module, a plugin context for each route, and the life of a request's context in it.
+//! A worker: one module, a plugin context for each route, and the life cycle of a request's context.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::violation::Violation;
 use super::vm::{Trapped, Vm};
 use super::wire::Answer;
 
-/// Header lines of a call's answer that the worker has memory for.
+/// How many header lines of an answer the worker has memory for.
 const CALL_LINES: usize = 127;
 
-/// What the proxy serves: requests whose path starts so are guarded with this configuration.
+/// A route: requests whose path starts with this prefix are guarded with this configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub(super) prefix: String,
@@ -28,9 +28,9 @@ pub(super) enum Next {
     Call(Callout),
     Reply(Reply),
     Forward,
-    /// 503: the filter has no configuration, or trapped.
+    /// Answers 503: the filter has no configuration, or trapped.
     Unavailable,
-    /// The worker has crashed, and the connection with it.
+    /// The worker has crashed, which closes the connection.
     Dead,
 }
 
@@ -48,18 +48,18 @@ pub(super) struct Worker {
     record: Arc<Record>,
     routes: Arc<[Route]>,
     vm: Vm,
-    /// How often nginx has had to start this worker anew.
+    /// How often nginx has restarted this worker.
     life: u32,
-    /// Of each route, once it is configured.
+    /// Each route's plugin context, once it is configured.
     plugins: Vec<Option<Plugin>>,
-    /// Numbers of plugin contexts that are gone.
+    /// The freed ids of plugin contexts.
     free: VecDeque<u32>,
     last_id: u32,
 }
 
 struct Plugin {
     id: u32,
-    /// Numbers of its request contexts that are gone.
+    /// The freed ids of its request contexts.
     free: VecDeque<u32>,
 }
 
@@ -75,19 +75,19 @@ impl Worker {
         Ok(Self { number, module, record, routes, vm, life: 0, plugins, free: VecDeque::new(), last_id: 0 })
     }
 
-    /// The first route for a path.
+    /// The first route that matches a path.
     pub(super) fn route(&self, target: &[u8]) -> Option<usize> {
         self.routes.iter().position(|route| target.starts_with(route.prefix.as_bytes()))
     }
 
-    /// Gives a new request to the filter.
+    /// Shows the filter a new request.
     pub(super) fn request(
         &mut self,
         route: usize,
         mut exchange: Exchange,
     ) -> (Exchange, Option<Context>, Next) {
         let Some(plugin) = self.plugin(route) else {
-            // The phase of the response tries again, to no avail.
+            // The response phase tries again, in vain.
             self.plugin(route);
             return (exchange, None, Next::Unavailable);
         };
@@ -101,13 +101,13 @@ impl Worker {
             return (exchange, None, Next::Unavailable);
         }
         let context = Context { id, route, life: self.life };
-        // There is no number of headers, and the request always seems to end with them.
+        // The number of headers is not passed, and the request always seems to end with them.
         let (exchange, action) = self.run(route, exchange, "proxy_on_request_headers", &[signed(id), 0, 1]);
         let (exchange, next) = self.next(exchange, action);
         (exchange, Some(context), next)
     }
 
-    /// Gives the answer of a call to the filter; none for a call that failed.
+    /// Shows the filter the answer to a call; `None` if the call failed.
     pub(super) fn answer(
         &mut self,
         context: Context,
@@ -125,7 +125,7 @@ impl Worker {
         exchange.in_answer = true;
         exchange.resumed = false;
         let headers = call_fields(&exchange).map_or(0, |fields| fields.len());
-        // The context is the plugin's: the token alone tells whose call it was.
+        // The context is the plugin's: only the token tells which request made the call.
         let arguments = [signed(plugin), signed(token), size(headers), size(body), 0];
         let (mut exchange, called) =
             self.run(context.route, exchange, "proxy_on_http_call_response", &arguments);
@@ -138,18 +138,19 @@ impl Worker {
         self.next(exchange, called)
     }
 
-    /// Shows the filter the headers for the client, its own reply's too. `None` where the worker has crashed.
+    /// Shows the filter the headers for the client, including those of its own reply. `None` if the worker has
+    /// crashed.
     pub(super) fn response(&mut self, context: Context, mut exchange: Exchange) -> Option<Exchange> {
         let id = self.alive(context).map(|_plugin| context.id)?;
         exchange.phase = Phase::Response;
-        // What it returns is not looked at.
+        // The result is ignored.
         let (exchange, _action) =
             self.run(context.route, exchange, "proxy_on_response_headers", &[signed(id), 0, 1]);
         (!self.restart_after_crash()).then_some(exchange)
     }
 
-    /// Shows the filter the response to a request that nginx has redirected within itself, as it does for gRPC: on a
-    /// context of its own, which saw no request and is deleted before the first one.
+    /// Shows the filter the response to a request that nginx has redirected internally, as it does for gRPC. The
+    /// response gets its own context, which saw no request and is deleted before the first one.
     pub(super) fn redirected(&mut self, context: Context, mut exchange: Exchange) -> Option<Exchange> {
         let plugin = self.alive(context)?;
         let id = next(&mut self.last_id);
@@ -162,7 +163,7 @@ impl Worker {
         Some(exchange)
     }
 
-    /// The request is over, or its client gone.
+    /// The request has ended, or its client has left.
     pub(super) fn end(&mut self, context: Context) {
         if self.alive(context).is_some() {
             self.delete(context.id);
@@ -170,8 +171,8 @@ impl Worker {
         }
     }
 
-    /// The route's plugin context, which its first request creates. `None` where the filter refuses the
-    /// configuration: the next request tries again.
+    /// The route's plugin context, which its first request creates. `None` if the filter refuses the configuration;
+    /// the next request tries again.
     fn plugin(&mut self, route: usize) -> Option<&mut Plugin> {
         if self.plugins.get(route)?.is_none() {
             let configuration = self.routes.get(route)?.configuration.clone();
@@ -205,7 +206,7 @@ impl Worker {
 
     fn delete(&mut self, id: u32) {
         self.vm.host().is_ending = true;
-        // A trap is recorded; the real worker logs it and goes on.
+        // Record the trap. The real worker logs it and goes on.
         let _ = self.vm.call("proxy_on_done", &[signed(id)]);
         let _ = self.vm.call("proxy_on_delete", &[signed(id)]);
         self.vm.host().is_ending = false;
@@ -213,7 +214,7 @@ impl Worker {
 
     fn release(&mut self, route: usize, id: u32) {
         if let Some(Some(plugin)) = self.plugins.get_mut(route) {
-            // The next request gets it at once.
+            // The next request gets this id at once.
             plugin.free.push_front(id);
         }
     }
@@ -238,7 +239,7 @@ impl Worker {
         (host.exchange.take().expect("host functions leave it where it is"), result)
     }
 
-    /// What wasm-nginx-module makes of a callback's doings: a call first, then a trap, then a reply.
+    /// How wasm-nginx-module acts on a callback: on a call first, then on a trap, then on a reply.
     fn next(&mut self, mut exchange: Exchange, action: Result<i32, Trapped>) -> (Exchange, Next) {
         let reply = exchange.reply.take();
         if std::mem::take(&mut exchange.refused) {
@@ -267,7 +268,7 @@ impl Worker {
         (exchange, next)
     }
 
-    /// nginx starts another worker in the place of one that crashed.
+    /// nginx replaces a crashed worker.
     fn restart_after_crash(&mut self) -> bool {
         let crashed = self.vm.host().crashed;
         if crashed {

@@ -1,4 +1,4 @@
-//! Owns the signing keys: which are published, which one signs, and RS256 itself.
+//! Owns the signing keys: which ones are published, which one signs, and RS256 itself.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -12,19 +12,19 @@ use rsa::traits::PublicKeyParts as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// Bits of the modulus, as Authgear makes them.
+/// Bits of the modulus, as in Authgear's keys.
 const BITS: usize = 2048;
 
-/// Making a key takes a good part of a second, so the stand-ins of a process share the first ones.
+/// Generating a key takes most of a second, so the stand-ins of a process share their first keys.
 static POOL: [OnceLock<Arc<Key>>; 4] = [const { OnceLock::new() }; 4];
 
-/// Never published by anyone.
+/// A key that nobody publishes.
 static STRANGER: OnceLock<Arc<Key>> = OnceLock::new();
 
-/// Who signs an odd token.
+/// Which key signs a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signer<'a> {
-    /// The key that signs at the moment.
+    /// The current signing key.
     Current,
     /// The published key with this `kid`.
     Published(&'a str),
@@ -32,7 +32,7 @@ pub enum Signer<'a> {
     Stranger,
 }
 
-/// An RSA key pair and its name.
+/// An RSA key pair and its `kid`.
 pub(super) struct Key {
     pub(super) kid: String,
     jwk: Value,
@@ -51,7 +51,7 @@ impl Key {
         STRANGER.get_or_init(Self::generate).clone()
     }
 
-    /// `header.payload.signature` (RFC 7515, section 7.1) of any two texts, JSON or not.
+    /// Signs any two texts, JSON or not, as `header.payload.signature` (RFC 7515, section 7.1).
     pub(super) fn sign(&self, header: &str, payload: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(payload));
         let signature: Signature = self.signing.sign(signed.as_bytes());
@@ -68,7 +68,7 @@ impl Key {
     fn generate() -> Arc<Self> {
         let private = PrivateKey::new(&mut rand::rng(), BITS).expect("2048 bits are a valid RSA key size");
         let (n, e) = (encode(private.n_bytes()), encode(private.e_bytes()));
-        // Of the thumbprint (RFC 7638): a name that no two keys share.
+        // From the thumbprint (RFC 7638), so no two keys share a name.
         let kid = uuid(&Sha256::digest(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)));
         let jwk = json!({"alg": "RS256", "created_at": super::now(), "e": e, "kid": kid, "kty": "RSA", "n": n, "use": "sig"});
         let signing = SigningKey::new(private);
@@ -80,11 +80,11 @@ impl Key {
 /// The keys of one stand-in.
 #[derive(Debug)]
 pub(super) struct Keys {
-    /// In the order of the key set. The one that signs does not stand first at the start, so that a client
-    /// that just takes the first key is found out.
+    /// In the order of the key set. The signing key is not the first one, which exposes a client that always takes
+    /// the first.
     published: Vec<Arc<Key>>,
     current: Arc<Key>,
-    /// Published besides, as they are.
+    /// Further keys, published as they are.
     odd: Vec<Value>,
     next: usize,
 }
@@ -115,7 +115,7 @@ impl Keys {
         self.odd.push(jwk);
     }
 
-    /// From now on `kid` signs. False if it is not published.
+    /// Makes `kid` the signing key. False if it is not published.
     pub(super) fn sign_with(&mut self, kid: &str) -> bool {
         let key = self.published(kid);
         let known = key.is_some();
@@ -123,7 +123,7 @@ impl Keys {
         known
     }
 
-    /// Takes `kid` out of the published set. False if it is not there, or signs.
+    /// Withdraws `kid` from the key set. False if it is not published, or is the signing key.
     pub(super) fn retire(&mut self, kid: &str) -> bool {
         let before = self.published.len();
         self.published.retain(|key| key.kid != kid || kid == self.current.kid);
@@ -136,7 +136,7 @@ impl Keys {
         json!({"keys": self.odd.iter().chain(own).collect::<Vec<_>>()})
     }
 
-    /// The claims of a token that a published key signed, whatever they say.
+    /// The claims of a token, if a published key signed it. They are not checked.
     pub(super) fn verify(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;

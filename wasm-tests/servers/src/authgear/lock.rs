@@ -1,4 +1,5 @@
-//! Owns the locks on sessions: who resolves one takes its lock in Redis, and others of the same session wait.
+//! Owns the locks on sessions. Authgear holds a lock in Redis while it resolves a session; other requests with the
+//! session wait.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use super::world::Credential;
 
-/// How often a lock is tried for, and the time between two tries.
+/// How often a lock is tried, and the time between two tries.
 const TRIES: [Duration; 5] = [
     Duration::from_millis(50),
     Duration::from_millis(100),
@@ -24,7 +25,7 @@ pub(super) struct Locks(Mutex<HashSet<Credential>>);
 pub(super) struct StillLocked;
 
 impl Locks {
-    /// Holds the lock on that session for a while.
+    /// Holds the lock on this session for this long.
     pub(super) async fn hold(&self, session: Credential, time: Duration) -> Result<(), StillLocked> {
         let taken = || self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session.clone());
         let mut pauses = TRIES.into_iter();

@@ -1,7 +1,7 @@
-//! A stand-in Authgear: a test double that answers as the real server does, for tests and the demo.
+//! A stand-in for Authgear, for tests and the demo: a test double that answers like the real server.
 //!
-//! It owns the resolver and the part of the main server that the filter and a person at the demo need: login
-//! by a button, key set, tokens, logout. It is no identity provider: anyone can log in as anyone.
+//! It has the resolver, and those parts of the main server that the filter and the demo need: login at the press of a
+//! button, the key set, tokens, logout. It is not an identity provider: anyone can log in as anyone.
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ use world::{Credential, World};
 
 /// A running stand-in. Dropping it stops both servers.
 ///
-/// Methods that take a user's id panic if there is no such user: a test that misspells one should know.
+/// Methods that take a user's id panic if there is no such user, so that a misspelt id fails the test.
 #[derive(Debug)]
 pub struct Authgear {
     project: Arc<Project>,
@@ -53,11 +53,11 @@ impl Authgear {
     /// Starts both servers.
     ///
     /// # Errors
-    /// An address that cannot be had (the error says which), or a public origin that is none.
+    /// If an address cannot be bound (the error says which), or the public origin is malformed.
     pub async fn start(options: Options) -> io::Result<Self> {
         let main = serve::bind(options.main).await?;
         let resolver = serve::bind(options.resolver).await?;
-        // Making keys takes a while, and other tasks want to go on.
+        // Generating keys takes a while; other tasks go on meanwhile.
         let keys = tokio::task::spawn_blocking(Keys::new).await.map_err(io::Error::other)?;
         let project = Arc::new(Project::new(options, &main, keys)?);
         let of_main = project.clone();
@@ -89,7 +89,7 @@ impl Authgear {
         self.project.origin.to_string()
     }
 
-    /// Logs in; the value of the `session` cookie.
+    /// Logs in, and returns the value of the `session` cookie.
     pub fn log_in(&self, user: &str) -> String {
         self.grant(user, None, Credential::Session)
     }
@@ -99,7 +99,7 @@ impl Authgear {
         self.grant(user, None, Credential::AppSession)
     }
 
-    /// The value of an `app_session` cookie whose authorization lacks the scope of full access: it counts for nothing.
+    /// The value of an `app_session` cookie whose authorization lacks the scope for full access. Authgear ignores it.
     pub fn narrow_app_session(&self, user: &str) -> String {
         let value = self.app_session(user);
         self.project.world().narrow(&Credential::AppSession(value.clone()));
@@ -121,7 +121,7 @@ impl Authgear {
         self.jwt_with(user, |_, _| {})
     }
 
-    /// A JWT access token with other claims or another header than it should have, properly signed.
+    /// A properly signed JWT access token whose header or claims `change` has altered.
     pub fn jwt_with(&self, user: &str, change: impl FnOnce(&mut Members, &mut Members)) -> String {
         known(self.project.jwt(user, change), user)
     }
@@ -131,7 +131,7 @@ impl Authgear {
         known(self.project.id_token(user), user)
     }
 
-    /// A token of the first machine client for any resource (its audience).
+    /// A token of the first machine client for a resource, which is its audience.
     pub fn machine_token(&self, resource: &str, scopes: &[&str]) -> String {
         let client_id = self.project.options.machines.first().map_or("machine", |machine| &machine.id);
         self.project.machine_token(client_id, resource, &scopes.join(" "))
@@ -140,7 +140,7 @@ impl Authgear {
     /// Signs any header and payload, JSON or not.
     ///
     /// # Panics
-    /// If `by` names a key that is not published.
+    /// If `by` names an unpublished key.
     pub fn sign(&self, header: &str, payload: &str, by: Signer<'_>) -> String {
         let key = match by {
             Signer::Current => Some(self.project.keys().current()),
@@ -170,7 +170,7 @@ impl Authgear {
         self.set_status(user, Status::Disabled);
     }
 
-    /// Lets an account in again. What was ended stays so.
+    /// Enables an account again. Ended sessions stay ended.
     pub fn enable(&self, user: &str) {
         self.set_status(user, Status::Active);
     }
@@ -180,22 +180,22 @@ impl Authgear {
         self.set_status(user, Status::Deleted);
     }
 
-    /// The time that was set for an account is over: its sessions stay, and are refused.
+    /// Ends an account's period of validity. Its sessions live on but are refused.
     pub fn bar(&self, user: &str) {
         self.set_status(user, Status::OutOfTime);
     }
 
-    /// Changes a user from now on: what an earlier JWT says stays as it was.
+    /// Changes a user. JWTs issued before still say what they said.
     pub fn update_user(&self, id: &str, change: impl FnOnce(&mut User)) {
         change(known(self.project.world().user_mut(id), id));
     }
 
-    /// Adds a user, or puts them in the place of the one with the same id.
+    /// Adds a user, or replaces the one with the same id.
     pub fn add_user(&self, user: User) {
         self.project.world().add_user(user);
     }
 
-    /// Publishes a new key and signs with it; old ones stay published. Its `kid`.
+    /// Publishes a new key, makes it the signing key, and returns its `kid`. Old keys stay published.
     pub fn rotate_key(&self) -> String {
         let mut keys = self.project.keys();
         let kid = keys.publish().kid.clone();
@@ -203,17 +203,17 @@ impl Authgear {
         kid
     }
 
-    /// Publishes a new key that does not sign yet. Its `kid`.
+    /// Publishes a new key that does not sign yet, and returns its `kid`.
     pub fn publish_key(&self) -> String {
         self.project.keys().publish().kid.clone()
     }
 
-    /// Publishes a key as it is, such as one that clients cannot use; first in the set.
+    /// Publishes a key as it is, at the head of the set. It may be one that clients cannot use.
     pub fn publish_odd_key(&self, jwk: Value) {
         self.project.keys().publish_odd(jwk);
     }
 
-    /// Signs with a published key from now on.
+    /// Makes a published key the signing key.
     ///
     /// # Panics
     /// If it is not published.
@@ -221,15 +221,15 @@ impl Authgear {
         assert!(self.project.keys().sign_with(kid), "{kid} is not published");
     }
 
-    /// Takes a key out of the published set.
+    /// Withdraws a key from the key set.
     ///
     /// # Panics
-    /// If it is not published, or is the one that signs.
+    /// If it is not published, or is the signing key.
     pub fn retire_key(&self, kid: &str) {
         assert!(self.project.keys().retire(kid), "{kid} is not published, or signs");
     }
 
-    /// The `kid` of the key that signs.
+    /// The `kid` of the signing key.
     pub fn current_key(&self) -> String {
         self.project.keys().current().kid.clone()
     }
@@ -249,7 +249,7 @@ impl Authgear {
         self.project.taps.iter().for_each(|tap| tap.journal.clear());
     }
 
-    /// Makes an endpoint fail from now on; [`Fault::None`] heals it and releases what it holds.
+    /// Makes an endpoint fail. [`Fault::None`] heals it and releases the requests that it holds.
     pub fn fail(&self, endpoint: Endpoint, fault: Fault) {
         self.project.tap(endpoint).set(fault);
     }
@@ -272,7 +272,7 @@ struct Project {
     keys: Mutex<Keys>,
     taps: [Tap; 3],
     locks: Locks,
-    /// Counts the lists of roles that were sent.
+    /// How many lists of roles were sent.
     turn: AtomicUsize,
 }
 
@@ -374,7 +374,7 @@ fn sign(key: &Key, header: Members, claims: Members) -> String {
     key.sign(&Value::Object(header).to_string(), &Value::Object(claims).to_string())
 }
 
-/// Unix seconds: the one place that reads the clock.
+/// The time in Unix seconds. This is the only place that reads the clock.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

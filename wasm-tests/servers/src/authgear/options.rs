@@ -6,49 +6,49 @@ use std::time::Duration;
 /// How the stand-in behaves. The default is what tests want: free ports, the demo's users, no log.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the main server listens (login, `/oauth2/*`); port 0 takes a free one.
+    /// Where the main server (login, `/oauth2/*`) listens; port 0 takes a free one.
     pub main: SocketAddr,
     /// Where the resolver listens; port 0 takes a free one.
     pub resolver: SocketAddr,
-    /// `scheme://host[:port]`, as users see it: `iss`, `aud`, and the host of the project.
-    /// `None`: `http://` and the main server's address.
+    /// `scheme://host[:port]` as users see it. It is `iss`, `aud`, and the project's host. `None` means `http://` and
+    /// the main server's address.
     pub public_origin: Option<String>,
-    /// Further hosts (with their port, if any) that the resolver knows the project by.
+    /// Further hosts, with their port if any, by which the resolver knows the project.
     pub other_hosts: Vec<String>,
-    /// The project comes from a directory (`local_fs`): the resolver answers for any host.
+    /// Whether the project comes from a directory (`local_fs`), so that the resolver answers for any host.
     pub is_any_host_known: bool,
-    /// Authgear's `TRUST_PROXY`: believe `X-Forwarded-Host`, `X-Original-Host`, `X-Forwarded-Proto`,
-    /// `X-Forwarded-For`. Without it a resolver that is reached over plain HTTP accepts no JWT of an https endpoint.
+    /// Authgear's `TRUST_PROXY`: trust `X-Forwarded-Host`, `X-Original-Host`, `X-Forwarded-Proto` and
+    /// `X-Forwarded-For`. Without it, a resolver behind plain HTTP accepts no JWT issued by an https endpoint.
     pub trust_proxy: bool,
-    /// The project's `network_protection.ip_filter`: these get no keys (403). The resolver does not care.
+    /// The project's `network_protection.ip_filter`: these addresses get no keys (403). The resolver ignores it.
     pub denied_addresses: Vec<IpAddr>,
-    /// User agents that get no keys (403), by a part of their name.
+    /// User agents that get no keys (403), by part of their name.
     pub denied_user_agents: Vec<String>,
-    /// How long each resolve holds the lock on its session; `None` takes no lock. Another one tries five times, and is a
-    /// 500 then.
+    /// How long a request to the resolver locks its session; `None` takes no lock. Other requests with the session
+    /// try five times, then get a 500.
     pub session_lock: Option<Duration>,
-    /// The hosted layout: the resolver's paths on the main server too.
+    /// The hosted layout: the main server serves the resolver's paths too.
     pub resolver_on_main: bool,
     /// The project's `http.cookie_prefix`.
     pub cookie_prefix: String,
-    /// `Domain` of its cookies; `None` keeps them to the one host.
+    /// `Domain` of its cookies; `None` makes them host-only.
     pub cookie_domain: Option<String>,
-    /// Send `x-authgear-session-acr` too, as older servers do.
+    /// Whether to send `x-authgear-session-acr` too, as older servers do.
     pub session_acr: bool,
-    /// Turn the list of roles from answer to answer: their order is unspecified. Otherwise it is that of the
-    /// user, as in a JWT.
+    /// Whether to rotate the list of roles from answer to answer, because their order is unspecified. Otherwise they
+    /// come in the user's order, as in a JWT.
     pub vary_role_order: bool,
     /// How long access and ID tokens live.
     pub token_lifetime: Duration,
     /// Who can log in.
     pub users: Vec<User>,
-    /// The apps that users log in to. The first one is the `client_id` of tokens.
+    /// The apps that users log in to. Tokens carry the first one's `client_id`.
     pub clients: Vec<Client>,
-    /// Programs with an identity of their own (client credentials).
+    /// Programs with their own identity (client credentials).
     pub machines: Vec<MachineClient>,
-    /// Where the home page's link to the app goes.
+    /// Where the home page links to the app.
     pub app_path: String,
-    /// Print a line per request.
+    /// Whether to print a line per request.
     pub log: bool,
 }
 
@@ -85,7 +85,7 @@ impl Default for Options {
 pub struct User {
     /// `sub`, `x-authgear-user-id`, and the name to log in with.
     pub id: String,
-    /// Said on the login page.
+    /// A description for the login page.
     pub about: String,
     /// `is_anonymous`.
     pub anonymous: bool,
@@ -97,11 +97,11 @@ pub struct User {
     pub roles: Vec<String>,
     /// How sessions of this user are authenticated (RFC 8176).
     pub amr: Vec<String>,
-    /// When sessions of this user say that they were authenticated.
+    /// The time of authentication that sessions of this user state.
     pub authenticated: Authenticated,
-    /// Standard claims of the user (`email`, …), which only some clients' tokens state.
+    /// The user's standard claims (`email`, …). Only some clients' tokens carry them.
     pub attributes: Vec<(String, String)>,
-    /// Whether the user still is one.
+    /// The state of the account.
     pub status: Status,
 }
 
@@ -122,7 +122,7 @@ impl User {
         }
     }
 
-    /// The users of the demo: `alice` has all, `bob` little, `carol` neither roles nor amr, `guest` is
+    /// The demo's users: `alice` has everything, `bob` little, `carol` neither roles nor amr, and `guest` is
     /// anonymous.
     pub fn demo() -> Vec<Self> {
         let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
@@ -167,11 +167,11 @@ pub enum Authenticated {
 pub enum Status {
     /// May log in.
     Active,
-    /// Disabled by an administrator, which has ended all sessions.
+    /// Disabled by an administrator. That ended all sessions.
     Disabled,
-    /// Gone, with all sessions.
+    /// Deleted, with all sessions.
     Deleted,
-    /// Outside the time that was set for it (valid until, disabled from): sessions stay, and are refused.
+    /// Outside its period of validity (valid until, disabled from). Its sessions live on but are refused.
     OutOfTime,
 }
 
@@ -180,10 +180,10 @@ pub enum Status {
 pub struct Client {
     /// `client_id`.
     pub id: String,
-    /// Where a login may lead back to, exact, or a beginning and `*`. Besides, everything below the public
-    /// origin is allowed.
+    /// Where a login may redirect to: exact URLs, or prefixes that end in `*`. Everything below the public origin is
+    /// allowed too.
     pub redirect_uris: Vec<String>,
-    /// Its kind, `x_application_type`.
+    /// Its `x_application_type`.
     pub kind: ClientKind,
 }
 
@@ -192,9 +192,9 @@ pub struct Client {
 pub enum ClientKind {
     /// `spa`, `traditional_webapp`, `native`.
     Public,
-    /// `confidential`: its tokens state the user's attributes too.
+    /// `confidential`. Its tokens carry the user's attributes too.
     Confidential,
-    /// `third_party_app`: likewise.
+    /// `third_party_app`. Likewise.
     ThirdParty,
 }
 
@@ -204,16 +204,16 @@ impl Default for Client {
     }
 }
 
-/// A program that gets tokens by its own secret.
+/// A program that gets tokens with its own secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineClient {
     /// `client_id`.
     pub id: String,
     /// `client_secret`: a test double has no secret worth keeping.
     pub secret: String,
-    /// The resource URIs that it may ask tokens for.
+    /// The resource URIs for which it may request tokens.
     pub resources: Vec<String>,
-    /// The scopes that it may have; all of them unless it asks for less.
+    /// The scopes that it may have. It gets all of them unless it asks for fewer.
     pub scopes: Vec<String>,
 }
 

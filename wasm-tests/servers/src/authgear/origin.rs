@@ -1,4 +1,4 @@
-//! Owns which project, and which of its addresses, a request is for.
+//! Decides which project, and which of its origins, a request is for.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Understands `scheme://host[:port]`, a final slash allowed.
+    /// Parses `scheme://host[:port]`, with or without a final slash.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.strip_suffix('/').unwrap_or(text).split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
@@ -32,7 +32,7 @@ impl Origin {
         self.scheme == "https"
     }
 
-    /// The origin that the request came for, as far as the server can know.
+    /// The origin that the request was sent to, as far as the server can know.
     pub(super) fn of(head: &request::Parts, trust_proxy: bool) -> Self {
         let forwarded = header(head, "x-forwarded-proto").filter(|_| trust_proxy);
         Self { scheme: forwarded.unwrap_or("http").to_owned(), authority: host(head, trust_proxy) }
@@ -53,8 +53,8 @@ pub(super) fn is_known(head: &request::Parts, origin: &Origin, options: &Options
         || options.other_hosts.iter().any(|other| other.eq_ignore_ascii_case(&host))
 }
 
-/// The host that the request is for, in lower case: behind a proxy that is trusted, the first of
-/// `X-Forwarded-Host` and `X-Original-Host` that is there.
+/// The host that the request is for, in lower case. Behind a trusted proxy it is `X-Forwarded-Host`, else
+/// `X-Original-Host`.
 pub(super) fn host(head: &request::Parts, trust_proxy: bool) -> String {
     let forwarded = ["x-forwarded-host", "x-original-host"];
     let named = forwarded.into_iter().filter(|_| trust_proxy).find_map(|name| header(head, name));
@@ -63,8 +63,8 @@ pub(super) fn host(head: &request::Parts, trust_proxy: bool) -> String {
     named.or_else(sent).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// Whom the server takes for the client: the first address of `X-Forwarded-For`, whoever wrote it, where a proxy is
-/// trusted.
+/// The client's address as the server sees it. Behind a trusted proxy it is the first one in `X-Forwarded-For`,
+/// whoever wrote it.
 pub(super) fn client_address(head: &request::Parts, peer: SocketAddr, trust_proxy: bool) -> Option<IpAddr> {
     match header(head, "x-forwarded-for").filter(|_| trust_proxy) {
         Some(list) => list.split(',').next()?.trim().parse().ok(),
@@ -72,7 +72,7 @@ pub(super) fn client_address(head: &request::Parts, peer: SocketAddr, trust_prox
     }
 }
 
-/// A value that is no text is there all the same, and is no host of ours.
+/// A value that is not text is still present, and matches no host of ours.
 fn header<'a>(head: &'a request::Parts, name: &str) -> Option<&'a str> {
     let value = head.headers.get(name)?;
     Some(value.to_str().unwrap_or("?")).filter(|text| !text.is_empty())

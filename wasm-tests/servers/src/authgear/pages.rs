@@ -3,7 +3,7 @@
 use super::options::{Status, User};
 use crate::html::{Markup, document, escape};
 
-/// A whole document, which says that this is no Authgear.
+/// A whole document, with a note that this is not Authgear.
 pub(super) fn page(title: &str, body: &Markup) -> String {
     let notice = "This is a <strong>stand-in for Authgear</strong>, a test double: anyone can log in as anyone. \
                   Never let it guard anything.";
@@ -13,7 +13,7 @@ pub(super) fn page(title: &str, body: &Markup) -> String {
     )
 }
 
-/// A button for each user; `query` is the authorization request to go on with.
+/// A button for each user. `query` is the authorization request to continue.
 pub(super) fn log_in(users: &[User], query: &str) -> Markup {
     let next = escape(query);
     let button = |user: &User| {

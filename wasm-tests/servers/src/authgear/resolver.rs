@@ -1,4 +1,5 @@
-//! Owns the resolver: which session a request's credentials are, and the headers that say so.
+//! Owns the resolver: finds the session that a request's credentials belong to, and writes the headers that describe
+//! it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,21 +10,21 @@ use super::options::{Options, User};
 use super::origin::Origin;
 use super::world::{Credential, Found, Grant, World};
 
-/// What the resolver found out about a request.
+/// The resolver's verdict on a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resolution {
-    /// No credential, or only such as leave no trace.
+    /// No credential, or only bad ones that the resolver ignores.
     NoSession,
-    /// A `session` cookie that is no good, or a user whose time is over.
+    /// A bad `session` cookie, or a user whose account is not valid now.
     Invalid {
-        /// A `session` cookie came along, and is to be cleared.
+        /// The request had a `session` cookie, which must be cleared.
         clear_cookie: bool,
     },
-    /// A session, and what it was found by.
+    /// A session, and the credential that led to it.
     Valid(Box<(Grant, User)>, &'static str, Credential),
 }
 
-/// Tries the credentials in their order of precedence; one that is not known makes way for the next.
+/// Tries the credentials in their order of precedence. An unknown one gives way to the next.
 pub(super) fn resolve(
     headers: &HeaderMap,
     world: &World,
@@ -47,7 +48,7 @@ pub(super) fn resolve(
             Some((Found::Session(session), credential)) => {
                 return Resolution::Valid(session, by, credential);
             }
-            // No other credential counts then.
+            // No other credential is tried then.
             Some((Found::Barred, _)) => {
                 return Resolution::Invalid { clear_cookie: session_cookie.is_some() };
             }
@@ -61,8 +62,8 @@ pub(super) fn resolve(
 }
 
 impl Resolution {
-    /// The answer's headers, in the order of the table. `asked` is the origin of the request, and `turn` counts the
-    /// answers, for the order of roles.
+    /// The answer's headers, in a fixed order. `asked` is the origin of the request, and
+    /// `turn` counts answers to rotate the roles.
     pub(super) fn headers(
         &self,
         options: &Options,
@@ -105,7 +106,7 @@ impl Resolution {
         headers
     }
 
-    /// For the log: no credential in it.
+    /// A description for the log, without credentials.
     pub(super) fn summary(&self) -> String {
         match self {
             Self::NoSession => "no session".into(),
@@ -115,7 +116,7 @@ impl Resolution {
     }
 }
 
-/// A cookie of the project, to be set in answer to a request for the origin `asked`.
+/// A cookie of the project, as set in the answer to a request for the origin `asked`.
 pub(super) fn set_cookie(kind: &str, value: &str, options: &Options, asked: &Origin) -> (String, String) {
     cookie_line(kind, value, "", options, asked)
 }
@@ -142,8 +143,8 @@ fn cookie_line(
     )
 }
 
-/// The value of the first cookie of that name, whichever `Cookie` line it is in. As in the real server, quotes
-/// around a value do not count, and a value with bytes that RFC 6265 forbids is no cookie.
+/// The value of the first cookie of this name in any `Cookie` line. As in the real server, quotes around a value are
+/// dropped, and a value with bytes that RFC 6265 forbids is ignored.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
     let pairs = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
@@ -151,8 +152,8 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     values.filter_map(cookie_value).next()
 }
 
-/// What an access token is known by: itself, or the `jti` of a JWT that this server signed for the origin of the request
-/// that asks.
+/// The key by which an access token is stored: the token itself, or the `jti` of a JWT that this server signed for
+/// the request's origin.
 pub(super) fn access_token(token: &str, keys: &Keys, asked: &Origin, now: u64) -> Option<Credential> {
     if !token.contains('.') {
         return Some(Credential::Access(token.to_owned()));
@@ -213,7 +214,7 @@ mod tests {
             ("Bearer", None),
             ("DPoP t", None),
             ("Bearert", None),
-            // One space, and no more.
+            // Exactly one space.
             ("Bearer  t", Some(" t")),
             ("Bearer\tt", None),
         ] {

@@ -1,4 +1,4 @@
-//! Owns the two servers' routes: what is asked, and which answer it gets.
+//! Owns the routes of both servers, and their answers.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -26,12 +26,12 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/oauth2/jwks";
 const HEALTH: &str = "/healthz";
 
-/// Bytes of a form that are read.
+/// The longest form that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
 type Route = (&'static str, Method, fn(&Call<'_>) -> Reply);
 
-/// The main server's pages and endpoints. GET stands for HEAD too, but for the keys.
+/// The main server's pages and endpoints. GET includes HEAD, except for the key set.
 const ROUTES: [Route; 16] = [
     ("/", Method::GET, home),
     ("/login", Method::POST, log_in),
@@ -84,8 +84,8 @@ pub(super) async fn resolver(project: Arc<Project>, request: Request<Incoming>, 
     reply
 }
 
-/// Whether that is a path of the resolver; `Err` with the one that it means where it is spelled otherwise: with a final
-/// slash, a double one, or in another case.
+/// Whether this is a path of the resolver. `Err` holds the proper path if it is misspelt: with a final slash, a
+/// double slash, or in another case.
 fn resolver_path(path: &str) -> Option<Result<(), &'static str>> {
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     let plain = format!("/{}", parts.join("/")).to_ascii_lowercase();
@@ -102,7 +102,7 @@ async fn resolve(project: &Project, head: &request::Parts, body_length: u64, pee
     let tap = project.tap(Endpoint::Resolver);
     tap.journal.add(Received::new(head, body_length, peer));
     if let Some(status) = tap.suffer().await {
-        return text(status, "a fault that was asked for");
+        return text(status, "a fault that a test has set");
     }
     if !origin::is_known(head, &project.origin, &project.options) {
         let host = origin::host(head, project.options.trust_proxy);
@@ -148,10 +148,10 @@ async fn answer(project: &Project, head: &request::Parts, body: &Bytes, peer: So
         let tap = project.tap(endpoint);
         tap.journal.add(Received::new(head, body.len() as u64, peer));
         if let Some(status) = tap.suffer().await {
-            return text(status, "a fault that was asked for");
+            return text(status, "a fault that a test has set");
         }
     }
-    // What only a test double has is there under any name.
+    // What only the test double has is served under any host.
     let asked = Origin::of(head, project.options.trust_proxy);
     if !path.starts_with("/stand-in/") && asked != project.origin {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -176,7 +176,7 @@ async fn answer(project: &Project, head: &request::Parts, body: &Bytes, peer: So
     handler(&Call { project, head, fields })
 }
 
-/// Whether the project gives this client no keys.
+/// Whether the project refuses its keys to this client.
 fn is_filtered(project: &Project, head: &request::Parts, peer: SocketAddr) -> bool {
     let options = &project.options;
     let address = origin::client_address(head, peer, options.trust_proxy);
@@ -190,18 +190,18 @@ fn is_filtered(project: &Project, head: &request::Parts, peer: SocketAddr) -> bo
 struct Call<'a> {
     project: &'a Project,
     head: &'a request::Parts,
-    /// Of the form first, then of the query.
+    /// The parameters of the form, then those of the query.
     fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl Call<'_> {
-    /// The first field of that name; empty is missing.
+    /// The first field of this name. An empty one counts as missing.
     fn field(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty())
     }
 
-    /// Who is logged in here by the `session` cookie.
+    /// The user that the `session` cookie belongs to.
     fn user(&self) -> Option<User> {
         let name = format!("{}session", self.project.options.cookie_prefix);
         let session = resolver::cookie(&self.head.headers, &name)?;
@@ -211,7 +211,7 @@ impl Call<'_> {
         }
     }
 
-    /// `next` is the query of the authorization request to go on with.
+    /// `next` is the query of the authorization request to continue.
     fn login_page(&self, title: &str, next: &str) -> Reply {
         page(StatusCode::OK, title, &pages::log_in(self.project.world().users(), next))
     }
@@ -226,7 +226,7 @@ fn home(call: &Call<'_>) -> Reply {
     }
 }
 
-/// Takes the user's word, and goes on with the authorization request that led here, if one did.
+/// Logs in whoever was chosen, and continues the authorization request that led here, if any.
 fn log_in(call: &Call<'_>) -> Reply {
     let project = call.project;
     let id = call.field("user").unwrap_or_default();
@@ -260,7 +260,7 @@ fn log_out(call: &Call<'_>) -> Reply {
     with_headers(redirect(StatusCode::SEE_OTHER, "/"), [cookie])
 }
 
-/// Login for cookie sessions: `response_type=none`, no code comes back.
+/// Login for cookie sessions: with `response_type=none` there is no code.
 fn authorize(call: &Call<'_>) -> Reply {
     let refuse = |why: &str| page(StatusCode::BAD_REQUEST, "Cannot log in", &pages::problem(why));
     if call.field("response_type") != Some("none") {
@@ -365,7 +365,7 @@ fn token(call: &Call<'_>) -> Reply {
     ))
 }
 
-/// By `Authorization: Basic` or in the form (RFC 6749, section 2.3.1).
+/// The client's credentials, from `Authorization: Basic` or the form (RFC 6749, section 2.3.1).
 fn authenticated_machine<'a>(call: &Call<'a>) -> Option<&'a MachineClient> {
     let basic = call.head.headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
@@ -378,14 +378,14 @@ fn authenticated_machine<'a>(call: &Call<'a>) -> Option<&'a MachineClient> {
     call.project.options.machines.iter().find(|machine| machine.id == id && machine.secret == secret)
 }
 
-/// RFC 7009: 200 whether there was such a token or not. A JWT is none that it knows.
+/// RFC 7009: 200, whether the token exists or not. It does not know JWTs.
 fn revoke(call: &Call<'_>) -> Reply {
     let token = call.field("token").filter(|token| !token.contains('.'));
     let revoked = token.is_some_and(|token| call.project.revoke_token(token));
     noted(Reply::default(), if revoked { "revoked a token" } else { "nothing to revoke" })
 }
 
-/// The page with a token of who is logged in.
+/// The page that shows a token of the user who is logged in.
 fn token_page(call: &Call<'_>) -> Reply {
     let Some(user) = call.user() else { return redirect(StatusCode::SEE_OTHER, "/") };
     let kind = call.field("kind").unwrap_or_default();
@@ -400,7 +400,7 @@ fn token_page(call: &Call<'_>) -> Reply {
     }
 }
 
-/// Any credential of any user, for a command line.
+/// Any credential of any user, for use on a command line.
 fn any_token(call: &Call<'_>) -> Reply {
     let (user, kind) = (call.field("user").unwrap_or_default(), call.field("kind").unwrap_or("opaque"));
     match issue(call.project, user, kind) {
@@ -462,7 +462,7 @@ fn rotate_key(call: &Call<'_>) -> Reply {
     text(StatusCode::OK, format!("signing with {kid}"))
 }
 
-/// What the log says of a reply.
+/// How the log describes a reply.
 #[derive(Clone)]
 struct Note(String);
 
@@ -471,7 +471,7 @@ fn noted(mut reply: Reply, note: impl Into<String>) -> Reply {
     reply
 }
 
-/// The path goes into the log without its query: that may hold secrets.
+/// Logs the path without its query, which may hold secrets.
 fn log(project: &Project, server: &str, head: &request::Parts, reply: &Reply) {
     if project.options.log {
         let note = reply.extensions().get::<Note>().map_or(String::new(), |note| format!(" {}", note.0));

@@ -1,4 +1,4 @@
-//! Owns what tests do to an endpoint while the stand-in runs: look at its requests, and make it fail.
+//! Lets tests read an endpoint's requests and make it fail, while the stand-in runs.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ pub enum Endpoint {
 /// How an endpoint fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// It does not.
+    /// It does not fail.
     #[default]
     None,
-    /// This status, with a short body and nothing else.
+    /// Answers with this status and a short body, nothing else.
     Status(StatusCode),
-    /// Answers as it should, that much later.
+    /// Answers correctly, but this much later.
     Delay(Duration),
-    /// Answers as it should, once the fault is another one.
+    /// Answers correctly, but only once the fault has changed.
     Hold,
 }
 
@@ -44,7 +44,7 @@ impl Tap {
         self.fault.send_replace(fault);
     }
 
-    /// Waits as the fault says; the status to answer with, if it says one.
+    /// Waits as the fault demands. Returns the status to answer with, if the fault has one.
     pub(super) async fn suffer(&self) -> Option<StatusCode> {
         let mut faults = self.fault.subscribe();
         loop {

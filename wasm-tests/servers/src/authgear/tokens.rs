@@ -1,4 +1,4 @@
-//! Owns what the tokens say: headers and claims of access, ID and machine tokens.
+//! Owns the headers and claims of access, ID and machine tokens.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::world::Grant;
 /// The members of a token's header or payload.
 pub type Members = Map<String, Value>;
 
-/// `auth_time` of a session that was never authenticated: year 1, the zero time of the real server's language.
+/// `auth_time` of a session that was never authenticated: year 1, Go's zero time.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// What a user's apps ask for.
+/// The scopes that apps ask for.
 const USER_SCOPE: &str = "openid offline_access https://authgear.com/scopes/full-access";
 
-/// When and by whom a token is issued.
+/// Who issues a token, to whom and when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Issue<'a> {
     pub(super) origin: &'a Origin,
@@ -25,7 +25,7 @@ pub(super) struct Issue<'a> {
     /// Unix seconds.
     pub(super) now: u64,
     pub(super) lifetime: Duration,
-    /// Of the client.
+    /// The client's `client_id`.
     pub(super) kind: ClientKind,
 }
 
@@ -45,7 +45,7 @@ impl Issue<'_> {
     }
 }
 
-/// The header of a token of that `typ`.
+/// The header of a token with this `typ`.
 pub(super) fn header(typ: &str, kid: &str) -> Members {
     members([("alg", "RS256".into()), ("kid", kid.into()), ("typ", typ.into())])
 }
@@ -68,14 +68,14 @@ pub(super) fn access(issue: &Issue<'_>, jti: &str, grant: &Grant, user: &User) -
     claims
 }
 
-/// An ID token (OpenID Connect Core, section 2): for the app itself, never an access token.
+/// An ID token (OpenID Connect Core, section 2). It is meant for the app and is never an access token.
 pub(super) fn id(issue: &Issue<'_>, grant: &Grant, user: &User) -> Members {
     let mut claims = issue.registered(&user.id, issue.client_id.into());
     claims.extend(about(grant, user));
     claims
 }
 
-/// A machine-to-machine token: of a program, for one resource.
+/// A machine-to-machine token of a program, for one resource.
 pub(super) fn machine(issue: &Issue<'_>, jti: &str, resource: &str, scope: &str) -> Members {
     let mut claims = issue.registered(&format!("client_id_{}", issue.client_id), json!([resource]));
     claims.extend(members([
@@ -96,7 +96,7 @@ fn about(grant: &Grant, user: &User) -> Members {
     if !grant.amr.is_empty() {
         claims.insert("amr".into(), json!(grant.amr));
     }
-    // Unlike `amr`, it is there without any.
+    // Unlike `amr`, it is present even when it is empty.
     claims.insert("https://authgear.com/claims/user/roles".into(), json!(user.roles));
     claims
 }

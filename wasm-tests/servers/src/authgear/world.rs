@@ -1,4 +1,4 @@
-//! Owns the users and everything that was granted to them: sessions and tokens.
+//! Owns the users, and the sessions and tokens granted to them.
 
 use std::collections::HashMap;
 
@@ -18,16 +18,16 @@ pub(super) enum Credential {
     Access(String),
 }
 
-/// Whose a credential is.
+/// Whose credential it is, and how long it is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) user: String,
     pub(super) amr: Vec<String>,
     /// Unix seconds; `None` is the zero time.
     pub(super) authenticated_at: Option<i64>,
-    /// Unix seconds from which on it is refused; `None` never.
+    /// When it expires, in Unix seconds; `None` means never.
     pub(super) expires: Option<u64>,
-    /// Whether it may do all that the user may. An `app_session` without it counts for nothing.
+    /// Whether it grants full access to the user's account. Authgear ignores an `app_session` without it.
     pub(super) has_full_access: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Grant {
 pub(super) enum Found {
     /// A session of a user in good standing.
     Session(Box<(Grant, User)>),
-    /// A session of a user whose time is over, or has not come.
+    /// A session of a user whose account is outside its period of validity.
     Barred,
     /// Nothing: never granted, revoked or expired.
     Nothing,
@@ -70,7 +70,8 @@ impl World {
         self.users.push(user);
     }
 
-    /// Whether that user exists; the state is changed then. Disabling and deleting end all sessions first.
+    /// Changes the state of a user's account; false if there is no such user. Disabling and deleting end all sessions
+    /// first.
     pub(super) fn set_status(&mut self, id: &str, status: Status) -> bool {
         if matches!(status, Status::Disabled | Status::Deleted) {
             self.revoke_user(id);
@@ -78,7 +79,7 @@ impl World {
         self.user_mut(id).map(|user| user.status = status).is_some()
     }
 
-    /// What a login of that user at `now` would grant.
+    /// What a login of this user at `now` would grant.
     pub(super) fn log_in(&self, user: &str, now: u64, expires: Option<u64>) -> Option<Grant> {
         let user = self.user(user)?;
         let authenticated_at = match user.authenticated {
@@ -90,7 +91,7 @@ impl World {
         Some(Grant { user, amr, authenticated_at, expires, has_full_access: true })
     }
 
-    /// Grants what `credential` makes of a fresh secret.
+    /// Grants the credential that `credential` makes from a fresh secret.
     pub(super) fn grant(
         &mut self,
         user: &str,
@@ -119,25 +120,25 @@ impl World {
         }
     }
 
-    /// Takes the full access from a grant.
+    /// Withdraws full access from a grant.
     pub(super) fn narrow(&mut self, credential: &Credential) {
         if let Some(grant) = self.grants.get_mut(credential) {
             grant.has_full_access = false;
         }
     }
 
-    /// Whether there was something to revoke.
+    /// Revokes a credential. True if there was one.
     pub(super) fn revoke(&mut self, credential: &Credential) -> bool {
         self.grants.remove(credential).is_some()
     }
 
-    /// Ends every session of that user and revokes all their tokens.
+    /// Ends every session of this user and revokes all their tokens.
     pub(super) fn revoke_user(&mut self, id: &str) {
         self.grants.retain(|_, grant| grant.user != id);
     }
 }
 
-/// 32 letters and digits.
+/// A secret of 32 letters and digits.
 pub(super) fn secret() -> String {
     rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect()
 }

@@ -7,13 +7,13 @@ use clap::Parser;
 use servers::cli;
 use servers::echo::Echo;
 
-/// The echo app: answers with the request that it received.
+/// Answers every request with the request itself.
 #[derive(Debug, Parser)]
 struct Flags {
-    /// The address
+    /// The address to listen on
     #[arg(long, env = "ECHO_LISTEN", default_value_t = Ipv4Addr::LOCALHOST.into())]
     listen: IpAddr,
-    /// The port
+    /// The port to listen on
     #[arg(long, env = "ECHO_PORT", default_value_t = 8000)]
     port: u16,
 }

@@ -1,4 +1,4 @@
-//! The stand-in Authgear as a program: a test double, never for anything real.
+//! The stand-in for Authgear as a program. It is a test double, not for real use.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser};
 use servers::authgear::{Authgear, Options};
 use servers::cli;
 
-/// A stand-in for Authgear. Anyone can log in as anyone: it is a test double.
+/// A stand-in for Authgear, for tests and demos. Anyone can log in as anyone.
 #[derive(Debug, Parser)]
 struct Flags {
     /// The address of both servers
@@ -19,13 +19,13 @@ struct Flags {
     /// The port of the resolver
     #[arg(long, env = "STAND_IN_RESOLVER_PORT", default_value_t = 3001)]
     resolver_port: u16,
-    /// Scheme and host as browsers see them
+    /// The scheme and host that browsers see
     #[arg(long, env = "STAND_IN_PUBLIC_ORIGIN", default_value = "http://localhost:8080")]
     public_origin: String,
-    /// Put before the names of its cookies
+    /// A prefix for the names of its cookies
     #[arg(long, env = "STAND_IN_COOKIE_PREFIX", default_value = "")]
     cookie_prefix: String,
-    /// Where the link to the app leads
+    /// The URL of the app, for the home page's link
     #[arg(long, env = "STAND_IN_APP_PATH", default_value = "/app")]
     app_path: String,
     /// Whether to believe X-Forwarded-Host and X-Forwarded-Proto

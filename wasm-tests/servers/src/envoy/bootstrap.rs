@@ -1,4 +1,4 @@
-//! What Envoy is told: a bootstrap configuration as JSON, from what a test chose.
+//! Builds Envoy's bootstrap configuration, as JSON, from the choices of a test.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ pub(super) struct Bootstrap {
     pub(super) clusters: Vec<(String, SocketAddr)>,
     pub(super) routes: Option<Value>,
     pub(super) connection_manager: Map<String, Value>,
-    /// What runs the plugin; the filter's own build unless told.
+    /// The module that runs the plugin; the filter's own by default.
     pub(super) module: Option<PathBuf>,
-    /// The plugin's option of this name.
+    /// The plugin's option `allow_on_headers_stop_iteration`.
     pub(super) allow_on_headers_stop_iteration: bool,
 }
 
-/// The plugin's configuration, as the `Any` that Envoy takes.
+/// The plugin's configuration, as the `Any` that Envoy expects.
 pub(super) enum Plugin {
     Text(String),
     Struct(Value),
 }
 
 impl Bootstrap {
-    /// All of it in one file. Both ports are 0: Envoy chooses them.
+    /// The whole configuration in one file. Both ports are 0, so Envoy chooses them.
     pub(super) fn json(&self) -> Value {
         let mut bootstrap = self.without_listener();
         bootstrap["static_resources"]["listeners"] = json!([self.listener()]);
         bootstrap
     }
 
-    /// The same, with the listener in a file of its own that Envoy watches.
+    /// The same, with the listener in its own file, which Envoy watches.
     pub(super) fn json_watching(&self, listener: &Path) -> Value {
         let mut bootstrap = self.without_listener();
         bootstrap["node"] = json!({ "id": "test", "cluster": "test" });
@@ -48,7 +48,7 @@ impl Bootstrap {
         bootstrap
     }
 
-    /// What that file holds.
+    /// The contents of that file.
     pub(super) fn discovery_response(&self) -> Value {
         let mut listener = self.listener();
         listener["@type"] = "type.googleapis.com/envoy.config.listener.v3.Listener".into();
@@ -99,7 +99,7 @@ impl Bootstrap {
         })
     }
 
-    /// Everything goes to the cluster `app`; where there is none, Envoy itself answers.
+    /// Routes everything to the cluster `app`. Without one, Envoy answers itself.
     fn default_routes(&self) -> Value {
         let action = if self.clusters.iter().any(|(name, _)| name == "app") {
             json!({ "match": { "prefix": "/" }, "route": { "cluster": "app" } })

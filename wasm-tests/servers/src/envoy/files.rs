@@ -1,4 +1,4 @@
-//! Where Envoy and the filter are found, and the files of one running Envoy.
+//! Finds Envoy and the filter, and owns the files of one running Envoy.
 
 use std::env;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ const REPORTED_LINES: usize = 40;
 /// Envoy's binary: `$ENVOY`, else the one that `make setup` installed.
 ///
 /// # Panics
-/// When there is none.
+/// If there is none.
 pub fn binary() -> PathBuf {
     if let Some(path) = env::var_os("ENVOY").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
@@ -35,7 +35,7 @@ pub fn binary() -> PathBuf {
 /// The filter's module: `$AUTHGEAR_FILTER_WASM`, else the release build.
 ///
 /// # Panics
-/// When it has not been built.
+/// If it has not been built.
 pub fn filter_module() -> PathBuf {
     let path = env::var_os("AUTHGEAR_FILTER_WASM").filter(|path| !path.is_empty());
     let path =
@@ -60,19 +60,19 @@ pub fn target_dir() -> PathBuf {
     workspace_dir().join(chosen.unwrap_or_else(|| "target".into()))
 }
 
-/// The files of one Envoy. They carry the test's name.
+/// The files of one Envoy, named after the test.
 pub(super) struct Files {
     pub(super) configuration: PathBuf,
     pub(super) admin: PathBuf,
-    /// The listener, where Envoy watches it.
+    /// The listener, if Envoy watches it.
     pub(super) listener: PathBuf,
     log: PathBuf,
 }
 
 impl Files {
-    /// Only the log is there afterwards.
+    /// Creates the directory and an empty log.
     pub(super) fn create() -> Self {
-        // One test may start several, and a test of the same name may run in another process.
+        // One test may start several Envoys, and a test with the same name may run in another process.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let test = thread::current().name().unwrap_or("main").replace("::", "-");
@@ -96,15 +96,14 @@ impl Files {
             .expect("the target directory is writable");
     }
 
-    /// Puts the listener in the place of the one before, all of it at once: Envoy looks for files that are
-    /// moved, not for such as are written.
+    /// Replaces the listener atomically: Envoy watches for files that are moved, not for files that are written.
     pub(super) fn replace_listener(&self, discovery_response: &Value) {
         let beside = self.listener.with_extension("new");
         fs::write(&beside, format!("{discovery_response:#}")).expect("the target directory is writable");
         fs::rename(beside, &self.listener).expect("both are in one directory");
     }
 
-    /// A handle that appends to the log.
+    /// A handle for appending to the log.
     pub(super) fn log_writer(&self) -> File {
         File::options().append(true).open(&self.log).expect("the log was created with the other files")
     }
@@ -119,7 +118,7 @@ impl Files {
         fs::read_to_string(&self.admin).ok()?.trim().parse().ok()
     }
 
-    /// For a failing test: says where the log is, and how it ends.
+    /// Tells a failing test's reader where the log is, and how it ends.
     pub(super) fn report(&self) {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -136,7 +135,7 @@ impl Files {
 
     pub(super) fn remove(&self) {
         for file in [&self.configuration, &self.admin, &self.listener, &self.log] {
-            // A file that stays behind hurts nobody; not every Envoy has all of them.
+            // A leftover file does no harm, and not every Envoy has all of them.
             let _absent = fs::remove_file(file);
         }
     }

@@ -1,4 +1,4 @@
-//! Owns how the listener of a running Envoy is replaced, and how to know that it was.
+//! Replaces the listener of a running Envoy, and tells when that has happened.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::wait::wait_until;
 
 const UPDATED: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
-/// Counts each worker that has taken a listener.
+/// Counts the workers that have taken a listener.
 const TAKEN: &str = "listener_manager.listener_create_success";
 const DRAINING: &str = "listener_manager.total_filter_chains_draining";
 
@@ -22,11 +22,11 @@ enum Verdict {
 }
 
 impl Envoy {
-    /// Gives the filter another configuration, and returns when new connections to any worker get it. Those of
-    /// before keep the one before. For an Envoy that is [`dynamic`](super::Builder::dynamic).
+    /// Gives the filter another configuration, and returns when new connections to every worker get it. Existing
+    /// connections keep the old one. Envoy must be [`dynamic`](super::Builder::dynamic).
     ///
     /// # Panics
-    /// When Envoy refuses it, or it is the one that is served already.
+    /// If Envoy refuses it, or already serves it.
     pub async fn reconfigure(&mut self, configuration: Value) {
         let taken = self.stat(TAKEN).await;
         let verdict = self.replace(configuration).await;
@@ -34,10 +34,10 @@ impl Envoy {
         self.wait_for_stat(TAKEN, taken + u64::from(self.workers)).await;
     }
 
-    /// As [`reconfigure`](Self::reconfigure), with another module too.
+    /// [`reconfigure`](Self::reconfigure) with another module too.
     ///
     /// # Panics
-    /// As there.
+    /// Likewise.
     pub async fn upgrade(&mut self, module: impl Into<PathBuf>, configuration: Value) {
         self.bootstrap.module = Some(module.into());
         self.reconfigure(configuration).await;
@@ -46,16 +46,16 @@ impl Envoy {
     /// Gives the filter a configuration that Envoy must refuse, and returns when it has.
     ///
     /// # Panics
-    /// When Envoy takes it.
+    /// If Envoy accepts it.
     pub async fn reconfigure_refused(&mut self, configuration: Value) {
         let verdict = self.replace(configuration).await;
         assert_eq!(verdict, Verdict::Rejected, "Envoy took a configuration that it must refuse");
     }
 
-    /// Waits until nothing is left of the configurations of before, connections included.
+    /// Waits until nothing is left of earlier configurations, connections included.
     ///
     /// # Panics
-    /// When something is, 10 s after its time is up.
+    /// If something is left 10 s after the drain time.
     pub async fn wait_until_drained(&self) {
         self.wait_for_stat_within(DRAINING, |chains| chains == 0, self.drain + WAIT_TIMEOUT).await;
     }

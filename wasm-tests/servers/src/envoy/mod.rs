@@ -1,4 +1,4 @@
-//! A real Envoy for a test: started on free ports, waited for until it serves, killed on drop.
+//! Runs a real Envoy for a test: starts it on free ports, waits until it serves, and kills it on drop.
 //!
 //! ```no_run
 //! # async fn example(app: std::net::SocketAddr, authgear: std::net::SocketAddr) {
@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! Envoy's log and configuration lie in `target/envoy-logs` while it runs. A test that passes
-//! deletes them; one that fails leaves them, and prints where they are and how the log ends.
+//! Envoy's log and configuration are in `target/envoy-logs` while it runs. A passing test deletes them. A failing one
+//! keeps them, and prints where they are and how the log ends.
 
 mod bootstrap;
 mod files;
@@ -40,8 +40,8 @@ use crate::wait::{TooLate, holds, try_wait_until, wait_until};
 
 pub use self::files::{binary, filter_module, target_dir, workspace_dir};
 
-/// How long Envoy may take to start, or to refuse its configuration. It compiles the module first,
-/// and several instances may be doing so on few cores.
+/// How long Envoy may take to start, or to refuse its configuration. It compiles the module first, and several
+/// instances may do so at once on few cores.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long [`Envoy::wait_for_log`] and [`Envoy::wait_for_stat`] wait.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ impl Builder {
         self.plugin_text(configuration.to_string())
     }
 
-    /// Runs the filter with this text as its configuration, whatever it is.
+    /// Runs the filter with any text as its configuration.
     #[must_use]
     pub fn plugin_text(mut self, text: impl Into<String>) -> Self {
         self.bootstrap.plugin = Some(Plugin::Text(text.into()));
@@ -79,9 +79,9 @@ impl Builder {
         self
     }
 
-    /// Has the listener in a file that Envoy watches, so that [`Envoy::reconfigure`] can replace it. The
-    /// connections of the one before may live on for `drain`, whole seconds; Envoy's default is 600. Their
-    /// clients are asked to leave with the next answer; by default Envoy would ask few of them at first.
+    /// Puts the listener in a file that Envoy watches, so that [`Envoy::reconfigure`] can replace it. Connections of
+    /// a replaced listener may live on for `drain`, in whole seconds; Envoy's default is 600. Their clients are asked
+    /// to leave with the next answer; by default Envoy would ask only few of them at first.
     #[must_use]
     pub fn dynamic(mut self, drain: Duration) -> Self {
         self.drain = Some(drain);
@@ -95,45 +95,45 @@ impl Builder {
         self
     }
 
-    /// Whether a plain `Pause` of the plugin stops the headers only, and a body goes on. The filter must behave the same
-    /// either way: unless told, half of the tests have it so, by their names, and `SWAP_STOP_ITERATION=1` gives it to
-    /// the other half.
+    /// Whether a plain `Pause` of the plugin stops only the headers, while the body goes on. The filter must behave
+    /// the same either way. By default, half of the tests have it, chosen by their names; with
+    /// `SWAP_STOP_ITERATION=1` the other half has it.
     #[must_use]
     pub fn allow_on_headers_stop_iteration(mut self, yes: bool) -> Self {
         self.bootstrap.allow_on_headers_stop_iteration = yes;
         self
     }
 
-    /// Adds an HTTP filter of Envoy's own; it runs before the plugin.
+    /// Adds one of Envoy's own HTTP filters. It runs before the plugin.
     #[must_use]
     pub fn http_filter(mut self, filter: Value) -> Self {
         self.bootstrap.http_filters.push(filter);
         self
     }
 
-    /// Adds a cluster. `app` is the one that all requests go to; without it Envoy answers 200.
+    /// Adds a cluster. All requests go to `app`; without it Envoy answers 200.
     #[must_use]
     pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
         self.bootstrap.clusters.push((name.to_owned(), address));
         self
     }
 
-    /// The number of worker threads; 2 unless told.
+    /// The number of worker threads; 2 by default.
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
         self
     }
 
-    /// The CPUs that it may use (`0`, `0,1`); all unless told.
+    /// The CPUs that it may use (`0`, `0,1`); all by default.
     #[must_use]
     pub fn cpus(mut self, list: impl Into<String>) -> Self {
         self.cpus = Some(list.into());
         self
     }
 
-    /// Whether the client's address is the peer's (the default here) or what the client's
-    /// `X-Forwarded-For` says (the default of Envoy).
+    /// Whether the client's address is that of the peer (the default here) or the one in `X-Forwarded-For` (Envoy's
+    /// default).
     #[must_use]
     pub fn use_remote_address(self, yes: bool) -> Self {
         self.connection_manager("use_remote_address", yes.into())
@@ -154,8 +154,8 @@ impl Builder {
         self
     }
 
-    /// The level of Envoy's whole log: `trace`, `debug`, `info`, `warning`, `error`. Unless told,
-    /// it is `info` for what the filter logs and `warning` for the rest.
+    /// The level of Envoy's whole log: `trace`, `debug`, `info`, `warning`, `error`. The default is `info` for the
+    /// filter and `warning` for the rest.
     #[must_use]
     pub fn log_level(mut self, level: &str) -> Self {
         self.log_level = Some(level.to_owned());
@@ -172,7 +172,7 @@ impl Builder {
     /// Starts Envoy and waits until its workers accept connections.
     ///
     /// # Panics
-    /// When Envoy or the filter is not installed or built, or Envoy does not start.
+    /// If Envoy is not installed, the filter is not built, or Envoy does not start.
     pub async fn start(mut self) -> Envoy {
         let mut process = self.spawn();
         let admin = match process.wait_until_ready().await {
@@ -191,10 +191,10 @@ impl Builder {
         Envoy { process, admin, address, bootstrap: self.bootstrap, workers: self.concurrency, drain }
     }
 
-    /// Starts Envoy with a configuration that it must refuse; gives back its log.
+    /// Starts Envoy with a configuration that it must refuse, and returns its log.
     ///
     /// # Panics
-    /// When Envoy accepts the configuration.
+    /// If Envoy accepts the configuration.
     pub async fn start_refused(mut self) -> String {
         let mut process = self.spawn();
         match process.wait_until_ready().await {
@@ -248,7 +248,7 @@ pub struct Envoy {
     process: Process,
     admin: SocketAddr,
     address: SocketAddr,
-    /// What it was told last.
+    /// Its latest configuration.
     bootstrap: Bootstrap,
     workers: u32,
     /// How long the connections of a replaced listener may live on.
@@ -256,7 +256,7 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Without filter, clusters or anything else.
+    /// Starts without filter, clusters or anything else.
     pub fn builder() -> Builder {
         Builder {
             bootstrap: Bootstrap {
@@ -287,14 +287,13 @@ impl Envoy {
         self.admin
     }
 
-    /// All counters and gauges whose names start with `prefix`; the filter's own are under
-    /// `wasmcustom.`.
+    /// All counters and gauges whose names start with `prefix`. The filter's own are under `wasmcustom.`.
     pub async fn stats(&self, prefix: &str) -> BTreeMap<String, u64> {
         let all = fetch(self.admin, "/stats").await;
         let lines = all.text().lines().filter_map(|line| line.split_once(": "));
         lines
             .filter(|(name, _)| name.starts_with(prefix))
-            // Histograms and texts are no numbers.
+            // Histograms and texts are not numbers.
             .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
             .collect()
     }
@@ -302,7 +301,7 @@ impl Envoy {
     /// One counter or gauge by its full name.
     ///
     /// # Panics
-    /// When there is none of this name, which is not the same as 0.
+    /// If there is none of this name, which is not the same as 0.
     pub async fn stat(&self, name: &str) -> u64 {
         let stats = self.stats("").await;
         *stats.get(name).unwrap_or_else(|| {
@@ -314,7 +313,7 @@ impl Envoy {
     /// Waits until a counter or gauge has reached `at_least`.
     ///
     /// # Panics
-    /// When it has not within 10 s.
+    /// If it has not within 10 s.
     pub async fn wait_for_stat(&self, name: &str, at_least: u64) {
         self.wait_for_stat_within(name, |value| value >= at_least, WAIT_TIMEOUT).await;
     }
@@ -322,7 +321,7 @@ impl Envoy {
     /// Waits until a gauge has fallen to `at_most`.
     ///
     /// # Panics
-    /// When it has not within 10 s.
+    /// If it has not within 10 s.
     pub async fn wait_for_stat_to_fall(&self, name: &str, at_most: u64) {
         self.wait_for_stat_within(name, |value| value <= at_most, WAIT_TIMEOUT).await;
     }
@@ -344,7 +343,7 @@ impl Envoy {
     /// Waits until the log contains `text`.
     ///
     /// # Panics
-    /// When it does not within 10 s.
+    /// If it does not within 10 s.
     pub async fn wait_for_log(&self, text: &str) {
         wait_until(&format!("Envoy's log has {text:?}"), WAIT_TIMEOUT, || async {
             let log = self.log();
@@ -353,7 +352,7 @@ impl Envoy {
         .await;
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.child.id()
     }
@@ -361,7 +360,7 @@ impl Envoy {
     /// Its resident memory, in bytes.
     ///
     /// # Panics
-    /// When it has died, or on systems without `/proc`.
+    /// If it has died, or there is no `/proc`.
     pub fn resident_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.id());
         let status = fs::read_to_string(path).expect("Envoy runs, on Linux");
@@ -414,7 +413,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
         if thread::panicking() {
@@ -425,7 +424,7 @@ impl Drop for Process {
     }
 }
 
-/// The harness names the thread of a test after it.
+/// The test harness names a test's thread after the test.
 fn is_of_half_of_the_tests() -> bool {
     let this = thread::current();
     let Some(name) = this.name().filter(|name| *name != "main") else { return false };
@@ -433,8 +432,8 @@ fn is_of_half_of_the_tests() -> bool {
     is_odd != std::env::var_os("SWAP_STOP_ITERATION").is_some()
 }
 
-/// Whether the Envoy with this admin address takes requests. Its `/ready` speaks of the configuration
-/// only; the workers take connections a moment later.
+/// Whether the Envoy with this admin address takes requests. Its `/ready` covers only the configuration; the workers
+/// accept connections a moment later.
 pub async fn is_ready(admin: SocketAddr) -> bool {
     const WORKERS: &str = "/stats?filter=^listener_manager.workers_started$";
     let ready = client::try_send(admin, Protocol::Http1, Request::get("/ready")).await;

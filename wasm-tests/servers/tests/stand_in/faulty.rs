@@ -1,4 +1,4 @@
-//! The servers that fail: each does so, and stops when it is dropped.
+//! The faulty servers: each fails as it should, and stops when it is dropped.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -60,7 +60,7 @@ async fn answers_that_end_early_end_where_they_say() {
     }
 }
 
-/// All that comes, from a server that may be gone before the request is written.
+/// Everything that a server sends, which may be gone before the request is written.
 async fn raw_or_closed(address: SocketAddr) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = vec![];
@@ -112,7 +112,7 @@ async fn any_answer_can_be_given_again_and_again() {
     assert_eq!(faulty.connections(), 2);
 }
 
-/// Sends one request and ends its side, so that the server closes.
+/// Sends one request and closes its side, so that the server closes too.
 async fn ask_once(address: SocketAddr) -> Vec<u8> {
     let mut stream = asked(address).await;
     stream.shutdown().await.unwrap();

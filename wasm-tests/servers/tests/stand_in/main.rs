@@ -1,4 +1,4 @@
-//! The test doubles themselves: that they do what the real servers do, over real connections.
+//! The test doubles themselves: they behave like the real servers, over real connections.
 
 mod echo;
 mod faulty;

@@ -1,4 +1,4 @@
-//! Each line of what is known of Authgear's resolver.
+//! Everything that is known about Authgear's resolver.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use servers::faulty::{Failure, Faulty};
 
 use super::wire::{Answer, ask, in_time};
 
-/// A user of whom everything is known in advance.
+/// A user whose every attribute is known in advance.
 fn options() -> Options {
     let mut users = User::demo();
     for user in &mut users {
@@ -87,11 +87,11 @@ async fn the_first_credential_that_is_good_decides() {
     let machine = authgear.machine_token("https://api.example.com", &["read:orders"]);
     let none = Vec::new();
     for (authorization, cookies, expected) in [
-        // Nothing at all, and what is nothing to Authgear.
+        // Nothing at all, and what Authgear ignores.
         ("", "", none.clone()),
         ("Basic YTpi", "theme=dark", none.clone()),
         (&format!("DPoP {alice}"), "", none.clone()),
-        // One space stands between.
+        // There must be exactly one space.
         (&format!("Bearer  {alice}"), "", none.clone()),
         (&format!("Bearer\t{alice}"), &format!("session={a}"), session("alice")),
         // Each credential alone.
@@ -102,13 +102,13 @@ async fn the_first_credential_that_is_good_decides() {
         ("", &format!("app_access_token={b_jwt}"), session("bob")),
         ("", &format!("theme=dark; session={a}"), session("alice")),
         ("", &format!("session={guest}"), session("guest")),
-        // Of the wrong kind.
+        // Credentials of the wrong kind.
         ("", &format!("app_session={alice}"), none.clone()),
         ("", &format!("app_session={}", authgear.narrow_app_session("alice")), none.clone()),
         (&format!("Bearer {a}"), "", none.clone()),
         (&format!("Bearer {id_token}"), "", none.clone()),
         (&format!("Bearer {machine}"), "", none.clone()),
-        // A bad one leaves no trace, unless it is a session cookie.
+        // A bad credential is ignored, unless it is a session cookie.
         ("Bearer bad", "", none.clone()),
         ("Bearer b.a.d", "", none.clone()),
         ("", "app_session=bad", none.clone()),
@@ -256,7 +256,7 @@ async fn without_trust_in_the_proxy_every_jwt_is_nobody_over_plain_http() {
     let answer = resolve(&authgear, &[("cookie", "session=bad")]).await;
     assert_eq!(answer.session(), ["x-authgear-session-valid: false", cleared.as_str()]);
 
-    // With it, the audience is compared with the origin that the proxy names.
+    // With `TRUST_PROXY`, the audience is compared with the origin that the proxy names.
     let trusting = start().await;
     let bearer = format!("Bearer {}", trusting.jwt("alice"));
     for (proto, expected) in [("https", session("alice")), ("http", vec![]), ("", vec![])] {
@@ -306,7 +306,7 @@ async fn a_session_is_resolved_by_one_question_at_a_time_and_too_many_fail() {
         });
     }
     let statuses = questions.join_all().await;
-    // Whoever finds it taken five times has waited for 750 ms: not for seven others.
+    // Five failed tries take 750 ms, which is less than seven other requests take.
     assert!(statuses.contains(&200) && statuses.contains(&500), "{statuses:?}");
     assert_eq!(resolve(&authgear, &[("cookie", "session=bad")]).await.session(), invalid(true));
 }
@@ -464,7 +464,7 @@ async fn an_endpoint_fails_as_it_is_told_and_heals() {
 async fn a_server_that_stopped_leaves_its_address_to_the_next() {
     let authgear = start().await;
     let (main, resolver) = (authgear.main_address(), authgear.resolver_address());
-    // A connection that is still open does not hold the address.
+    // An open connection does not hold the address.
     let _client = TcpStream::connect(resolver).await.unwrap();
     authgear.stop().await;
     let closed = Faulty::start_on(resolver, Failure::Refuse).await.unwrap();

@@ -1,4 +1,4 @@
-//! The main server: login, keys, tokens, and what a test double has besides.
+//! The main server: login, keys, tokens, and what only the test double has.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,14 +29,14 @@ async fn resolved(authgear: &Authgear, name: &str, value: &str) -> Vec<String> {
     ask(authgear.resolver_address(), "GET /resolve", &[("host", &host), (name, value)], "").await.session()
 }
 
-/// Header and claims of a token.
+/// The header and claims of a token.
 fn parts(token: &str) -> (Value, Value) {
     let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
     let mut json = || serde_json::from_slice(&parts.next().unwrap()).unwrap();
     (json(), json())
 }
 
-/// Takes out what differs from token to token, once it is seen to be right.
+/// Checks what differs from token to token, and removes it.
 fn take_times(claims: &mut Value, lifetime: u64) {
     let claims = claims.as_object_mut().unwrap();
     let issued = claims.remove("iat").unwrap().as_u64().unwrap();
@@ -330,7 +330,7 @@ async fn a_command_line_gets_any_credential_in_one_line() {
         ("session", "cookie", "session="),
         ("app_session", "cookie", "app_session="),
     ] {
-        // Under any host: the address is what a person has at hand.
+        // It is served under any host, because people use the address.
         let answer = ask(
             authgear.main_address(),
             "POST /stand-in/token",
@@ -380,7 +380,7 @@ async fn an_administrator_disables_revokes_and_rotates_from_outside() {
     assert_eq!(post("rotate-key").await, 200);
     assert_ne!(authgear.current_key(), before);
 
-    // A JWT cannot be revoked so.
+    // A JWT cannot be revoked this way.
     for (token, left) in [(authgear.opaque_token("bob"), 0), (authgear.jwt("bob"), 7)] {
         let revoked = request(&authgear, "POST /oauth2/revoke", &[], &format!("token={token}")).await;
         assert_eq!((revoked.status, revoked.body.as_str()), (200, ""));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longer than any answer takes on any machine.
+/// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// What speaks about the session: `x-authgear-*` and `set-cookie`, as `name: value`.
+    /// The headers about the session, `x-authgear-*` and `set-cookie`, as `name: value`.
     pub fn session(&self) -> Vec<String> {
         let about = |name: &str| name.starts_with("x-authgear-") || name == "set-cookie";
         let chosen = self.headers.iter().filter(|(name, _)| about(name));
@@ -29,7 +29,7 @@ impl Answer {
     }
 }
 
-/// `request` is the method and the target, `headers` is sent as it is; `connection: close` is added.
+/// Sends `request`, which is the method and the target, and `headers` as they are, plus `connection: close`.
 pub async fn ask(address: SocketAddr, request: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
@@ -49,13 +49,13 @@ pub async fn ask(address: SocketAddr, request: &str, headers: &[(&str, &str)], b
     }
 }
 
-/// All bytes that come until the connection ends, in whatever way.
+/// Everything that comes until the connection ends, in whatever way.
 pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     in_time(async {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(bytes).await.expect("the request is taken");
         let mut answer = vec![];
-        // A reset ends it as well; what came before counts.
+        // A reset ends it too; what came before counts.
         let _ = stream.read_to_end(&mut answer).await;
         answer
     })

@@ -1,5 +1,5 @@
-//! The configuration that Envoy is started with: the shipped file itself, or, where ports or the
-//! module lie elsewhere, a copy of it with those changed and nothing else.
+//! The configuration that Envoy starts with: the shipped file itself, or a copy in which only the ports and the
+//! module's path differ.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(crate) fn prepare(layout: &Layout, ports: &Ports) -> Result<PathBuf, String>
     Ok(copy)
 }
 
-/// A copy with these ports, and with this module unless it is the one that the file names.
+/// A copy with these ports, and with this module unless the file already names it.
 fn changed(shipped: &Value, layout: &Layout, ports: &Ports, module: &Path) -> Result<Value, String> {
     const LISTENER: &str = "/static_resources/listeners/0";
     const FILTER: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
@@ -93,7 +93,7 @@ mod tests {
         yaml_serde::from_str(&yaml).unwrap()
     }
 
-    /// The demo of these arguments.
+    /// The demo that these arguments choose.
     fn demo(arguments: &[&str]) -> (&'static Layout, Ports) {
         let arguments = ["demo"].iter().chain(arguments);
         let demo = servers::cli::try_parse(arguments, |_| false).unwrap();

@@ -11,17 +11,17 @@ use crate::ports::{Demo, Port, Ports};
 
 /// A demo. Envoy stands before all of its services.
 pub(crate) struct Layout {
-    /// What `make` calls it.
+    /// Its `make` target.
     pub(crate) target: &'static str,
     /// Envoy's configuration, below the root of the workspace.
     pub(crate) envoy: &'static str,
-    /// Its clusters, and who stands behind them.
+    /// Its clusters, and the services behind them.
     pub(crate) clusters: &'static [(&'static str, Port)],
-    /// URLs in the filter's configuration (RFC 6901 pointers), and whose port they hold.
+    /// URLs in the filter's configuration (as RFC 6901 pointers), and the services whose ports they contain.
     pub(crate) urls: &'static [(&'static str, Port)],
-    /// All services but Envoy, by the names that their log lines carry.
+    /// All services except Envoy, by the names in their log lines.
     pub(crate) services: fn(&Ports) -> Result<Vec<(&'static str, Command)>, String>,
-    /// What a person may try, once all is up.
+    /// What to try once everything is up.
     pub(crate) welcome: fn(&Ports) -> String,
 }
 
@@ -57,7 +57,7 @@ a session, {origin}/ is Authgear's own page, with tokens.
     },
 };
 
-/// The real Auth-O-Tron with two realms, each with users of its own.
+/// The real Auth-O-Tron with two realms, each with its own users.
 static AUTH_O_TRON: Layout = Layout {
     target: "run-auth-o-tron",
     envoy: "deploy/envoy/auth-o-tron.yaml",
@@ -114,7 +114,7 @@ fn echo_app(ports: &Ports) -> Result<Command, String> {
     Ok(command)
 }
 
-/// A program that Cargo built beside this one.
+/// A program that Cargo has built next to this one.
 fn sibling(name: &str) -> Result<Command, String> {
     let this = env::current_exe().map_err(|error| format!("cannot find {name}: {error}"))?;
     let program = this.with_file_name(name);

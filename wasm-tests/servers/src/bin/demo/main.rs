@@ -1,5 +1,5 @@
-//! `make run` and `make run-auth-o-tron`: an auth server, an echo app, and Envoy with a configuration
-//! that is shipped before them, until Ctrl-C or until one of them ends.
+//! `make run` and `make run-auth-o-tron`: runs an auth server, an echo app, and in front of them Envoy with a shipped
+//! configuration, until Ctrl-C or until one of them ends.
 
 mod configuration;
 mod layout;
@@ -21,7 +21,7 @@ use layout::Layout;
 use ports::{Demo, Port, Ports};
 use services::Services;
 
-/// For all services to take requests, on a busy machine too.
+/// How long all services may take to start, even on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 // One thread: the kernel ends the services when the thread that started them ends.
@@ -76,7 +76,7 @@ fn proxy(configuration: &Path) -> Command {
     command
 }
 
-/// Waits until every service takes requests, then says what to do with them. It returns only when one does not.
+/// Waits until every service takes requests, then says what to try. It returns only if one does not.
 async fn welcome_when_ready(layout: &Layout, ports: &Ports) -> Result<Infallible, TooLate> {
     for (cluster, port) in layout.clusters {
         let address = local(ports[*port]);

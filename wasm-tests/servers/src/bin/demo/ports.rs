@@ -1,4 +1,4 @@
-//! The demos' flags: which demo, and the ports that it uses. Whether these are free.
+//! The demos' flags, which choose a demo and its ports, and the check that the ports are free.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -38,7 +38,7 @@ pub(crate) struct AuthOTronPorts {
     auth_o_tron_port: u16,
 }
 
-/// Those that both demos have.
+/// The ports that both demos have.
 #[derive(Debug, Args)]
 struct CommonPorts {
     /// Envoy: what a browser opens
@@ -52,7 +52,7 @@ struct CommonPorts {
     admin_port: u16,
 }
 
-/// 0 would be any free port, which nobody could open then.
+/// 0 would mean any free port, which nobody could find.
 fn port() -> RangedI64ValueParser<u16> {
     RangedI64ValueParser::new().range(1..)
 }
@@ -75,7 +75,7 @@ pub(crate) enum Port {
 }
 
 impl Port {
-    /// The variable that chooses it, of `make` and of the environment.
+    /// The variable that chooses it, for `make` and in the environment.
     fn variable(self) -> &'static str {
         match self {
             Self::Proxy => "PROXY_PORT",
@@ -99,7 +99,7 @@ impl Port {
     }
 }
 
-/// One port for each that a demo uses, no two the same.
+/// A demo's ports, no two the same.
 #[derive(Debug)]
 pub(crate) struct Ports(Vec<(Port, u16)>);
 
@@ -107,7 +107,7 @@ impl Ports {
     /// The ports of this demo.
     ///
     /// # Errors
-    /// When two are the same.
+    /// If two are the same.
     pub(crate) fn of(demo: &Demo) -> Result<Self, String> {
         let (common, own) = match demo {
             Demo::Authgear(ports) => (
@@ -127,7 +127,7 @@ impl Ports {
         Ok(Self(ports))
     }
 
-    /// Whether every port can be listened on now; where not, says how this `make` target gets others.
+    /// Checks that every port is free now. If not, the error says how to choose others for this `make` target.
     pub(crate) fn check_free(&self, target: &str) -> Result<(), String> {
         let complaints = self.0.iter().filter_map(|&(port, number)| {
             let error = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).err()?;
@@ -142,7 +142,7 @@ impl Index<Port> for Ports {
     type Output = u16;
 
     /// # Panics
-    /// When the demo does not use this port.
+    /// If the demo does not use this port.
     fn index(&self, port: Port) -> &u16 {
         let found = self.0.iter().find(|(known, _)| *known == port);
         &found.unwrap_or_else(|| panic!("this demo has no {port:?}")).1

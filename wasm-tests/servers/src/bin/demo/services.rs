@@ -9,12 +9,12 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How many of its last lines are told of a service that ended.
+/// How many of its last log lines to show when a service has ended.
 const LAST_LINES: usize = 15;
-/// Log lines that wait to be printed; a service that writes faster waits.
+/// How many log lines may wait to be printed. A service that writes faster is held up.
 const QUEUE: usize = 256;
 
-/// The services that run. Dropping it kills them.
+/// The running services. Dropping this kills them.
 pub(crate) struct Services {
     running: JoinSet<()>,
     names: Vec<&'static str>,
@@ -45,7 +45,7 @@ impl Services {
         }
     }
 
-    /// Starts one. Ctrl-C in the terminal does not reach it: its end is ours to bring about.
+    /// Starts a service. Ctrl-C in the terminal does not reach it: we end it ourselves.
     pub(crate) fn start(&mut self, name: &'static str, command: Command) -> Result<(), String> {
         let child = tokio::process::Command::from(command)
             .stdin(Stdio::null())
@@ -63,7 +63,7 @@ impl Services {
         Ok(())
     }
 
-    /// Prints log lines until a service ends; returns what is to be said about that.
+    /// Prints log lines until a service ends, and returns a message about that.
     pub(crate) async fn watch(&mut self) -> String {
         loop {
             match self.events.recv().await {
@@ -76,7 +76,7 @@ impl Services {
                     last.push_back(line);
                 }
                 Some(Event::Ended(service, status)) => return self.obituary(service, status),
-                // We hold a sender ourselves, so this is no end of anything.
+                // We hold a sender ourselves, so the channel cannot be closed.
                 None => std::future::pending().await,
             }
         }
@@ -85,7 +85,7 @@ impl Services {
     /// Kills all of them and waits until they are gone.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(());
-        // A service that waits for its lines to be printed is let go.
+        // A service that is held up by its log lines may go on.
         self.events.close();
         while self.running.join_next().await.is_some() {}
     }
@@ -95,7 +95,7 @@ impl Services {
         let name = format!("{:<width$} |", self.names[service]);
         let mut out = io::stdout().lock();
         let colour = 36 - service % 6; // cyan, magenta, blue, …
-        // Whoever reads may go away; the services stay.
+        // The reader may go away; the services go on.
         let _unread = if self.coloured {
             writeln!(out, "\x1b[{colour}m{name}\x1b[0m {line}")
         } else {
@@ -118,7 +118,7 @@ impl Services {
     }
 }
 
-/// Passes on what a service writes, and its end; kills it when told to stop.
+/// Passes on what a service writes, and how it ends. Kills it when told to stop.
 async fn attend(
     service: usize,
     mut child: tokio::process::Child,
@@ -127,7 +127,7 @@ async fn attend(
 ) {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let life = async {
-        // Its last lines come before its end.
+        // Report its last lines before its end.
         let ((), (), status) =
             tokio::join!(lines(service, stdout, &report), lines(service, stderr, &report), child.wait(),);
         let _stopping = report.send(Event::Ended(service, status)).await;
@@ -144,7 +144,7 @@ async fn lines(service: usize, output: Option<impl AsyncRead + Unpin>, report: &
     let Some(output) = output else { return };
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    // Bytes, because a log line that is no UTF-8 is no reason to stop reading.
+    // Read bytes: a log line that is not UTF-8 is no reason to stop.
     while matches!(output.read_until(b'\n', &mut line).await, Ok(1..)) {
         let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
         if report.send(Event::Line(service, text)).await.is_err() {
