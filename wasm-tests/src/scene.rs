@@ -207,7 +207,7 @@ impl<H: Host> Layout<H> {
         Self::start_with(Options::default(), change, |host| host).await
     }
 
-    /// The scene with another Authgear, at [`ORIGIN`] by default, and a host that `host` sets up further.
+    /// The scene with another Authgear, at [`ORIGIN`] by default, and a host that `setup` has changed.
     ///
     /// # Panics
     /// If something does not start.

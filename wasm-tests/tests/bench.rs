@@ -1,5 +1,5 @@
-//! The benchmark works: every contender answers, tells the app the truth, and is in the report. Its figures are not
-//! looked at: a short run on a busy machine has none that say anything.
+//! The benchmark works: every contender answers, tells the app the truth, and is in the report. Figures of a short
+//! run on a busy machine mean nothing, so they are not checked.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ const CONTENDERS: [&str; 12] = [
     "nginx-auth-request-cached",
 ];
 
-/// Pictures of bars, each with the unit of its figures: the section of its table, and the column that it shows.
+/// Bar charts: the section of the table that each shows, and the column.
 const BARS: [(&str, &str, usize); 3] =
     [("cpu", "CPU per request", 3), ("latency-p50", "Latency", 1), ("latency-p99", "Latency", 3)];
 
@@ -32,8 +32,8 @@ const CURVES: [&str; 5] = ["rules", "credentials", "cookies", "workers", "hosts"
 fn a_short_run_measures_everything_and_writes_the_report() {
     let directory = target_dir().join("bench-of-the-tests");
     let _absent = fs::remove_dir_all(&directory);
-    // It fails by itself when a contender answers anything but 200, lets a forged header through, loses a true one,
-    // or does not do the work that it is measured for.
+    // It fails if a contender answers anything but 200, lets a forged header through, loses a true one, or does not
+    // do the work that it is measured for.
     let output = bench(&["--short", "--output", &directory.to_string_lossy()]);
     let (status, stdout, stderr) = output;
     assert!(status, "{stderr}\n{stdout}");
@@ -59,7 +59,7 @@ fn a_contender_that_does_not_exist_is_named() {
     assert!(!status && stderr.contains("nobody") && stderr.contains("ext-authz"), "{stderr}");
 }
 
-/// The results in the repository are of a full run, and show what the benchmark shows today.
+/// The results in the repository come from a full run, and have all cases of today's benchmark.
 #[test]
 fn the_results_that_are_shipped_are_those_of_this_benchmark() {
     let directory = workspace_dir().join("bench");
@@ -72,7 +72,7 @@ fn the_results_that_are_shipped_are_those_of_this_benchmark() {
     is_of_no_machine(&results);
 }
 
-/// Each picture is shown, and holds every case of its table with the figure that stands there.
+/// The report shows each picture, which names every case of its table, with the same figure.
 fn pictures_say_what_the_tables_say(directory: &Path, results: &str) {
     let picture = |name: &str| {
         assert!(results.contains(&format!("({name}.svg)")), "{name} is not shown");
@@ -94,7 +94,7 @@ fn pictures_say_what_the_tables_say(directory: &Path, results: &str) {
         let texts = texts(&picture(&format!("scale-{name}")));
         let heading = name[..1].to_uppercase() + &name[1..];
         let rows = rows(results, &format!("### {heading}"));
-        // The name of the axis, and the points.
+        // The points, and the name of the axis.
         let points = rows[1..].iter().flat_map(|row| [row[0].clone(), format!("{} ×", median(&row[1]))]);
         for text in points.chain([rows[0][0].clone()]) {
             assert!(texts.contains(&text), "{name}: {text}: {texts:?}");
@@ -103,7 +103,7 @@ fn pictures_say_what_the_tables_say(directory: &Path, results: &str) {
     }
 }
 
-/// The cells of the tables of a section, heads of columns too.
+/// The cells of a section's tables, including the column heads.
 fn rows(results: &str, heading: &str) -> Vec<Vec<String>> {
     let (_, section) =
         results.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
@@ -117,17 +117,17 @@ fn median(cell: &str) -> &str {
     cell.split_whitespace().next().unwrap()
 }
 
-/// What an SVG says as text.
+/// The texts of an SVG.
 fn texts(svg: &str) -> Vec<String> {
     let elements = svg.split("<text ").skip(1).filter_map(|rest| rest.split("</text>").next());
     elements.filter_map(|element| element.split_once('>')).map(|(_, text)| text.trim().to_owned()).collect()
 }
 
-/// Neither paths nor the name of the machine are anybody's business.
+/// The results must not reveal paths or the machine's name.
 fn is_of_no_machine(results: &str) {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let words: Vec<_> = results.split(|c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c))).collect();
-    // A name such as `linux` or `vm` is a word that may stand there.
+    // A short name such as `linux` or `vm` may be an ordinary word.
     if host.trim().len() > 5 {
         assert!(!words.contains(&host.trim()), "the name of the machine");
     }
@@ -136,10 +136,10 @@ fn is_of_no_machine(results: &str) {
     }
 }
 
-/// Runs it: whether it succeeded, and both streams.
+/// Runs the benchmark. Returns whether it succeeded, and both streams.
 fn bench(arguments: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
-    // What somebody chose for `make bench` is not for this one.
+    // Ignore the choices for `make bench`.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BENCH_")) {
         command.env_remove(name);
     }

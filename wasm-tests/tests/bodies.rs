@@ -1,5 +1,5 @@
-//! Requests with a body, in a real Envoy with the plugin's option `allow_on_headers_stop_iteration` off and on: whatever a
-//! request waits for, and whatever becomes of it, its body does not reach the app before the verdict, and then whole.
+//! Requests with a body, in a real Envoy with the plugin's option `allow_on_headers_stop_iteration` off and on.
+//! Whatever a request waits for, its body does not reach the app before the verdict, and then it arrives whole.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use wasm_tests::scene::{HOST, Scene, seen};
 const ACTIVE: &str = "http.ingress.downstream_rq_active";
 const REACHED_THE_APP: &str = "cluster.app.upstream_rq_total";
 
-/// More than one read of a socket.
+/// A body that takes more than one read of a socket.
 const LENGTH: usize = 100_000;
 
 /// What a request waits for.
@@ -19,9 +19,9 @@ struct Wait {
     name: &'static str,
     held: Endpoint,
     configure: fn(&mut Value),
-    /// The name and the value of a good credential of this user.
+    /// The header, name and value, with a good credential of this user.
     credential: fn(&Authgear, &str) -> (&'static str, String),
-    /// What `held` answers to refuse it; its own answer to a bad credential where there is none.
+    /// The status with which `held` refuses it; `None` if it refuses a bad credential itself.
     refusal: Option<StatusCode>,
 }
 
@@ -88,7 +88,7 @@ async fn nor_does_it_where_a_pause_stops_only_the_headers() {
 async fn judge_all(option: bool) {
     use Verdict::{Accepted, OutageAllowed, OutageDenied, Refused};
     for wait in waits() {
-        // Keys are waited for once.
+        // Only the first request waits for keys.
         let together: &[&[Verdict]] = match wait.held {
             Endpoint::Jwks => &[&[Accepted], &[Refused], &[OutageAllowed]],
             Endpoint::Resolver | Endpoint::Discovery => {
@@ -120,7 +120,7 @@ async fn start(option: bool, wait: &Wait, opens: bool) -> Scene {
 
 async fn judge(scene: &Scene, wait: &Wait, verdict: Verdict, what: &str) {
     scene.authgear.fail(wait.held, Fault::Hold);
-    // Keys are asked for before any request.
+    // Keys are fetched before any request.
     if wait.held == Endpoint::Resolver {
         scene.authgear.clear_received();
     }

@@ -1,7 +1,7 @@
-//! Answers that are used again, on every host, and questions that are put once.
+//! Answers that are reused, and questions that are asked only once, on every host.
 //!
-//! In Envoy alone: requests that wait for the answer to another's question, which APISIX cannot have, and what is
-//! counted and shared in its workers.
+//! In Envoy only: requests that wait for the answer to another request's question, which APISIX cannot do, and what
+//! its workers count and share.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ on_each_host! {
 const REUSED: &str = "wasmcustom.authgear_filter.answers.reused";
 const SHARED: &str = "wasmcustom.authgear_filter.answers.shared";
 
-/// Asks about everything, and remembers as told.
+/// Asks about everything, and caches as configured.
 fn cache(cache: Value) -> impl FnOnce(&mut Value) {
     move |configuration| configuration["cache"] = cache
 }
@@ -88,7 +88,7 @@ async fn an_answer_ends_with_its_ttl_and_no_session_with_its_own<H: Host>() {
             scene.seen(request.clone()).await;
             assert!(begun.elapsed() < Duration::from_secs(20), "{name} is remembered for ever");
         }
-        // Up to a tenth earlier, at random.
+        // Entries expire up to a tenth earlier, at random.
         let least = if name == "none" { 900 } else { 1_800 };
         assert!(begun.elapsed() >= Duration::from_millis(least), "{name}: {:?}", begun.elapsed());
     }
@@ -155,7 +155,7 @@ async fn a_refusal_never_comes_without_its_clearing_cookie<H: Host>() {
     }
 }
 
-/// One worker, and a resolver that answers when it is let go.
+/// One worker, and a resolver that holds its answers until the fault is lifted.
 async fn held(configured: Value) -> (Scene, String) {
     let scene = Scene::start_with(Options::default(), cache(configured), |envoy| envoy.concurrency(1)).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
@@ -276,7 +276,7 @@ async fn two_filters_that_share_a_vm_share_nothing_that_they_know() {
     assert_eq!(authgear.received(Endpoint::Resolver).count(), 2, "each asks for itself, once");
 }
 
-/// 200,000 in `make soak`; enough to fill every cache twice otherwise.
+/// 200,000 in `make soak`; otherwise enough to fill every cache twice.
 fn credentials() -> usize {
     std::env::var("SOAK_CREDENTIALS")
         .ok()
@@ -305,7 +305,7 @@ async fn memory_stays_flat_over_many_different_credentials() {
             connection.await.unwrap();
         }
     };
-    // The cache is full after half of them; from then on nothing may grow but what allocators keep.
+    // The cache is full after half of them. From then on nothing may grow except what allocators keep.
     let half = credentials() / 2;
     send(0, half).await;
     let full = scene.host.resident_memory();

@@ -1,5 +1,5 @@
-//! Denials as a client gets them, on every host: JSON that is never empty, the operator's own words, and the way
-//! to a login page for people alone, which never leads anywhere else.
+//! Denials as a client gets them, on every host: JSON that is never empty, the operator's own words, and a redirect
+//! to the login page, which only people get and which never leads anywhere else.
 
 use serde_json::{Value, json};
 use wasm_tests::client::{self, Request};
@@ -122,7 +122,7 @@ async fn a_person_is_sent_to_log_in_and_a_program_is_told<H: Host>() {
             assert!(method == "HEAD" || !answer.body.is_empty());
         }
     }
-    // A valid session that is not enough is not sent to log in once more.
+    // A valid session that does not suffice is not sent to log in again.
     let session = format!("session={}", scene.authgear.log_in("carol"));
     assert_eq!(
         scene.send(Request::get("/app").header("accept", PAGE).header("cookie", session)).await.status,
@@ -216,7 +216,7 @@ async fn a_rule_may_deny_in_its_own_way<H: Host>() {
     }
 }
 
-/// The requests of the corpus: what is expected of a line, the host, and the path.
+/// The requests of the corpus: the expected outcome, the host and the path.
 fn open_redirects() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let text = include_str!("../../tests/data/open-redirects.txt");
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -245,7 +245,7 @@ fn unescaped(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn no_request_of_the_corpus_is_sent_anywhere_else() {
-    // What Envoy refuses by itself it would else keep open for a second.
+    // Otherwise Envoy keeps a connection open for a second after it has refused a request itself.
     let setup =
         |envoy: wasm_tests::envoy::Builder| envoy.connection_manager("delayed_close_timeout", json!("0.01s"));
     let by_url = "https://login.example/?to={url}";
@@ -270,20 +270,20 @@ async fn no_request_of_the_corpus_is_sent_anywhere_else() {
                 head.split("\r\n").filter_map(|line| line.strip_prefix("location: ")).collect();
             let &[location] = locations.as_slice() else {
                 assert_eq!(locations, [""; 0], "{shown}");
-                // What is no request to Envoy it answers by itself: 400, 403, 426.
+                // Envoy itself answers 400, 403 or 426 to what it does not take for a request.
                 assert!(matches!(answer.status(), Some(400..500) | None), "{shown}: {text}");
                 assert!(*kind != "fine", "{shown}: {text}");
                 continue;
             };
             assert_eq!(answer.status(), Some(302), "{shown}");
-            // White space around a header's value is none of it, and a line break ends it.
+            // White space around a header's value is not part of it, and a line break ends it.
             let sent = host.split(|byte| *byte == b'\r').next().unwrap_or_default().trim_ascii();
             assert_eq!(sent, b"app.example", "{shown}: {location}");
             let fixed = template.split('{').next().unwrap_or_default();
             let back = location.strip_prefix(fixed).unwrap_or_else(|| panic!("{shown}: {location}"));
             let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
             assert!(back.bytes().all(is_encoded), "{shown}: {location}");
-            // A request for an absolute URL names its host there: it is no path.
+            // A request for an absolute URL names its host there, so it is not a path.
             if path.starts_with(b"/") {
                 let back = match template == by_url {
                     true => back.strip_prefix("http%3a%2f%2fapp.example"),

@@ -1,4 +1,4 @@
-//! What a request must not slip past at the edge between the filter and its host: bodies, trailers, `Connection`, and a
+//! The edge between the filter and its host, past which no request may slip: bodies, trailers, `Connection`, and a
 //! module that was not finished.
 
 use std::convert::Infallible;
@@ -45,7 +45,7 @@ async fn a_body_reaches_the_app_only_after_the_verdict_whatever_the_plugins_opti
             let answer = tokio::spawn(client::send(scene.host.address(), request));
             scene.authgear.received(Endpoint::Resolver).wait_for(1).await;
             scene.host.wait_for_stat(ACTIVE, 1).await;
-            // A body that is let through is sent on at once; a request that is denied never reaches the app.
+            // An admitted body is sent on at once; a denied request never reaches the app.
             assert_eq!(scene.host.stat("cluster.app.upstream_rq_total").await, 0, "option {option}");
             scene.authgear.fail(Endpoint::Resolver, Fault::None);
             let answer = answer.await.unwrap();
@@ -61,7 +61,7 @@ async fn a_body_reaches_the_app_only_after_the_verdict_whatever_the_plugins_opti
     }
 }
 
-/// Sends a POST with trailers over HTTP/2, and returns what the app says of it.
+/// Sends a POST with trailers over HTTP/2, and returns the app's answer.
 async fn with_trailers(address: SocketAddr, headers: &[(&str, &str)], trailers: &[(&str, &str)]) -> Value {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, driver) =
@@ -85,7 +85,7 @@ async fn with_trailers(address: SocketAddr, headers: &[(&str, &str)], trailers: 
     serde_json::from_slice(&body).expect("what the app says")
 }
 
-/// Has Envoy speak HTTP/2 with the app: over HTTP/1 it drops trailers.
+/// Makes Envoy speak HTTP/2 with the app: over HTTP/1 it drops trailers.
 fn http2_to_the_app(bootstrap: &mut Value) {
     bootstrap["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -190,7 +190,7 @@ async fn connection_does_not_nominate_an_identity_header_on_its_way_to_the_app()
     answer.abort();
 }
 
-/// What the linker left, beside the finished module.
+/// The linker's output, beside the finished module.
 fn unfinished() -> PathBuf {
     let finished = envoy::filter_module();
     finished.with_file_name("deps").join(finished.file_name().expect("a file"))
@@ -219,7 +219,7 @@ async fn a_module_that_was_not_finished_denies_everything_and_says_so() {
     assert_eq!(scene.app.received().count(), 0);
 }
 
-/// The part of Envoy's configuration that names the endpoints of a cluster.
+/// The part of Envoy's configuration that names a cluster's endpoints.
 fn endpoint(address: SocketAddr) -> Value {
     json!({"endpoint": {"address": {"socket_address":
         {"address": address.ip().to_string(), "port_value": address.port()}}}})
@@ -249,8 +249,8 @@ async fn a_call_that_reaches_nobody_is_sent_once_more_and_one_refusing_endpoint_
     assert!(scene.host.stat("cluster.resolver.upstream_cx_connect_fail").await > 0);
 }
 
-/// A resolver that knows every session as alice's, answers once on each connection, keeps that, and closes it when the
-/// next question comes. Where it listens, and how often it was asked.
+/// A resolver that takes every session for alice's. It answers once on each connection, keeps the connection open,
+/// and closes it when the next question comes. Returns its address, and how often it was asked.
 async fn answers_once_a_connection() -> (SocketAddr, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,5 +1,5 @@
-//! `jwt`: tokens of any issuer, on every host: every algorithm, by Envoy's own function where it has one and by the
-//! filter's code, and the corpus of hostile tokens over the wire.
+//! `jwt`: tokens of any issuer, on every host. Every algorithm is verified by Envoy's own function, where there is
+//! one, and by the filter's code; the corpus of hostile tokens goes over the wire.
 
 #[path = "../../tests/tokens/corpus.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
@@ -30,7 +30,7 @@ on_each_host! {
     a_bad_key_of_the_configuration_is_told_in_the_log_and_costs_only_itself,
 }
 
-/// Claims of now, not of the table's fixed time.
+/// Claims for the current time, not for the table's fixed time.
 fn claims() -> Value {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let mut claims = issuer::claims();
@@ -99,7 +99,7 @@ async fn every_algorithm_is_verified_and_a_flipped_bit_is_noticed<H: Host>() {
         let other = Issuer::new();
         let others = other.token(algorithm, &claims());
         let expected_status = if algorithm.name().starts_with(['R', 'P']) { 200 } else { 401 };
-        // Its RSA key is the same published one of RFC 7515; the others are its own.
+        // Its RSA key is the one published in RFC 7515; the others are its own.
         assert_eq!(send(&host, &others).await.status, expected_status, "{algorithm}");
     }
     assert_eq!(app.received().count(), 9 + 6);
@@ -148,12 +148,12 @@ async fn no_hostile_token_is_anybody_over_the_wire<H: Host>() {
     let answer = client::raw(host.address(), as_raw(good.as_bytes())).await;
     assert!(answer.text().contains("x-authgear-user-id"), "a good one is let in: {}", answer.text());
     for hostile in corpus::hostile_tokens(&issuer, &claims) {
-        // A header's value has no white space around it.
+        // A header's value has no surrounding white space.
         if hostile.token.trim_ascii() != hostile.token {
             continue;
         }
         let answer = client::raw(host.address(), as_raw(&hostile.token)).await;
-        // 400 and 431 are the host's own, for what is no header; it may also just close.
+        // The host itself answers 400 or 431 to what is not a header; it may also just close.
         assert!(
             matches!(answer.status(), Some(200 | 400 | 431) | None),
             "{}: {}",
@@ -167,7 +167,7 @@ async fn no_hostile_token_is_anybody_over_the_wire<H: Host>() {
     assert!(!host.log().contains("panicked"), "{}", host.log());
 }
 
-/// A token, and the roles that the app is told; `None` where the token is refused.
+/// A token, and the roles that the app gets; `None` if the token is refused.
 fn tokens_with_white_space(issuer: &Issuer) -> Vec<(String, Option<&'static str>)> {
     let token = |change: &dyn Fn(&mut Value)| {
         let mut claims = claims();
@@ -211,7 +211,7 @@ async fn judge_white_space<H: Host>(issuer: &Issuer, host: &H) {
     }
 }
 
-/// A library that reads HTTP/2 strictly ends the whole connection for such a value, with everybody's requests.
+/// A strict HTTP/2 library ends the whole connection over such a value, with everybody's requests.
 #[tokio::test]
 async fn no_claim_ends_the_connection_to_an_app_that_reads_http2_strictly() {
     let issuer = Issuer::new();

@@ -1,5 +1,5 @@
-//! Logging in at Authgear, on every host, with a client that follows redirects as a browser does: it comes back to the
-//! page that was wanted, never goes round, and is never sent to another site.
+//! Logging in at Authgear, on every host, with a client that follows redirects as a browser does. It returns to the
+//! page that it wanted, never loops, and is never sent to another site.
 
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Client, Endpoint, Fault, Options, StatusCode};
@@ -35,13 +35,13 @@ async fn start<H: Host>(change: impl FnOnce(&mut Value)) -> Layout<H> {
     Layout::start_with(options, change, |host| host).await
 }
 
-/// Follows redirects, and keeps cookies: those of the app and of Authgear, which have one registrable domain.
+/// Follows redirects and keeps cookies of the app and of Authgear, which share a registrable domain.
 struct Browser<'a, H> {
     scene: &'a Layout<H>,
     cookie: Option<String>,
     /// Whether the app's host gets the cookie.
     one_domain: bool,
-    /// The pages that it saw.
+    /// The pages that it has seen.
     visited: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl<'a, H: Host> Browser<'a, H> {
         Self { scene, cookie: None, one_domain: true, visited: Vec::new() }
     }
 
-    /// Opens a page, and goes wherever it is sent.
+    /// Opens a page, and follows every redirect.
     async fn open(&mut self, url: &str) -> Response {
         self.visited.clear();
         let mut url = url.to_owned();
@@ -65,7 +65,7 @@ impl<'a, H: Host> Browser<'a, H> {
         }
     }
 
-    /// Logs in on the page that it sees last, and goes on.
+    /// Logs in on the page where it is, and follows every redirect.
     async fn log_in(&mut self, user: &str) -> Response {
         let page = self.visited.last().expect("a page").clone();
         let (_, query) = page.split_once("/oauth2/authorize?").expect("a login page");
@@ -128,13 +128,13 @@ async fn a_person_logs_in_and_comes_back_to_the_page_that_was_wanted<H: Host>() 
     assert_eq!(page.status, 200, "{page:?}");
     assert_eq!(user(&scene).as_deref(), Some("alice"));
     assert_eq!(scene.app.received().count(), 1, "the app does not see the callback");
-    // Who is logged in at Authgear, and not here, sees no login page.
+    // A user who is logged in at Authgear but not here sees no login page.
     let mut other = Browser { cookie: browser.cookie.clone(), ..Browser::new(&scene) };
     let answer = other.open(&format!("{CALLBACK}?state=/optional")).await;
     assert_eq!((answer.status, user(&scene).as_deref()), (200, Some("alice")));
 }
 
-/// Whom the app was told of with the last request.
+/// The user that the app was told with the last request.
 fn user<H>(scene: &Layout<H>) -> Option<String> {
     let last = scene.app.received().last().expect("a request");
     last.header("x-authgear-user-id").map(|user| String::from_utf8(user.to_vec()).expect("text"))
@@ -153,7 +153,7 @@ async fn nobody_goes_round_whatever_is_wrong<H: Host>() {
     let unfinished = browser.log_in("alice").await;
     assert_unfinished(&unfinished);
     assert_unfinished(&browser.open("http://app.example.test/").await);
-    // The app's resolver does not take it.
+    // The app's resolver does not accept it.
     scene.authgear.disable("alice");
     browser.one_domain = true;
     let answer = browser.open("http://app.example.test/").await;
@@ -162,7 +162,7 @@ async fn nobody_goes_round_whatever_is_wrong<H: Host>() {
     let mut browser = Browser::new(&scene);
     let query = "error=invalid_request&error_description=canary&state=%2Fcanary";
     assert_unfinished(&browser.open(&format!("{CALLBACK}?{query}")).await);
-    // Authgear does not know where to send people back.
+    // Authgear does not accept the URL to return to.
     let scene = start::<H>(|configuration| {
         configuration["authgear"]["login"]["callback"] = json!("/not-registered");
     })

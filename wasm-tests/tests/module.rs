@@ -1,7 +1,7 @@
-//! The built module itself: whether every host can load it.
+//! The built module: every host must be able to load it.
 //!
-//! APISIX (wasm-nginx-module 0.7 on wasmtime 0.38) is the narrowest of them. An import that it does
-//! not define, or defines with another type, makes it say `unknown plugin` and drop the route.
+//! APISIX (wasm-nginx-module 0.7 on wasmtime 0.38) is the most restrictive. An import that it does not define, or
+//! defines with another type, makes it say `unknown plugin` and drop the route.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,8 +63,8 @@ const APISIX: &[Signature] = &[
     ("proxy_record_metric", &[I32, I64], &[I32]),
 ];
 
-/// What the filter may use of WASI preview 1. wasmtime defines all of it and Envoy little; these
-/// are in both, and are all that a filter has any business with.
+/// The functions of WASI preview 1 that the filter may use. wasmtime defines all of WASI and Envoy little; these are
+/// in both, and a filter needs no others.
 const WASI: &[Signature] = &[
     ("clock_time_get", &[I32, I64, I32], &[I32]),
     ("environ_get", &[I32; 2], &[I32]),
@@ -75,7 +75,7 @@ const WASI: &[Signature] = &[
     ("sched_yield", &[], &[I32]),
 ];
 
-/// What hosts call, as the ABI 0.2.1 has it.
+/// The exports that hosts call, as in ABI 0.2.1.
 const EXPORTS: &[Signature] = &[
     ("_initialize", &[], &[]),
     ("proxy_abi_version_0_2_1", &[], &[]),
@@ -123,7 +123,7 @@ fn what_hosts_call_is_exported_and_nothing_else() {
     assert_eq!(module.exports, expected, "`make build` finishes the module");
 }
 
-/// Envoy compiles all of it at load, half a millisecond per kilobyte, and serves only then.
+/// Envoy compiles the whole module before it serves, at about half a millisecond per kilobyte.
 #[test]
 fn it_is_no_larger_than_1050_kb() {
     let bytes = Module::bytes().len();
@@ -132,14 +132,14 @@ fn it_is_no_larger_than_1050_kb() {
 
 #[test]
 fn it_is_valid_for_the_runtime_of_apisix() {
-    // WebAssembly 2.0 without SIMD: what was seen to load in wasmtime 0.38. No tail calls, threads,
-    // exceptions, garbage collection, 64-bit or several memories.
+    // WebAssembly 2.0 without SIMD, which was seen to load in wasmtime 0.38. No tail calls, threads, exceptions,
+    // garbage collection, 64-bit memory or multiple memories.
     let features = WasmFeatures::WASM2.difference(WasmFeatures::SIMD);
     let invalid = Validator::new_with_features(features).validate_all(&Module::bytes()).err();
     assert_eq!(invalid.map(|error| error.to_string()), None);
 }
 
-/// Parameters and results.
+/// A type as its parameters and results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shape(Vec<ValType>, Vec<ValType>);
 
@@ -155,7 +155,7 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// What a module asks for and offers.
+/// A module's imports and exports.
 #[derive(Default)]
 struct Module {
     imports: Vec<(String, String, Shape)>,
@@ -173,7 +173,7 @@ impl Module {
         let bytes = Self::bytes();
         let mut module = Self::default();
         let mut types: Vec<FuncType> = Vec::new();
-        // The type of each function, imported ones first.
+        // The type of each function, with imported ones first.
         let mut functions: Vec<u32> = Vec::new();
         let shape = |types: &[FuncType], index: u32| {
             let function = &types[index as usize];

@@ -1,4 +1,4 @@
-//! `token_from`: tokens in other places than `Authorization`, on every host, with the very configuration of
+//! `token_from`: tokens in places other than `Authorization`, on every host, with the configuration of
 //! `docs/tokens.md`.
 
 #[path = "../../tests/tokens/issuer.rs"]
@@ -26,7 +26,7 @@ on_each_host! {
     the_app_gets_no_token_where_they_are_stripped,
 }
 
-/// The blocks of YAML in `docs/tokens.md`, by what they begin with.
+/// The YAML block of `docs/tokens.md` that begins like this.
 fn documented(start: &str) -> Value {
     let page = fs::read_to_string(workspace_dir().join("docs/tokens.md")).unwrap();
     let mut blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -48,7 +48,7 @@ impl Documented {
         let keys = Faulty::start(Failure::Answer(keys)).await.unwrap();
         let mut configuration = documented("jwt:");
         configuration["jwt"][0]["upstream"] = H::upstream("issuer", keys.address()).into();
-        // The host that behaves like APISIX speaks no TLS.
+        // The APISIX-like host has no TLS.
         configuration["jwt"][0]["jwks_uri"] = "http://issuer.example/.well-known/jwks.json".into();
         Self { issuer, keys, configuration }
     }
@@ -68,7 +68,7 @@ impl Documented {
     }
 }
 
-/// Without the place that no path can be rewritten for.
+/// Without the place for which the path cannot be rewritten.
 fn without_query(configuration: &mut Value) {
     configuration["jwt"][0]["token_from"]
         .as_array_mut()
@@ -151,7 +151,7 @@ async fn the_app_gets_no_token_where_they_are_stripped<H: Host>() {
         assert_eq!(received.header("x-api-token"), None);
         assert!(!format!("{received:?}").contains(&token));
     }
-    // An `Authorization` that is no place stays.
+    // An `Authorization` header stays if it is not a place.
     let request = Request::get("/a").header("authorization", "Basic eDp5").header("x-api-token", &token);
     seen(&client::send(host.address(), request).await);
     let received = app.received().all().pop().unwrap();
@@ -186,7 +186,7 @@ async fn in_envoy_a_token_in_a_query_is_cut_out_of_the_path_and_stands_in_no_log
             assert_eq!(target, expected, "{path}");
         }
     }
-    // A place that decides, and one that does not, and a route that nobody is asked about.
+    // A place that decides, one that does not, and a route on which nobody is asked.
     let denied = client::send(host.address(), Request::get("/denied?access_token=a.b.c")).await;
     assert_eq!(denied.status, 401);
     host.wait_for_log("GET /denied 401").await;
@@ -201,7 +201,7 @@ async fn on_apisix_a_query_is_refused_where_it_would_be_stripped() {
     assert!(log.contains("strip_credentials: cannot remove a token from the query on APISIX"), "{log}");
 }
 
-/// A WebSocket server that chooses the first subprotocol that it is offered, and then hangs up.
+/// A WebSocket server that chooses the first subprotocol it is offered, then hangs up.
 async fn chooser() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

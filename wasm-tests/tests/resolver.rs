@@ -1,5 +1,5 @@
-//! A request authenticated by Authgear's resolver, on every host: who gets through as whom, what the resolver is
-//! asked, and what of the client never reaches the app.
+//! Requests that Authgear's resolver authenticates, on every host: who gets through as whom, what the resolver is
+//! asked, and which of the client's headers never reach the app.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -29,7 +29,7 @@ on_each_host! {
     a_configuration_that_cannot_serve_is_refused_and_the_log_names_the_field,
 }
 
-/// Identity headers that no resolver sent, in every spelling that something behind the proxy could fold.
+/// Forged identity headers, in every spelling that a program behind the proxy might fold.
 const FORGED: [(&str, &str); 9] = [
     ("X-Authgear-User-Id", "forged"),
     ("x-authgear-user-roles", "forged"),
@@ -324,7 +324,7 @@ async fn bytes_that_are_not_utf8_neither_break_nor_open_anything<H: Host>() {
     let scene = Layout::<H>::start(|_| ()).await;
     let session = scene.authgear.log_in("alice");
     let cookie = |before: &[u8], name: &str| [before, name.as_bytes(), b"=", session.as_bytes()].concat();
-    // Another cookie with such a byte changes nothing; a session with one is none to Authgear either.
+    // Such a byte in another cookie changes nothing. Authgear ignores a session cookie that has one, too.
     let seen = scene.seen(Request::get("/").header("cookie", cookie(b"a=\xff; ", "session"))).await;
     assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
     let seen = scene.seen(Request::get("/").header("cookie", cookie(b"session=\xff; ", "xsession"))).await;
@@ -385,7 +385,7 @@ async fn a_thousand_requests_of_different_users_over_fifty_connections_are_not_m
     for user in &users {
         scene.authgear.add_user(User::new(user));
     }
-    // Of each user a session, a token, and what belongs to nobody.
+    // A session and a token of each user, and credentials that are nobody's.
     let credentials: Vec<_> = users
         .iter()
         .flat_map(|user| {
@@ -422,7 +422,7 @@ async fn a_client_that_leaves_during_the_call_disturbs_nobody() {
     scene.authgear.fail(Endpoint::Resolver, Fault::Hold);
     let address = scene.host.address();
     for number in 1..=20 {
-        // Each with a token of its own: those who share one share a call.
+        // Each with its own token: requests with the same one share a call.
         let request =
             Request::get("/").header("authorization", bearer(&scene.authgear.opaque_token("alice")));
         let leaving = tokio::spawn(client::try_send(address, Protocol::Http1, request));
@@ -442,7 +442,7 @@ async fn a_path_with_a_fragment_never_reaches_the_app() {
     let scene = Scene::start_with(
         Options::default(),
         |_| (),
-        // Let it come as far as the filter.
+        // Let it reach the filter.
         |envoy| {
             envoy.edit(|bootstrap| {
                 bootstrap["layered_runtime"] = json!({"layers": [{"name": "test", "static_layer": {
@@ -509,7 +509,7 @@ async fn the_log_tells_what_is_served_and_never_a_credential() {
         .header("cookie", format!("session={session}"));
     scene.seen(request).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
-    // Nothing is remembered of the token alone.
+    // Nothing is cached for the token alone.
     let alone = Request::get("/").header("authorization", bearer(&token));
     assert_eq!(scene.send(alone).await.status, 503);
     scene.host.wait_for_log("it answered 500").await;

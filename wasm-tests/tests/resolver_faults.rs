@@ -1,5 +1,5 @@
-//! The resolver's faults, one by one, on every host: denied in JSON by default, through as nobody where the
-//! operator chose so, within `timeout`, and never let in as someone.
+//! The resolver's faults, one by one, on every host. The request is denied in JSON by default, or goes on as nobody
+//! where the operator chose so. It ends within `timeout`, and never gets in as someone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -21,10 +21,10 @@ on_each_host! {
     requests_with_nothing_to_ask_do_not_notice_that_the_resolver_is_down,
 }
 
-/// What is configured where a fault is one of time.
+/// The `timeout` for faults that take time.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a loaded machine may take on top: a bound against hanging, not a measure of speed.
+/// What a loaded machine may add. This guards against hanging; it does not measure speed.
 const SLACK: Duration = Duration::from_secs(3);
 
 fn faults<H: Host>() -> Vec<Failure> {
@@ -76,7 +76,7 @@ async fn host<H: Host>(app: &Echo, resolver: SocketAddr, on_error: Value) -> H {
     H::start(H::builder(app, &scene::upstreams(resolver, resolver)), configuration).await
 }
 
-/// Sends a request with a credential and a forged header; says how long its answer took.
+/// Sends a request with a credential and a forged header. Also returns how long the answer took.
 async fn ask<H: Host>(host: &H) -> (Response, Duration) {
     let request =
         Request::get("/").header("authorization", "Bearer abc").header("x-authgear-user-id", "forged");

@@ -1,5 +1,5 @@
-//! Rules at work, on every host: who passes where, for sessions that the resolver knows and for tokens that are
-//! verified here alike; and what of a request no spelling and no forged header changes.
+//! Rules at work, on every host: who passes where, for sessions that the resolver knows and tokens that the filter
+//! verifies. No spelling of a path and no forged header changes the verdict.
 
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, StatusCode, User};
@@ -44,7 +44,7 @@ fn routes(configuration: &mut Value) {
     ]);
 }
 
-/// The same person's session in each form: one that is verified here, and those that the resolver is asked about.
+/// One person's session in each form: the one that the filter verifies, and those that the resolver is asked about.
 fn sessions(authgear: &Authgear, user: &str) -> [(&'static str, String); 4] {
     [
         ("cookie", format!("session={}", authgear.log_in(user))),
@@ -62,7 +62,7 @@ fn forging(request: Request) -> Request {
         .header("X_Authgear_User_Id", "forged")
 }
 
-/// What tells a denial of the filter from one of the host or of the app.
+/// Tells the filter's denial from the host's or the app's.
 fn error(answer: &Response) -> Value {
     assert_eq!(answer.header("content-type"), Some("application/json"), "{answer:?}");
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
@@ -120,7 +120,7 @@ fn seen_user(answer: &Response) -> Option<String> {
     seen(answer).identity_header("x-authgear-user-id")
 }
 
-/// Spellings of `/admin` that begin as something public, and of it alone.
+/// Spellings of `/admin`, alone and behind a public prefix.
 const TRICKS: [&str; 55] = [
     "//admin",
     "///admin",
@@ -195,7 +195,7 @@ async fn no_spelling_of_a_path_makes_more_of_it_than_the_plain_one<H: Host>() {
             assert_eq!((answer.status, error(&answer).as_str()), (expected.0, Some(expected.1)), "{path}");
         }
     }
-    // Hosts may refuse a path without a slash by themselves.
+    // Hosts may refuse a path without a slash themselves.
     for path in ["\\admin", "admin", "public/../admin", "%2fadmin"] {
         let head = format!("GET {path} HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
         let answer = client::raw(scene.host.address(), head).await;
@@ -261,7 +261,7 @@ async fn a_rule_for_a_host_holds_in_every_spelling_of_it<H: Host>() {
     for host in ["a.open.example", "A.Open.Example.", "a.b.open.example:8080"] {
         assert_eq!(scene.send(Request::get("/").host(host)).await.status, 200, "{host}");
     }
-    // What hosts themselves do not refuse, and programs read differently, is nobody's host.
+    // A host name that proxies accept and programs read differently matches no rule.
     for host in
         ["a.open.example@evil.example", "a.open.example/x", "a.open.example, evil.example", "a..open.example"]
     {
@@ -293,7 +293,7 @@ async fn a_rule_for_methods_leaves_the_others_to_the_next<H: Host>() {
     assert_eq!(scene.send(overridden).await.status, 401);
 }
 
-/// The demo's users, and some who state what is not enough.
+/// The demo's users, and some whose attributes do not suffice.
 fn people() -> Options {
     let alice = || User::demo().swap_remove(0);
     let mut users = User::demo();
@@ -486,7 +486,7 @@ async fn an_error_opens_what_the_operator_chose_and_never_what_requires_more<H: 
         let answer = scene.send(forging(Request::get(path).header("cookie", &cookie))).await;
         assert_eq!((answer.status, error(&answer).as_str()), (502, Some("unavailable")), "{path}");
     }
-    // What a request lacks is no error.
+    // A missing attribute is not an error.
     assert_eq!(scene.send(Request::get("/app")).await.status, 401);
 }
 
@@ -514,7 +514,7 @@ async fn a_token_of_any_issuer_meets_rules_too<H: Host>() {
     let bad = authgear.id_token("alice");
     #[rustfmt::skip]
     let cases: [(&str, Option<&str>, u16, Option<&str>); 13] = [
-        // Path, token, status, who it is to the app.
+        // Path, token, status, and the user that the app sees.
         ("/public", None, 200, None),
         ("/public", Some(&alice), 200, None),
         ("/public", Some(&bad), 200, None),

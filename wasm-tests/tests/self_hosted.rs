@@ -1,5 +1,5 @@
-//! A self-hosted Authgear as operators run it: without `TRUST_PROXY`, with keys kept back, behind URLs with a final
-//! slash, and with options that say that nothing is remembered.
+//! A self-hosted Authgear as operators run it: without `TRUST_PROXY`, with its keys withheld, behind URLs with a
+//! final slash, and with options that turn off the caches.
 
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Endpoint, Fault, Options, StatusCode};
@@ -33,7 +33,7 @@ async fn user<H: Host>(scene: &Layout<H>, request: Request) -> Option<String> {
     scene.seen(request).await.identity_header("x-authgear-user-id")
 }
 
-/// The filter says `X-Forwarded-Proto: https` of an https endpoint, and this server does not believe it.
+/// The filter sends `X-Forwarded-Proto: https` for an https endpoint, and this server does not trust it.
 async fn without_trust_in_the_proxy_cookies_are_known_and_jwts_are_nobody<H: Host>() {
     let options = Options { trust_proxy: false, ..Options::default() };
     let scene = Layout::<H>::start_with(options, |_| (), |host| host).await;
@@ -47,7 +47,7 @@ async fn without_trust_in_the_proxy_cookies_are_known_and_jwts_are_nobody<H: Hos
 #[tokio::test]
 async fn a_resolver_that_knows_no_jwt_is_told_in_the_log_with_what_to_look_at() {
     let options = Options { trust_proxy: false, ..Options::default() };
-    // The keys come from a server that is asked at the public origin: only the resolver is reached in plain HTTP.
+    // The keys come from a server at the public origin. Only the resolver is reached over plain HTTP.
     let trusting = wasm_tests::authgear::Authgear::start(Options {
         public_origin: Some(wasm_tests::scene::ORIGIN.into()),
         ..Options::default()
@@ -99,7 +99,7 @@ async fn where_keys_are_kept_back_the_resolver_is_asked_about_jwts_and_cookies<H
         ] {
             assert_eq!(user(&scene, request).await.as_deref(), Some(expected), "{status}: {what}");
         }
-        // What could not pass with keys does not pass without them.
+        // What cannot pass with keys cannot pass without them.
         let foreign = scene
             .authgear
             .jwt_with("alice", |claims, _| drop(claims.insert("iss".into(), json!("https://x"))));
@@ -162,7 +162,7 @@ async fn a_bearer_credential_is_read_as_authgear_reads_it<H: Host>() {
     }
 }
 
-/// The address that is recorded is the first one of the header.
+/// The recorded address is the first one of the header.
 #[tokio::test]
 async fn authgear_is_told_the_trusted_address_alone() {
     let scene = Layout::<Envoy>::start(auto).await;

@@ -1,8 +1,8 @@
-//! Tokens that are verified in the filter, on every host: the same headers as the resolver's, who is nobody,
-//! who is asked, and where the keys come from meanwhile.
+//! Tokens that the filter verifies, on every host: they yield the resolver's headers; which tokens are nobody's;
+//! which server is asked; and where the keys come from.
 //!
-//! In Envoy alone: keys before the first request, requests that wait for a fetch of another, and confirmations
-//! that no request waits for. APISIX has no ticks, and no request there can wait for the call of another.
+//! In Envoy only: keys before the first request, requests that wait for another request's fetch, and confirmations
+//! that no request waits for. APISIX has no ticks, and there no request can wait for the call of another.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn refused() -> Vec<(String, String)> {
     vec![("x-authgear-session-valid".to_owned(), "false".to_owned())]
 }
 
-/// With this mode; `auto` also as the default.
+/// The configuration with this mode. `auto` is the default, so the field is left out.
 fn mode(mode: &'static str) -> impl FnOnce(&mut Value) {
     move |configuration| {
         let authgear = configuration["authgear"].as_object_mut().unwrap();
@@ -74,7 +74,8 @@ fn at_origin<H: Host>(options: Options) -> Options {
     Options { public_origin: Some(H::ORIGIN.to_owned()), ..options }
 }
 
-/// Waits until requests with a good token are let in: the keys are there. On APISIX the first one fetches them.
+/// Waits until requests with a good token are let in, which means that the keys have arrived. On APISIX the first
+/// request fetches them.
 async fn wait_for_keys<H: Host>(scene: &Layout<H>) {
     let token = scene.authgear.jwt("alice");
     let token = &token;
@@ -154,7 +155,7 @@ async fn a_machine_is_known_by_its_client_where_its_audience_is_configured<H: Ho
 }
 
 async fn in_auto_each_credential_is_judged_by_who_knows_it<H: Host>() {
-    // Nothing is remembered, so that every question shows.
+    // Nothing is cached, so that every question shows.
     let scene = start::<H>(|configuration| {
         mode("auto")(configuration);
         configuration["cache"] = json!({"ttl": "0s"});
@@ -222,7 +223,7 @@ async fn keys_are_asked_for_with_the_endpoints_host_and_scheme<H: Host>() {
 #[tokio::test]
 async fn the_keys_are_there_before_the_first_request() {
     let scene = Scene::start(mode("auto")).await;
-    // Every VM fetches them once, the workers' among them: Envoy configures two more than there are workers.
+    // Every VM fetches them once: one VM per worker, and two more that Envoy configures.
     scene.host.wait_for_stat("wasmcustom.authgear_filter.keys.fetched", 3).await;
     scene.authgear.fail(Endpoint::Jwks, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     let seen = scene.seen(with_token(&scene.authgear.jwt("alice"))).await;
@@ -252,7 +253,7 @@ async fn tokens_with_invented_keys_do_not_make_a_storm_of_fetches<H: Host>() {
         assert_eq!(scene.seen(with_token(&token)).await.identity(), refused());
     }
     let fetches = scene.authgear.received(Endpoint::Jwks).count();
-    // One for each of the two workers in ten seconds; on a slow machine the hundred may take longer than that.
+    // One per worker in ten seconds. On a slow machine the hundred requests may take longer than that.
     assert!(fetches <= 6, "{fetches} fetches");
 }
 
@@ -287,7 +288,7 @@ async fn without_keys_requests_with_a_token_get_503_and_are_served_when_the_keys
     }
 }
 
-/// A host with two workers whose keys do not come until the fault is over.
+/// A host with two workers whose keys do not arrive until the fault is over.
 async fn cold<H: Host>(fault: Fault, change: impl FnOnce(&mut Value)) -> Layout<H> {
     let change = |configuration: &mut Value| {
         mode("auto")(configuration);
@@ -297,7 +298,7 @@ async fn cold<H: Host>(fault: Fault, change: impl FnOnce(&mut Value)) -> Layout<
     Layout::start_failing(at_origin::<H>(Options::default()), faults, change, |host| host).await
 }
 
-/// An Envoy whose keys are under way until they are let go.
+/// An Envoy whose fetch of the keys is in flight until the fault is lifted.
 async fn waiting() -> Scene {
     cold(Fault::Hold, |configuration| configuration["timeout"] = json!("30s")).await
 }
@@ -347,7 +348,7 @@ fn revalidating(configuration: &mut Value) {
     configuration["authgear"]["revalidate"] = json!("1s");
 }
 
-/// Sends requests with a token until it is refused, at most so long.
+/// Sends requests with a token until one is refused, for at most this long.
 async fn until_refused<H: Host>(scene: &Layout<H>, token: &str, within: Duration) {
     wait_until("the token is refused", within, || async {
         let user = scene.seen(with_token(token)).await.identity_header("x-authgear-user-id");

@@ -1,8 +1,8 @@
-//! Configurations and modules that are replaced while requests are under way, in a real Envoy that watches its
+//! Configurations and modules that are replaced while requests are in flight, in a real Envoy that watches its
 //! listener's file.
 //!
-//! Envoy keeps the connections of the configuration before for its drain time and asks their clients to leave:
-//! `Connection: close`, `GOAWAY`. A client that does as it is told must notice nothing.
+//! Envoy keeps the old configuration's connections for its drain time, and asks their clients to leave (`Connection:
+//! close`, `GOAWAY`). A client that complies must notice nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,17 +24,17 @@ use wasm_tests::scene::{self, Scene, seen};
 /// Envoy's own default: longer than any test.
 const LONG: Duration = Duration::from_secs(600);
 const SHARED: &str = "wasmcustom.authgear_filter.answers.shared";
-/// How many virtual machines there are.
+/// How many VMs there are.
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
 /// How often the configuration is replaced under load.
 const SWAPS: usize = 20;
-/// How many answers there are at least between two of them.
+/// The least number of answers between two of them.
 const BETWEEN: u64 = 100;
 
-/// A configuration that tells its number to whom it denies `/private`.
+/// A configuration that puts its number into its denial of `/private`.
 fn numbered(number: usize) -> Value {
     let mut configuration = scene::configuration();
-    // No answer that is held back comes too late.
+    // No held answer may come too late.
     configuration["timeout"] = "30s".into();
     configuration["rules"] = json!([
         { "prefix": "/private", "access": "required", "on_unauthenticated": { "body": number.to_string() } },
@@ -43,7 +43,7 @@ fn numbered(number: usize) -> Value {
     configuration
 }
 
-/// The same, otherwise unlike that of the next and the last number.
+/// The same, but otherwise unlike that of the next and the previous number.
 fn varied(number: usize) -> Value {
     let mut configuration = numbered(number);
     configuration["authgear"]["mode"] = ["resolver", "auto"][number % 2].into();
@@ -67,7 +67,7 @@ fn with_token(path: &str, token: &str) -> Request {
     forged(path).header("authorization", format!("Bearer {token}"))
 }
 
-/// Whom the app was told that it is, on a path that asks for nobody in particular.
+/// The user that the app was told, on a path that does not require one.
 fn user(response: &Response) -> Option<String> {
     let seen = seen(response);
     let user = seen.identity_header("x-authgear-user-id");
@@ -83,7 +83,7 @@ fn denied_by(response: &Response) -> usize {
     response.text().parse().expect("the number of a configuration")
 }
 
-/// What a request must come to, under each configuration.
+/// What must become of a request under each configuration.
 #[derive(Clone, Copy)]
 enum Due {
     Let(Option<&'static str>),
@@ -97,12 +97,12 @@ async fn scene(drain: Duration, workers: u32, configuration: Value) -> Scene {
     Scene::start_with(Options::default(), change, setup).await
 }
 
-/// With one worker, and connections of before that live on.
+/// One worker, on which old connections live on.
 async fn lasting_scene(configuration: Value) -> Scene {
     scene(LONG, 1, configuration).await
 }
 
-/// A client that sends on one connection for as long as the server wants it to, then on another.
+/// A client that uses one connection until the server asks it to leave, then another.
 async fn client(
     address: SocketAddr,
     protocol: Protocol,
@@ -136,7 +136,7 @@ async fn client(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_swaps_under_load_lose_no_request_and_let_none_in() {
-    // Short enough for the first configurations to be deleted while the last ones come.
+    // Short enough that the first configurations are deleted while the last ones arrive.
     let mut scene = scene(Duration::from_secs(5), 2, varied(0)).await;
     let address = scene.host.address();
     let other_module = OtherModule::write();
@@ -181,14 +181,14 @@ async fn twenty_swaps_under_load_lose_no_request_and_let_none_in() {
     assert_unharmed(&scene.host).await;
 }
 
-/// The same module to the last instruction, which Envoy must take for another one.
+/// The same module to the last instruction, but one that Envoy must take for another.
 struct OtherModule(PathBuf);
 
 impl OtherModule {
     fn write() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mut module = fs::read(envoy::filter_module()).expect("the filter was built");
-        // A custom section: its number, its length, its name with length.
+        // A custom section: its id, its length, and its name with its length.
         module.extend(b"\0\x06\x05other");
         let name = format!("other-{}-{}.wasm", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = envoy::target_dir().join("envoy-logs").join(name);
@@ -199,7 +199,7 @@ impl OtherModule {
 
 impl Drop for OtherModule {
     fn drop(&mut self) {
-        // A file that stays behind hurts nobody.
+        // A leftover file does no harm.
         let _absent = fs::remove_file(&self.0);
     }
 }
@@ -273,7 +273,7 @@ async fn an_answer_to_a_configuration_that_is_gone_harms_nobody() {
     let token = scene.authgear.jwt("alice");
     let vms = scene.host.stat(VMS).await;
     let other_module = OtherModule::write();
-    // Its virtual machine stays for the one after it, then goes too.
+    // Its VM stays until the next configuration, then goes too.
     for (number, module) in [envoy::filter_module(), other_module.0.clone()].into_iter().enumerate() {
         scene.authgear.fail(Endpoint::Jwks, Fault::Hold);
         let fetches = scene.authgear.received(Endpoint::Jwks).count();
@@ -319,7 +319,7 @@ async fn a_new_configuration_remembers_nothing_of_the_one_before() {
     assert_eq!(denied_by(&scene.send(with_session("/private", &alice)).await), 3, "out at once");
 }
 
-/// Envoy hands the same configuration to the plugin that still has it, and tells nobody. docs/operations.md warns.
+/// Envoy silently keeps a plugin whose configuration is the same. docs/operations.md warns of that.
 #[tokio::test]
 async fn a_configuration_that_comes_back_has_forgotten_only_once_its_connections_are_over() {
     let mut remembering = numbered(0);
@@ -397,7 +397,7 @@ async fn a_configuration_that_ends_during_a_call_takes_all_that_it_remembers_alo
     configuration["authgear"]["mode"] = "auto".into();
     configuration["cache"] = json!({ "ttl": "1h", "negative_ttl": "1h" });
     let mut scene = scene(Duration::from_secs(1), 1, configuration.clone()).await;
-    // Of the keys; it is under way whenever a configuration ends.
+    // The fetch of the keys, which is in flight whenever a configuration ends.
     scene.authgear.fail(Endpoint::Jwks, Fault::Hold);
     let mut memory = Vec::new();
     for number in 1..=6 {
@@ -414,12 +414,12 @@ async fn a_configuration_that_ends_during_a_call_takes_all_that_it_remembers_alo
         memory.push(scene.host.resident_memory());
     }
     println!("Envoy's memory after each configuration: {memory:?}");
-    // What four of them remember is 18 MB. The first two make room.
+    // Four of them cache 18 MB. The first two are evicted.
     let grown = memory[5].saturating_sub(memory[1]);
     assert!(grown < 2 * (TOKENS * TOKEN_LENGTH) as u64, "{memory:?}");
 }
 
-/// Starts to send a request that many times, on connections of both protocols.
+/// Starts to send a request this many times, on connections of both protocols.
 fn send_all(address: SocketAddr, count: usize, request: &Request) -> Vec<JoinHandle<Response>> {
     let send = |number| {
         let request = request.clone();
@@ -439,7 +439,7 @@ async fn all(sent: Vec<JoinHandle<Response>>) -> Vec<Response> {
     answers
 }
 
-/// No virtual machine has died.
+/// No VM has died.
 async fn assert_unharmed(envoy: &Envoy) {
     let reloads = envoy.stats("wasm.authgear.vm_reload").await;
     assert!(reloads.values().all(|count| *count == 0), "{reloads:?}");

@@ -1,8 +1,8 @@
-//! Two thousand requests that wait for one thing, and are all answered when it comes: on Envoy, where one callback
-//! decides for all of them, and on APISIX, where each has a call of its own in flight.
+//! Two thousand requests that wait for one event, and are all answered when it comes. On Envoy one callback decides
+//! for all of them; on APISIX each has its own call in flight.
 //!
-//! Envoy sends the replies of a callback one inside the other. About 300 of them overflow the stack of the VM, which is
-//! then gone for every request. So requests are woken in batches.
+//! Envoy nests the replies of a callback. About 300 of them overflow the VM's stack, which ends the VM for every
+//! request. So the filter wakes requests in batches.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ use wasm_tests::scene::{self, Layout, Scene};
 
 const REQUESTS: u64 = 2_000;
 
-/// How many requests Envoy has and has not answered.
+/// How many requests are in flight in Envoy.
 const ACTIVE: &str = "http.ingress.downstream_rq_active";
 
-/// One worker, and an endpoint that answers when it is let go.
+/// One worker, and an endpoint that holds its answers until the fault is lifted.
 async fn held(endpoint: Endpoint, change: impl FnOnce(&mut Value)) -> Scene {
     let change = |configuration: &mut Value| {
         configuration["timeout"] = "30s".into();
@@ -41,7 +41,7 @@ async fn held(endpoint: Endpoint, change: impl FnOnce(&mut Value)) -> Scene {
     .await
 }
 
-/// Sends as many requests, and calls `then` once all of them wait. Returns how often each status was answered.
+/// Sends these requests, and calls `then` once all of them wait. Returns how many got each status.
 async fn all_at_once(scene: &Scene, request: Request, then: impl FnOnce()) -> BTreeMap<u16, u64> {
     let address = scene.host.address();
     let mut requests = JoinSet::new();

@@ -1,4 +1,4 @@
-//! An auth server that says 103 (Early Hints) before it answers 200 for whoever has the session `alice`.
+//! An auth server that sends 103 (Early Hints) before it answers 200 to the session `alice`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use wasm_tests::wait::{holds, wait_until};
 
-/// A running one. It ends with the test's runtime.
+/// A running server. It ends with the test's runtime.
 pub struct EarlyHints {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -39,7 +39,7 @@ impl EarlyHints {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Waits until as many real answers were written.
+    /// Waits until this many real answers have been written.
     pub async fn wait_for_answers(&self, count: usize) {
         wait_until(&format!("{count} answers were written"), Duration::from_secs(60), || async {
             let written = self.answers.load(Ordering::SeqCst);

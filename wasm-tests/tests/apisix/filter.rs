@@ -1,5 +1,5 @@
-//! The filter in this host: what it does there because the host is what it is. Every host that is dropped here
-//! says that the filter did nothing that the real one would not survive.
+//! What the filter does on this host because of the host's nature. Dropping a host also checks that the filter did
+//! nothing that would crash the real one.
 
 use serde_json::{Value, json};
 use wasm_tests::apisix::{Apisix, Builder};
@@ -13,7 +13,7 @@ use crate::early::EarlyHints;
 
 type Scene = Layout<Apisix>;
 
-/// The configuration for a resolver of any kind.
+/// The configuration for a resolver at this address.
 fn configuration(resolver: &Faulty) -> Value {
     scene::configuration_on::<Apisix>(resolver.address(), resolver.address())
 }
@@ -57,7 +57,7 @@ async fn a_request_with_more_headers_than_the_host_lists_is_refused() {
     let request = |headers: usize| {
         (0..headers).fold(Request::get("/"), |request, n| request.header(&format!("x-{n}"), "1"))
     };
-    // The host adds three of its own, and the client names a host.
+    // The host adds three headers, and the client sends `Host`.
     let listed = 99 - 4;
     assert_eq!(scene.send(request(listed).header("x-authgear-user-id", "admin")).await.status, 431);
     assert_eq!(scene.seen(request(listed - 1).header("x-authgear-user-id", "admin")).await.identity(), []);
@@ -233,7 +233,7 @@ async fn what_is_to_be_called_over_tls_is_never_called_without() {
     }
 }
 
-/// A call with one fails there: a fault of the auth server, which an operator may let through.
+/// A call with such a cookie fails there, and a failed call may be one that the operator lets through.
 #[tokio::test]
 async fn a_control_character_of_a_client_is_its_own_fault_and_in_no_call() {
     let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
@@ -256,7 +256,7 @@ async fn a_control_character_of_a_client_is_its_own_fault_and_in_no_call() {
         }
         assert!(!host.log().contains("http call failed"), "{}", host.log());
     }
-    // A forward-auth server is asked without such a cookie, and the app, which gets it, refuses the request itself.
+    // A forward-auth server is asked without such a cookie. The app gets it, and refuses the request itself.
     assert_eq!((resolver.requests(), app.received().count()), (2, 0));
 }
 
@@ -302,7 +302,7 @@ async fn an_answer_that_drips_keeps_a_request_waiting_and_lets_nobody_in() {
         let waiting = tokio::spawn(client::try_send(host.address(), Protocol::Http1, with_token()));
         resolver.wait_for_requests(1).await;
         assert_eq!(app.received().count(), 0);
-        // Others are served meanwhile.
+        // Other requests are served meanwhile.
         assert_eq!(client::send(host.address(), Request::get("/")).await.status, 200);
         resolver.stop().await;
         assert_eq!(waiting.await.unwrap().unwrap().status, 503);
@@ -348,7 +348,7 @@ async fn the_log_has_one_line_for_each_thing_and_never_a_credential() {
     let (first, token) = (scene.authgear.opaque_token("alice"), scene.authgear.opaque_token("alice"));
     scene.seen(with(&first)).await;
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(hyper::StatusCode::INTERNAL_SERVER_ERROR));
-    // Of this one nothing is remembered.
+    // Nothing is cached about this one.
     assert_eq!(scene.send(with(&token)).await.status, 503);
     scene.host.wait_for_log("it answered 500").await;
     let log = scene.host.log();
@@ -373,7 +373,7 @@ async fn keys_are_fetched_by_the_requests_that_need_them() {
                 "mode": mode,
             }}))
             .start();
-        // All at once: none can wait for the keys that another one fetches.
+        // All at once, because none can wait for the keys that another one fetches.
         let requests = (0..20).map(|_| {
             let token = format!("Bearer {}", authgear.jwt("alice"));
             let request =
@@ -398,12 +398,12 @@ async fn the_module_does_not_grow_over_fifty_thousand_requests() {
     does_not_grow(50_000).await;
 }
 
-/// Requests of each kind, on one worker: the memory that they need is there after the first few.
+/// Requests of each kind, on one worker. The first few allocate all the memory that they need.
 async fn does_not_grow(requests: usize) {
     const WARM_UP: usize = 1_000;
     let (app, resolver) = (Echo::start().await.unwrap(), accepting().await);
     let mut configuration = configuration(&resolver);
-    // Full after the first few; the tokens are ever new ones.
+    // Full after the first few, and every token is new.
     configuration["cache"] = json!({"ttl": "1h", "max_entries": 10});
     let host = Apisix::builder().workers(1).upstream(app.address()).plugin(configuration).start();
     let mut connection = Connection::open(host.address(), Protocol::Http1).await;
@@ -487,7 +487,7 @@ async fn a_denial_to_a_grpc_client_is_one_that_it_understands() {
     assert_eq!(answer.header("content-type"), Some("application/grpc"));
     assert_eq!(answer.header("grpc-status"), Some("16"));
     assert!(answer.header("grpc-message").is_some());
-    // The response is shown to a context of its own, which is deleted first.
+    // The response gets its own context, which is deleted first.
     let callbacks = scene.host.callbacks();
     let last: Vec<_> = callbacks.iter().rev().take(7).rev().map(String::as_str).collect();
     let expected = [

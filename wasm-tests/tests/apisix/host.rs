@@ -1,4 +1,4 @@
-//! The host answers its functions, and calls the module, as wasm-nginx-module does.
+//! The host's functions behave, and the module is called, as in wasm-nginx-module.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use wasm_tests::scene::seen;
 
 use crate::module::{CALL, Module, RESUME, get, pseudo_headers, tell};
 
-/// What the answer of a call is told with: 400 and this number.
+/// The reply with which a module reports the answer to a call: 400 and this number.
 fn tell_in_answer(number: &str) -> String {
     format!("(drop (call $reply (i32.add (i32.const 400) {number})))")
 }
@@ -68,7 +68,7 @@ async fn functions_that_do_nothing_say_that_they_did() {
         };
         assert_eq!(module.status().await, 400, "{name}");
     }
-    // It writes no number either.
+    // It does not write a number either.
     let module = Module {
         request: "(i32.store (i32.const 16) (i32.const 77)) \
                   (drop (call $it (i32.const 0) (i32.const 4096) (i32.const 2) (i32.const 16))) "
@@ -90,7 +90,7 @@ async fn properties_are_nginx_variables_in_one_piece() {
     let module = |request: String| Module { request, more: more.into(), ..Module::default() };
     assert_eq!(module(tell(&ask(8192, 14))).status().await, 401, "not found");
     assert_eq!(module(tell(&ask(8224, 11))).status().await, 400);
-    // Outside of a request there is nobody to ask about: the configuration is accepted when the status is 2.
+    // Outside a request there is nothing to read: the configuration is accepted if the status is 2.
     let configure = format!("(i32.eq {} (i32.const 2))", ask(8224, 11));
     assert_eq!(Module { configure, more: more.into(), ..Module::default() }.status().await, 200);
 }
@@ -164,7 +164,7 @@ async fn calls_that_cannot_be_sent_are_refused_at_once() {
             Module { request: tell("(call $call)"), upstream: upstream.into(), timeout, ..Module::default() };
         assert_eq!(module.status().await, status, "{upstream:?} {timeout}");
     }
-    // Nor is there a call outside of a request.
+    // Nor can there be a call outside a request.
     let module = Module {
         configure: "(i32.eq (call $call) (i32.const 2))".into(),
         upstream: "127.0.0.1:9".into(),
@@ -186,7 +186,7 @@ async fn a_call_that_failed_calls_back_with_no_headers_and_no_body() {
     let nobody = Faulty::start(Failure::Refuse).await.unwrap();
     let garbage = Faulty::start(Failure::Garbage).await.unwrap();
     let short = Faulty::start(Failure::ShortBody).await.unwrap();
-    // Of an answer: content-length and :status are two headers, and the body has four bytes.
+    // An answer has two headers, content-length and :status, and a body of four bytes.
     let cases = [
         ("an answer", good.clone(), None, 424),
         ("refused", nobody.address().to_string(), None, 400),

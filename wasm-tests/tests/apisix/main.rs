@@ -1,6 +1,6 @@
-//! What only concerns APISIX: that the host on wasmtime behaves as wasm-nginx-module does and finds what the
-//! real one would not survive (`host`, `violations`: with small modules that misbehave), and that the filter
-//! does nothing of the kind (`filter`).
+//! What concerns only APISIX. `host` and `violations` check, with small modules that misbehave, that the host on
+//! wasmtime behaves like wasm-nginx-module and detects what would crash the real one. `filter` checks that the filter
+//! does nothing of the kind.
 
 mod early;
 mod filter;

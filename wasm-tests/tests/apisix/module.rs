@@ -1,4 +1,4 @@
-//! Small filters in WebAssembly text, for showing what the host makes of a filter that does a certain thing.
+//! Small filters in WebAssembly text, to test how the host reacts to what a filter does.
 
 use wasm_tests::apisix::{Apisix, Builder};
 use wasm_tests::client::{self, Request, Response};
@@ -6,13 +6,13 @@ use wasm_tests::client::{self, Request, Response};
 /// What a module does in its callbacks, as WebAssembly text.
 #[derive(Clone, Default)]
 pub struct Module {
-    /// In `proxy_on_request_headers`; leaves its result. Continues unless told.
+    /// In `proxy_on_request_headers`; leaves its result. Continues by default.
     pub request: String,
     /// In `proxy_on_http_call_response`, whose third parameter is the number of headers.
     pub answer: String,
     /// In `proxy_on_response_headers`, before it continues.
     pub response: String,
-    /// In `proxy_on_configure`; leaves its result. Accepts unless told.
+    /// In `proxy_on_configure`; leaves its result. Accepts by default.
     pub configure: String,
     /// In `proxy_on_delete`.
     pub delete: String,
@@ -20,20 +20,20 @@ pub struct Module {
     pub allocate: String,
     /// More imports, functions and data (from 8192 on).
     pub more: String,
-    /// Whom `$call` calls.
+    /// The upstream that `$call` calls.
     pub upstream: String,
-    /// What `$call` sends; the four pseudo headers unless told.
+    /// The headers that `$call` sends; the four pseudo headers by default.
     pub headers: Option<Vec<(String, String)>>,
-    /// The timeout of `$call`, in milliseconds; 0 unless told.
+    /// The timeout of `$call`, in milliseconds; 0 by default.
     pub timeout: i32,
 }
 
-/// Replies with the status 400 and the number that is on the stack, so that a test can read it.
+/// Replies with status 400 and the number on the stack, for the test to read.
 pub fn tell(number: &str) -> String {
     format!("(drop (call $reply (i32.add (i32.const 400) {number}))) (i32.const 1)")
 }
 
-/// Pauses for a call.
+/// Makes a call and pauses.
 pub const CALL: &str = "(drop (call $call)) (i32.const 1)";
 
 /// Lets the request go on.
@@ -47,7 +47,7 @@ pub fn pseudo_headers() -> Vec<(String, String)> {
 }
 
 impl Module {
-    /// Does nothing but what `request` says.
+    /// Does only what `request` says.
     pub fn on_request(request: impl Into<String>) -> Self {
         Self { request: request.into(), ..Self::default() }
     }
@@ -114,12 +114,12 @@ impl Module {
         text.into_bytes()
     }
 
-    /// A host with this module on one worker, that guards everything.
+    /// A host with this module on one worker. It guards everything.
     pub fn builder(&self) -> Builder {
         Apisix::builder().module(self.bytes()).workers(1).route("/", "{}")
     }
 
-    /// A running one, without an upstream: what is let through is answered with 200.
+    /// A running host without an upstream: it answers 200 to what is let through.
     pub fn start(&self) -> Apisix {
         self.builder().start()
     }

@@ -1,4 +1,4 @@
-//! Each thing that the real host does not survive is found, and ends as it would end there.
+//! Everything that crashes the real host is detected, and ends as it would there.
 
 use wasm_tests::apisix::{Apisix, Violation};
 use wasm_tests::client::{self, Protocol, Request};
@@ -174,7 +174,7 @@ async fn a_range_of_a_body_that_no_number_tells_is_found() {
 
 #[tokio::test]
 async fn a_trap_is_found_and_what_it_left_behind_stays() {
-    // As the SDK's cells: taken at the start, given back at the end, and refused while they are taken.
+    // Like the SDK's cells: borrowed at the start, returned at the end, and refused in between.
     let poisoned =
         "(if (global.get $count) (then unreachable)) (global.set $count (i32.const 1)) unreachable";
     let host = Module::on_request(poisoned).start();
@@ -417,7 +417,7 @@ async fn a_negative_action_is_a_503_and_harms_nothing() {
 #[tokio::test]
 async fn an_answer_below_200_gives_the_next_call_the_answer_of_this_one() {
     let auth = EarlyHints::start().await;
-    // Told is the last digit of the answer's status.
+    // It reports the last digit of the answer's status.
     let status = "(drop (call $value (i32.const 6) (i32.const 8192) (i32.const 7) (i32.const 16) (i32.const 20))) \
                   (drop (call $reply (i32.add (i32.const 400) \
                     (i32.sub (i32.load8_u (i32.add (i32.load (i32.const 16)) (i32.const 2))) (i32.const 48)))))";

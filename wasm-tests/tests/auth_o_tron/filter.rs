@@ -1,5 +1,5 @@
-//! The documented flow, through a real Envoy: who logs in is known to the app by what the server said,
-//! and nobody else gets there.
+//! The documented flow, through a real Envoy: the app knows a logged-in user by what the server said, and nobody else
+//! gets there.
 
 use serde_json::{Value, json};
 use wasm_tests::auth_o_tron::{AuthOTron, PARTNERS, STAFF, USERS, basic, user};
@@ -10,8 +10,8 @@ use wasm_tests::scene::{Seen, seen};
 
 use crate::{add_to_staff, claims};
 
-/// What a client may send in the hope that the app believes it. `X-Auth-Realm` is not among them: the
-/// server reads it.
+/// Headers that a client may forge in the hope that the app trusts them. `X-Auth-Realm` is not among them: the server
+/// reads it.
 const FORGED: [(&str, &str); 6] = [
     ("x-auth-username", "forged"),
     ("X-Auth-Roles", "forged"),
@@ -31,7 +31,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// The documented configuration, but for what `change` does to it.
+    /// The documented configuration, altered by `change`.
     async fn start(change: impl FnOnce(&mut Value)) -> Self {
         Self::start_before(AuthOTron::start().await, change).await
     }
@@ -61,13 +61,13 @@ impl Scene {
         client::send(self.envoy.address(), request).await
     }
 
-    /// What the app received of a request with these credentials.
+    /// What the app received with a request that has these credentials.
     async fn seen(&self, request: Request) -> Seen {
         seen(&self.send(request).await)
     }
 }
 
-/// Name and value of all that an app could take for the server's word; sorted.
+/// Names and values of all headers that an app could take for the server's, sorted.
 fn identity(seen: &Seen) -> Vec<(&str, &str)> {
     let folded = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let is_identity = |name: &str| name == "authorization" || folded(name).starts_with("x-auth-");
@@ -127,7 +127,7 @@ async fn whoever_is_refused_gets_the_servers_own_answer() {
         let by_itself = scene.server.authenticate(&headers).await;
         let request =
             headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(name, value));
-        // A browser too: it asks for the password.
+        // The same goes for a browser, which then asks for the password.
         for request in [request.clone(), request.header(BROWSER.0, BROWSER.1)] {
             let answer = scene.send(request).await;
             assert_eq!((answer.status, by_itself.status), (401, 401), "{what}: {answer:?}");
@@ -168,7 +168,7 @@ async fn a_browser_is_sent_to_log_in_where_it_is_configured() {
     }
     assert_eq!(scene.app.received().count(), 0, "nothing reached the app");
 
-    // Logged in, the same page is the app's.
+    // After login, the same page is the app's.
     assert_eq!(scene.send(as_user(page(), STAFF, "bob")).await.status, 200);
     let seen = scene.seen(as_user(Request::get("/maps"), STAFF, "bob")).await;
     assert!(identity(&seen).contains(&("x-auth-username", "bob")), "{seen:?}");
@@ -176,7 +176,7 @@ async fn a_browser_is_sent_to_log_in_where_it_is_configured() {
 
 #[tokio::test]
 async fn the_realm_that_the_client_asks_for_decides_who_alice_is() {
-    // Remembered or not, answers of one realm are none of the other's.
+    // Cached or not, an answer of one realm never serves the other.
     for cache in [json!({ "ttl": "0s" }), json!({ "ttl": "60s" })] {
         let scene = Scene::start(|config| config["cache"] = cache.clone()).await;
         for (asked, realm, roles) in [
@@ -212,14 +212,14 @@ async fn no_header_of_the_servers_name_that_a_client_sent_reaches_the_app() {
     let wrong = basic("bob", "wrong");
     let optional = Request::get("/optional").header("authorization", &wrong).header("x-auth-realm", STAFF);
     assert_eq!(identity(&scene.seen(forging(optional)).await), []);
-    // Nobody was asked there, so the client's own credential is the app's business.
+    // Nobody was asked, so the client's own credential is for the app.
     let public = Request::get("/public").header("authorization", &wrong).header("x-auth-realm", STAFF);
     assert_eq!(identity(&scene.seen(forging(public)).await), [("authorization", wrong.as_str())]);
 }
 
 #[tokio::test]
 async fn several_credentials_at_once_are_a_400_although_the_server_takes_them() {
-    // Envoy joins two lines with a comma, so that one line with two credentials cannot be told from them.
+    // Envoy joins two lines with a comma, so they look like one line with two credentials.
     let scene = Scene::start(|_| ()).await;
     let bob = user(STAFF, "bob").authorization();
     let one_line = Request::get("/").header("authorization", format!("Bearer abc, {bob}"));
@@ -236,7 +236,7 @@ async fn a_name_that_is_not_ascii_reaches_the_app_byte_for_byte() {
     let server = AuthOTron::start_with(|configuration| add_to_staff(configuration, &zoe)).await;
     let scene = Scene::start_before(server, |_| ()).await;
     let seen = scene.seen(Request::get("/").header("authorization", basic("zoë", "x"))).await;
-    // The app shows a byte as a character.
+    // The app shows each byte as a character.
     let bytes: String = "zoë".bytes().map(char::from).collect();
     assert!(identity(&seen).contains(&("x-auth-username", bytes.as_str())), "{seen:?}");
 }

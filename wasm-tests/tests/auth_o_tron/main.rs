@@ -12,7 +12,7 @@ use wasm_tests::auth_o_tron::SECRET;
 /// The claims of a token that Auth-O-Tron signed.
 ///
 /// # Panics
-/// When this is not the value of an `Authorization` header with such a token.
+/// If this is not the value of an `Authorization` header with such a token.
 fn claims(authorization: &str) -> Value {
     let token = authorization.strip_prefix("Bearer ").expect("a bearer token");
     let (signed, signature) = token.rsplit_once('.').expect("a JWT");
@@ -25,7 +25,7 @@ fn claims(authorization: &str) -> Value {
     serde_json::from_slice(&decode(claims)).expect("JSON")
 }
 
-/// Puts one more user into the first realm of a configuration.
+/// Adds a user to the first realm of a configuration.
 fn add_to_staff(configuration: &mut Value, user: &Value) {
     let users = configuration["providers"][0]["users"].as_array_mut();
     users.expect("a plain provider").push(user.clone());

@@ -1,5 +1,5 @@
-//! What the server answers when it is asked directly: what the filter is built for, and what a new
-//! version of the server may change.
+//! The server's answers when it is asked directly. The filter relies on them, and a new version of the server may
+//! change them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,7 +31,7 @@ async fn who_logs_in_is_named_in_headers_and_in_a_signed_token() {
         assert_eq!(answer.text(), "Authenticated successfully");
         assert_eq!(answer.header("x-auth-username"), Some(user.name), "{user:?}");
         assert_eq!(answer.header("x-auth-realm"), Some(user.realm), "{user:?}");
-        // Present and empty for a user without roles.
+        // It is present but empty for a user without roles.
         assert_eq!(answer.header("x-auth-roles"), Some(user.roles.join(",").as_str()), "{user:?}");
 
         let claims = claims(answer.header("authorization").unwrap());
@@ -92,7 +92,7 @@ async fn of_several_credentials_a_good_one_is_enough() {
         format!("Bearer abc, {bob}"),
         format!("{bob},Bearer abc"),
         format!("{bob}, {bob}"),
-        // Of one scheme the last one counts.
+        // The last one of a scheme counts.
         format!("{}, {bob}", basic("bob", "wrong")),
         bob.replace("Basic", "plain"),
     ] {
@@ -101,7 +101,7 @@ async fn of_several_credentials_a_good_one_is_enough() {
     }
     let last_is_wrong = format!("{bob}, {}", basic("bob", "wrong"));
     assert_refused(&server.authenticate(&[("authorization", &last_is_wrong)]).await, "the last one is wrong");
-    // Of two lines it reads the first. Envoy joins them.
+    // It reads the first of two lines. Envoy joins them.
     let lines = [("authorization", "Bearer abc"), ("authorization", bob.as_str())];
     assert_refused(&server.authenticate(&lines).await, "the second line is good");
 }

@@ -1,5 +1,5 @@
-//! A host on wasmtime that does for a request what Envoy does, without a network, and writes down what the filter
-//! asks of it. It holds one request at a time; a function that is missing here ends the test.
+//! A host on wasmtime that does for a request what Envoy does, without a network, and counts the filter's host calls.
+//! It handles one request at a time. A missing function fails the test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,20 +13,20 @@ use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Result,
 const OK: i32 = 0;
 const NOT_FOUND: i32 = 1;
 
-/// What a callback for headers returns to let the request go on.
+/// The result of a header callback that lets the request go on.
 const CONTINUE: i32 = 0;
 
-/// The root context, and the request's.
+/// The ids of the root context and the request's.
 const ROOT: i32 = 1;
 const REQUEST: i32 = 2;
 
-/// The numbers of what the ABI has several of.
+/// The ABI's numbers for maps and buffers.
 const REQUEST_HEADERS: i32 = 0;
 const CALL_HEADERS: i32 = 6;
 const CALL_BODY: i32 = 4;
 const CONFIGURATION: i32 = 7;
 
-/// Compiling takes seconds.
+/// Compiled once: it takes seconds.
 static MODULE: LazyLock<Module> = LazyLock::new(|| {
     let mut config = Config::new();
     config.consume_fuel(true);
@@ -38,8 +38,8 @@ static MODULE: LazyLock<Module> = LazyLock::new(|| {
 /// A header: name and value.
 pub type Field = (String, String);
 
-/// One callback: its name, and what the filter asked of the host in it, how often. Also how many instructions of the
-/// module ran, which is the same on every machine.
+/// One callback: its name, and how often the filter called each host function in it. Also the number of the module's
+/// instructions that ran, which is the same on every machine.
 #[derive(Debug, Clone)]
 pub struct Callback {
     pub name: &'static str,
@@ -54,14 +54,14 @@ pub struct Answer {
     pub body: String,
 }
 
-/// What became of a request, and what it cost.
+/// The outcome of a request, and its cost.
 #[derive(Debug)]
 pub struct Served {
-    /// The headers with which the app gets it; none where it was answered by the filter.
+    /// The headers that the app gets; `None` if the filter answered the request.
     pub forwarded: Option<Vec<Field>>,
     /// How many calls were sent for it.
     pub sent: usize,
-    /// Every callback of it, in order.
+    /// All its callbacks, in order.
     pub callbacks: Vec<Callback>,
 }
 
@@ -72,7 +72,7 @@ struct Data {
     now: Duration,
     request: Vec<Field>,
     answer: Answer,
-    /// The tokens of calls that were not answered yet.
+    /// The tokens of calls in flight.
     calls: Vec<i32>,
     last_token: i32,
     replied: bool,
@@ -87,10 +87,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Loads the module and configures it, at a time since the Unix epoch.
+    /// Loads the module and configures it, at this time since the Unix epoch.
     ///
     /// # Panics
-    /// When it does not load, or refuses the configuration.
+    /// If it does not load, or refuses the configuration.
     pub fn start(configuration: &str, now: Duration) -> Self {
         let mut linker = Linker::new(MODULE.engine());
         define(&mut linker).expect("each name once");
@@ -108,14 +108,14 @@ impl Host {
         host
     }
 
-    /// Has a tick pass. The calls that the filter makes then are answered so.
+    /// Lets a tick pass. `answer` answers the calls that the filter makes in it.
     pub fn tick(&mut self, answer: &Answer) {
         self.store.data_mut().answer = answer.clone();
         self.call("proxy_on_tick", &[ROOT]);
         self.answer_calls(&mut Vec::new());
     }
 
-    /// Takes a request from its beginning to its end. Its calls are answered so.
+    /// Takes a request from beginning to end. `answer` answers its calls.
     pub fn serve(&mut self, request: &[Field], answer: &Answer) -> Served {
         let data = self.store.data_mut();
         (data.request, data.answer) = (request.to_vec(), answer.clone());
@@ -133,7 +133,7 @@ impl Host {
         Served { forwarded, sent, callbacks }
     }
 
-    /// Answers calls until there are none. Gives back how many there were.
+    /// Answers calls until there are none, and returns how many there were.
     fn answer_calls(&mut self, callbacks: &mut Vec<Callback>) -> usize {
         let mut sent = 0;
         while let Some(token) = self.store.data_mut().calls.pop() {
@@ -234,7 +234,7 @@ fn define(linker: &mut Linker<Data>) -> Result<()> {
         note(&mut env, "clock_time_get")
     })?;
     linker.func_wrap(WASI, "random_get", |mut env: Env<'_>, at: i32, size: i32| {
-        // The same in every run, so that the instructions are.
+        // The same in every run, so that the number of instructions is too.
         put(&mut env, at, &vec![7; length(size)]);
         note(&mut env, "random_get")
     })?;
@@ -261,7 +261,7 @@ fn add(mut env: Env<'_>, map: i32, name: i32, name_size: i32, value: i32, value_
     assert_eq!(map, REQUEST_HEADERS);
     let (name, value) = (text(&env, name, name_size), text(&env, value, value_size));
     let request = &mut env.data_mut().request;
-    // The app would have to choose between what the filter says and what the client says.
+    // The app would have to choose between the filter's value and the client's.
     assert!(request.iter().all(|(known, _)| *known != name), "{name} is there already");
     request.push((name, value));
     OK
@@ -321,8 +321,8 @@ fn foreign_function(
     hand_over(&mut env, answer, data, size)
 }
 
-/// What Envoy's `verify_signature` finds: a protobuf with the hash's name, the public key, the signature and the
-/// message.
+/// Envoy's `verify_signature`. Its argument is a protobuf message with the hash's name, the public key, the signature
+/// and the message.
 fn is_signed(mut argument: &[u8]) -> bool {
     let [hash, key, signature, message] = [(); 4].map(|()| {
         let (mut length, mut at) = (0, 1);
@@ -338,7 +338,7 @@ fn is_signed(mut argument: &[u8]) -> bool {
         value
     });
     assert_eq!(hash, b"sha256");
-    // What `SubjectPublicKeyInfo` puts before the key itself: of P-256, and of RSA with 2048 bits.
+    // The prefix of the key in a `SubjectPublicKeyInfo`: for P-256, and for RSA with 2048 bits.
     match key.len() {
         91 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &key[26..]).verify(message, signature),
         _ => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &key[24..]).verify(message, signature),
@@ -346,7 +346,7 @@ fn is_signed(mut argument: &[u8]) -> bool {
     .is_ok()
 }
 
-/// Gives the module bytes in memory that it allocates itself.
+/// Copies bytes into memory that the module allocates.
 fn hand_over(env: &mut Env<'_>, bytes: &[u8], data: i32, size: i32) -> Result<i32> {
     const ALLOCATE: &str = "proxy_on_memory_allocate";
     note(env, ALLOCATE);
@@ -359,7 +359,7 @@ fn hand_over(env: &mut Env<'_>, bytes: &[u8], data: i32, size: i32) -> Result<i3
     Ok(OK)
 }
 
-/// A list of headers as the ABI has it.
+/// A list of headers in the ABI's format.
 fn list(fields: &[Field]) -> Vec<u8> {
     let size = |bytes: usize| number(bytes).to_le_bytes();
     let mut bytes = size(fields.len()).to_vec();
@@ -389,7 +389,7 @@ fn number(length: usize) -> i32 {
     i32::try_from(length).expect("short")
 }
 
-/// A number that the module means without a sign.
+/// Reads a number as unsigned.
 fn length(number: i32) -> usize {
     usize::try_from(number.cast_unsigned()).expect("32 bits")
 }

@@ -1,5 +1,5 @@
-//! What requests cost in Envoy, as far as it is the same on every machine: what the filter asks of the host for each
-//! kind of request, and how many of its instructions run.
+//! The cost of requests in Envoy, as far as it is the same on every machine: the filter's host calls for each kind of
+//! request, and the number of its instructions that run.
 
 mod host;
 
@@ -22,11 +22,11 @@ const NOW: u64 = 1_800_000_000;
 
 const PAGE: &str = include_str!("../../../docs/performance.md");
 
-/// Making a key takes a good part of a second.
+/// Generating a key takes most of a second.
 static KEY: LazyLock<PrivateKey> =
     LazyLock::new(|| PrivateKey::new(&mut rand::rng(), 2048).expect("2048 bits are a valid size"));
 
-/// Authgear, everything but `/public` for users only, and `more` rules that no request here meets.
+/// Authgear, with everything but `/public` for users only, and `more` rules that no request here matches.
 fn host(more: usize) -> Host {
     let mut rules = vec![json!({"prefix": "/public", "access": "public"})];
     rules.extend((0..more).map(|number| json!({"prefix": format!("/more/{number}"), "access": "public"})));
@@ -55,7 +55,7 @@ fn host_with_issuer(is_beside_server: bool) -> Host {
     Host::start(&configuration.to_string(), Duration::from_secs(NOW))
 }
 
-/// An access token of about 1 KB; `number` tells it from others.
+/// An access token of about 1 KB; `number` makes it unique.
 fn token(number: usize, lifetime: i64) -> String {
     token_with(&format!("{number:0120}"), lifetime)
 }
@@ -77,7 +77,7 @@ fn token_with(jti: &str, lifetime: i64) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }
 
-/// What Authgear's resolver says of a session.
+/// The headers with which Authgear's resolver describes a session.
 fn answer_about_session() -> Answer {
     let identity = [
         (":status", "200"),
@@ -99,7 +99,7 @@ fn fields(fields: &[(&str, &str)]) -> Vec<Field> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// What a browser sends, with these headers and some of no interest besides.
+/// A browser's request with these headers, and further ones that do not matter.
 fn request(path: &str, own: &[(&str, &str)], besides: usize) -> Vec<Field> {
     let browser = [
         (":authority", "app.example.com"),
@@ -125,16 +125,16 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// What becomes of a request, as far as a kind of request is known by it.
+/// The outcome that tells one kind of request from another.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    /// Goes on, with this many identity headers.
+    /// It goes on, with this many identity headers.
     Forwarded(usize),
     Denied,
 }
 
-/// A request of each kind: its name, and what serving it took. `number` makes its credentials others than those of
-/// another call, and it has as many headers of no interest.
+/// Serves a request of each kind, and returns the kind's name and its cost. `number` makes its credentials unique,
+/// and adds as many headers that do not matter.
 fn kinds(host: &mut Host, number: usize) -> Vec<(&'static str, Served)> {
     let cookies =
         "theme=dark; _ga=GA1.2.1234567890.1234567890; session=0123456789abcdef0123456789abcdef.abcdef";
@@ -173,7 +173,7 @@ fn kinds(host: &mut Host, number: usize) -> Vec<(&'static str, Served)> {
         .collect()
 }
 
-/// What the host was asked, as a table.
+/// The host calls, as a table.
 fn table(kinds: &[(&str, Served)]) -> String {
     let mut rows =
         vec!["| request | callback | asked of the proxy |".to_owned(), "| --- | --- | --- |".to_owned()];
@@ -214,7 +214,8 @@ fn a_remembered_credential_takes_no_more_instructions_among_thousands_of_others(
     for ((kind, before), (_, after)) in before.iter().zip(kinds(&mut host, 1)) {
         let (before, after) = (instructions(before), instructions(&after));
         println!("{kind}: {before} instructions, among thousands {after}");
-        // Not to the instruction: one header more, and where an entry stands depends on how many there are.
+        // Not to the last instruction: there is one more header, and the place of an entry depends on how many there
+        // are.
         if kind.ends_with("remembered") || kind.ends_with("before") {
             assert!(after < before + before / 10, "{kind}: {before} before, {after} after");
         }
@@ -244,7 +245,7 @@ fn a_token_is_parsed_once_also_beside_forward_auth_and_not_at_all_where_it_is_re
     }
 }
 
-/// Has as many sessions remembered.
+/// Fills the cache with this many sessions.
 fn remember(host: &mut Host, sessions: usize) {
     for number in 0..sessions {
         let cookie = format!("session={number}");

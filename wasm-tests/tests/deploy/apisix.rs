@@ -1,4 +1,4 @@
-//! APISIX's files: the names in them fit together, and the filter takes what the routes hand it.
+//! APISIX's files: their names match each other, and the filter accepts the routes' configuration.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn read(file: &str) -> Value {
     documents.remove(0)
 }
 
-/// The routes of both files, with their file.
+/// The routes of both files, with their file names.
 fn routes() -> Vec<(&'static str, Value)> {
     let mut routes = vec![("route.json", read("route.json"))];
     let standalone = read("apisix.yaml");
@@ -24,7 +24,7 @@ fn routes() -> Vec<(&'static str, Value)> {
     routes
 }
 
-/// The name by which routes use the filter.
+/// The name under which routes use the filter.
 fn plugin_name() -> String {
     read("config.yaml")["wasm"]["plugins"][0]["name"].as_str().unwrap().to_owned()
 }
@@ -62,7 +62,7 @@ fn every_route_hands_the_filter_what_it_takes() {
         parse(conf).unwrap_or_else(|error| panic!("deploy/apisix/{file}: {error}"));
         let configuration: Value = serde_json::from_str(conf.as_str().unwrap()).unwrap();
         let authgear = &configuration["authgear"];
-        // The scheme of the URL chooses TLS, and then the certificate is checked for the host of the upstream.
+        // The URL's scheme chooses TLS, and the certificate is checked against the upstream's host.
         for (url, upstream) in [("endpoint", "upstream"), ("resolver_url", "resolver_upstream")] {
             let (Some(url), Some(upstream)) = (authgear[url].as_str(), authgear[upstream].as_str()) else {
                 continue;
@@ -76,7 +76,7 @@ fn every_route_hands_the_filter_what_it_takes() {
     }
 }
 
-/// APISIX drops a route whose plugin it cannot configure, and the next one that matches serves the request.
+/// APISIX drops a route whose plugin it cannot configure, and the next matching route serves the request.
 #[test]
 fn no_route_leads_past_the_filter_when_another_one_is_dropped() {
     let folder = workspace_dir().join("deploy/apisix");
@@ -87,7 +87,7 @@ fn no_route_leads_past_the_filter_when_another_one_is_dropped() {
             continue;
         }
         for document in documents(&path) {
-            // `route.json` is one route; the others may list some.
+            // `route.json` is one route; the others may list several.
             let single = (document["uri"].is_string() || document["uris"].is_array()).then_some(&document);
             let listed = document["routes"].as_array().into_iter().flatten();
             for route in listed.chain(single) {
@@ -103,7 +103,7 @@ fn no_route_leads_past_the_filter_when_another_one_is_dropped() {
     assert!(!is_guarded(&route), "such a one is found");
 }
 
-/// Whether a route has the filter itself, with a configuration that APISIX does not drop the route for.
+/// Whether a route has the filter itself, with a configuration that does not make APISIX drop the route.
 fn is_guarded(route: &Value) -> bool {
     let conf = &route["plugins"][plugin_name()]["conf"];
     conf.as_str().is_some_and(|conf| !conf.trim().is_empty() && conf.trim() != "{}")

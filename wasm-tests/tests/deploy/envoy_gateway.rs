@@ -1,5 +1,5 @@
 //! Envoy Gateway's manifests as a whole: a filter that cannot run lets nobody in, and the clusters that it calls
-//! are made, as a real Envoy takes them.
+//! exist and suit a real Envoy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use wasm_tests::process;
 use crate::kubernetes::{Definitions, manifests, text};
 use crate::parse;
 
-/// The filters, with the name of their file.
+/// The filters, with their file names.
 fn filters() -> Vec<(String, Value)> {
     let policies = manifests("envoy-gateway").into_iter();
     let policies = policies.filter(|(_, manifest)| manifest["kind"] == "EnvoyExtensionPolicy");
@@ -31,7 +31,7 @@ fn clusters(file: &str) -> BTreeMap<String, Value> {
     for (_, manifest) in manifests("envoy-gateway").into_iter().filter(|(name, _)| name == file) {
         for patch in manifest["spec"]["jsonPatches"].as_array().into_iter().flatten() {
             assert_eq!(patch["type"], "type.googleapis.com/envoy.config.cluster.v3.Cluster");
-            // An addition at the root is the whole resource.
+            // An `add` at the root holds the whole resource.
             assert_eq!((&patch["operation"]["op"], &patch["operation"]["path"]), (&json!("add"), &json!("")));
             let cluster = patch["operation"]["value"].clone();
             assert_eq!(patch["name"], cluster["name"]);
@@ -85,7 +85,7 @@ fn every_cluster_that_a_filter_calls_is_made_and_checks_certificates_outside() {
     }
 }
 
-/// What Envoy says of a bootstrap with these clusters.
+/// What Envoy says about a bootstrap with these clusters.
 fn validate(name: &str, clusters: Vec<Value>) -> Result<(), String> {
     let directory = target_dir().join("deploy-tests");
     fs::create_dir_all(&directory).unwrap();

@@ -1,5 +1,5 @@
-//! Istio's manifests as a whole: the clusters that the filter is told to call exist, over TLS where they leave the
-//! cluster, and a filter that cannot run lets nobody in.
+//! Istio's manifests as a whole: the clusters that the filter calls exist, use TLS if they are outside Kubernetes,
+//! and a filter that cannot run lets nobody in.
 
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ fn every_cluster_that_a_plugin_calls_exists_and_is_over_tls_outside() {
         for upstream in upstreams.iter().filter_map(|name| authgear[name].as_str()) {
             let (port, host) = cluster(upstream);
             if host.ends_with(".svc.cluster.local") {
-                // A Service has its clusters by itself.
+                // Istio makes a Service's clusters by itself.
                 continue;
             }
             assert_eq!(authgear["endpoint"], format!("https://{host}"), "deploy/{file}");
@@ -70,7 +70,7 @@ fn every_cluster_that_a_plugin_calls_exists_and_is_over_tls_outside() {
             let entry = of("ServiceEntry", &has_host);
             let ports = entry["spec"]["ports"].as_array().unwrap();
             let known = ports.iter().find(|known| known["number"] == port).expect("the port of the cluster");
-            // Istio puts TLS around what it knows to be plain.
+            // Istio adds TLS only to what it knows to be plain.
             assert_eq!(known["protocol"], "HTTP", "deploy/{file}");
 
             let rule = of("DestinationRule", &|spec| spec["host"] == host);

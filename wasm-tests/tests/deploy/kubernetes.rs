@@ -1,5 +1,5 @@
-//! Manifests against the definitions of their kinds: the real ones (`data/crds`) where they are at hand, written
-//! by hand (`data/shapes`) where they are not.
+//! Checks manifests against the definitions of their kinds: the real ones (`data/crds`) where they are at hand, else
+//! handwritten ones (`data/shapes`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::{documents, files, rules, shapes, structural};
 
-/// What a kind looks like.
+/// The definition of a kind.
 pub(crate) struct Definition {
     /// The schema of a whole object.
     schema: Value,
     validator: jsonschema::Validator,
 }
 
-/// All kinds that are known, by `apiVersion` and `kind`.
+/// All known kinds, by `apiVersion` and `kind`.
 pub(crate) struct Definitions(BTreeMap<(String, String), Definition>);
 
 impl Definitions {
@@ -38,7 +38,7 @@ impl Definitions {
         let spec = &definition["spec"];
         for version in spec["versions"].as_array().unwrap() {
             let mut schema = version["schema"]["openAPIV3Schema"].clone();
-            // Kubernetes itself knows these three; a definition need not name them.
+            // Kubernetes itself knows these three, so a definition need not name them.
             for (name, field) in head() {
                 schema["properties"][name] = field;
             }
@@ -52,7 +52,7 @@ impl Definitions {
         self.0.insert((api.to_owned(), kind.to_owned()), Definition { schema, validator });
     }
 
-    /// All that is wrong with a manifest.
+    /// Everything that is wrong with a manifest.
     pub(crate) fn faults(&self, manifest: &Value) -> Vec<String> {
         let name = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
         let Some(definition) = self.0.get(&(name("apiVersion"), name("kind"))) else {
@@ -64,7 +64,7 @@ impl Definitions {
     }
 }
 
-/// The schema of a whole object from a shape: its `spec`, or its fields where it has none.
+/// The schema of a whole object, from the shape of its `spec`, or of its fields if it has no `spec`.
 fn whole(shape: &Value) -> Value {
     let mut schema = match shape.get("spec") {
         Some(spec) => json!({"type": "object", "required": ["spec"], "properties": {"spec": spec}}),
@@ -79,7 +79,7 @@ fn whole(shape: &Value) -> Value {
 /// The fields that every object has.
 fn head() -> [(&'static str, Value); 3] {
     let labels = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    // RFC 1123, as Kubernetes wants it.
+    // RFC 1123, as Kubernetes demands.
     let name = json!({"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253});
     let metadata = json!({"type": "object", "properties": {
         "name": name, "namespace": name, "labels": labels, "annotations": labels,
@@ -87,12 +87,12 @@ fn head() -> [(&'static str, Value); 3] {
     [("apiVersion", json!({"type": "string"})), ("kind", json!({"type": "string"})), ("metadata", metadata)]
 }
 
-/// The string at a place that must have one.
+/// The string at a place, which must have one.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}"))
 }
 
-/// The manifests of both folders, with the name of their file.
+/// The manifests of both folders, with their file names.
 pub(crate) fn manifests(folder: &str) -> Vec<(String, Value)> {
     let of = |path: &Path| -> Vec<(String, Value)> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -116,7 +116,7 @@ fn every_manifest_is_one_that_its_definition_allows() {
     }
 }
 
-/// A change to a manifest of this kind, and what is said of it.
+/// A change to a manifest of this kind, and the fault that it causes.
 type Mistake = (&'static str, fn(&mut Value), &'static str);
 
 #[test]

@@ -1,5 +1,5 @@
-//! What stands in `deploy/` for people to copy: each manifest against the definition of its kind, each
-//! configuration of the filter through the filter's own parser, and all of them closed on failure.
+//! Checks `deploy/`, whose files people copy: each manifest against the definition of its kind, each configuration of
+//! the filter with the filter's own parser, and that all of them fail closed.
 
 mod apisix;
 mod envoy_gateway;
@@ -36,7 +36,7 @@ fn documents(path: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// At lines that are `---`.
+/// Splits at lines that are `---`.
 fn split(text: &str) -> impl Iterator<Item = &str> {
     let text = text.strip_prefix("---\n").unwrap_or(text);
     text.split("\n---\n")

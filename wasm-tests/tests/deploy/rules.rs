@@ -1,13 +1,12 @@
-//! The rules of the definitions that are written in CEL (`x-kubernetes-validations`).
+//! The definitions' rules in CEL (`x-kubernetes-validations`).
 //!
-//! There is no interpreter of CEL here: those in Rust lack Kubernetes's own functions (`isURL`, `url`). Each rule
-//! that applies to a manifest in `deploy/` is written again below, under its message. A rule that applies and
-//! is not written here is a fault, so none is passed over in silence; one that changes upstream changes its text,
-//! and is a fault too.
+//! CEL interpreters in Rust lack Kubernetes' own functions (`isURL`, `url`), so each rule that applies to a manifest
+//! in `deploy/` is written again below, beside its text. A rule that applies and is missing here is a fault, so none
+//! is skipped silently. A rule that changes upstream has another text, so it is a fault too.
 
 use serde_json::Value;
 
-/// A rule by its text in CEL, without the white space, and what it says of the value at its place.
+/// A rule's text in CEL, without white space, and its meaning for the value at its place.
 type Rule = (&'static str, fn(&Value) -> bool);
 
 const RULES: &[Rule] = &[
@@ -63,7 +62,7 @@ const RULES: &[Rule] = &[
     }),
     (
         "!has(self.mergeType)||((!has(self.targetRef)||self.targetRef.kindin['HTTPRoute','GRPCRoute','UDPRoute','TCPRoute','TLSRoute'])&&(!has(self.targetRefs)||self.targetRefs.all(ref,ref.kindin['HTTPRoute','GRPCRoute','UDPRoute','TCPRoute','TLSRoute']))&&(!has(self.targetSelectors)||self.targetSelectors.all(sel,sel.kindin['HTTPRoute','GRPCRoute','UDPRoute','TCPRoute','TLSRoute'])))",
-        // No manifest of ours merges; one that would is for whoever writes it to add here.
+        // No manifest of ours merges. Whoever writes one that does adds the rule here.
         |spec| !has(spec, "mergeType"),
     ),
 ];
@@ -87,13 +86,13 @@ fn is_target(target: &Value) -> bool {
     kinds.iter().any(|kind| target["kind"] == *kind)
 }
 
-/// Stricter than the rule, which lets the scheme be left out.
+/// Stricter than the rule, which allows a missing scheme.
 fn has_scheme_of_a_module(url: &Value) -> bool {
     let url = url.as_str().unwrap_or_default();
     ["http", "https", "oci", "file"].iter().any(|scheme| url.starts_with(&format!("{scheme}://")))
 }
 
-/// The rules that `value` breaks, and those that nobody has written here.
+/// The rules that `value` breaks, and those that are missing here.
 pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     for rule in items(&schema["x-kubernetes-validations"]) {

@@ -1,8 +1,8 @@
-//! Schemas of Kubernetes (OpenAPI v3, structural) as JSON Schemas, checked by a validator.
+//! Kubernetes' structural schemas (OpenAPI v3) as JSON Schemas, checked by a validator.
 //!
-//! Kubernetes drops a field that the schema does not name, and `kubectl` warns at best; here it is an error, since
-//! a manifest with it does not do what it says. `x-kubernetes-validations` (CEL) are not looked at here: see
-//! `rules`. Defaults are not filled in: a manifest must be right as it is written.
+//! Kubernetes drops a field that the schema does not name, and `kubectl` warns at best. Here it is an error, because
+//! such a manifest does not do what it says. `rules` covers `x-kubernetes-validations` (CEL). Defaults are not filled
+//! in: a manifest must be right as written.
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 /// A validator for values of a structural schema.
 ///
 /// # Panics
-/// When the schema is none.
+/// If the schema is invalid.
 pub(crate) fn validator(schema: &Value) -> Validator {
     jsonschema::draft7::new(&translate(schema)).unwrap_or_else(|error| panic!("no schema: {error}"))
 }
 
-/// The faults of `value`, each with where it is.
+/// The faults of `value`, each with its place.
 pub(crate) fn faults(validator: &Validator, value: &Value) -> Vec<String> {
     validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
@@ -24,10 +24,10 @@ fn is_set(schema: &Map<String, Value>, extension: &str) -> bool {
     schema.get(extension) == Some(&Value::Bool(true))
 }
 
-/// Kubernetes's own words are put into those of JSON Schema; all other words mean the same in both.
+/// Translates Kubernetes' own keywords into JSON Schema. All others mean the same in both.
 fn translate(schema: &Value) -> Value {
     let Value::Object(schema) = schema else { return schema.clone() };
-    // `anyOf` and the like hold no structure of their own, so they stay as they are.
+    // `anyOf` and the like have no structure of their own, so they stay as they are.
     let mut translated = schema.clone();
     for word in ["items", "additionalProperties"] {
         if let Some(inner) = schema.get(word) {
@@ -62,7 +62,7 @@ fn unknown_fields_are_refused_unless_the_schema_keeps_them() {
         "list": {"type": "array", "items": {"type": "object", "properties": {"a": {}}}},
         "nullable": {"type": "integer", "nullable": true},
         "either": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
-        // A field that is called as a word of the schema.
+        // A field whose name is a keyword of the schema.
         "properties": {"type": "string"},
     }});
     let validator = validator(&schema);

@@ -1,4 +1,4 @@
-//! What people copy into an Envoy of their own, checked by Envoy.
+//! Envoy itself checks what people copy into their Envoy.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use wasm_tests::process;
 
 use crate::document;
 
-/// The hosted cluster that stands as a comment in `envoy.yaml`.
+/// The hosted cluster in the comments of `envoy.yaml`.
 fn commented_clusters(yaml: &str) -> Vec<Value> {
     let lines = yaml.lines().skip_while(|line| !line.trim_start().starts_with("# - name:"));
     let block: Vec<_> = lines

@@ -1,5 +1,4 @@
-//! The documents against the code: every configuration is parsed, every name is looked up, every default is
-//! tried.
+//! Checks the documents against the code: parses every configuration, looks up every name, tries every default.
 
 mod configurations;
 mod envoy;
@@ -47,7 +46,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The filter's source, file after file.
+/// The filter's source, file by file.
 fn source() -> String {
     let files = files(&workspace_dir().join("src"), "rs");
     files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! As much of Markdown as the documents use: fenced code, code spans, tables, links, headings.
+//! Parses as much Markdown as the documents use: fenced code, code spans, tables, links, headings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use wasm_tests::envoy::workspace_dir;
 /// A document.
 pub(crate) struct Document {
     pub(crate) path: PathBuf,
-    /// From the root, for messages.
+    /// The path from the root, for messages.
     pub(crate) name: String,
     pub(crate) text: String,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// JSON is YAML too.
+    /// Parses it as YAML, which includes JSON.
     pub(crate) fn yaml(&self) -> Value {
         yaml_serde::from_str(&self.text).unwrap_or_else(|error| panic!("{error}\n{}", self.text))
     }
@@ -41,7 +41,7 @@ impl Document {
         blocks
     }
 
-    /// The rows of all tables whose header row is this.
+    /// The rows of all tables with this header row.
     pub(crate) fn rows(&self, header: &[&str]) -> Vec<Vec<String>> {
         let prose = self.split().0;
         let mut rows = Vec::new();
@@ -62,13 +62,13 @@ impl Document {
         rows
     }
 
-    /// Where its links lead.
+    /// The targets of its links.
     pub(crate) fn links(&self) -> Vec<String> {
         let prose = self.split().0;
         prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
     }
 
-    /// Its headings, as links name them.
+    /// Its headings, as anchors.
     pub(crate) fn anchors(&self) -> Vec<String> {
         let prose = self.split().0;
         let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -82,7 +82,7 @@ impl Document {
         headings.map(anchor).collect()
     }
 
-    /// What is outside the fenced blocks, and the blocks.
+    /// The text outside the fenced blocks, and the blocks.
     fn split(&self) -> (String, Vec<Block>) {
         let (mut prose, mut blocks) = (String::new(), Vec::new());
         let mut open: Option<Block> = None;
@@ -112,7 +112,7 @@ fn cells(line: &str) -> Option<Vec<String>> {
     Some(inner.split(" | ").map(|cell| cell.trim().to_owned()).collect())
 }
 
-/// The code spans of a text, fenced blocks left out.
+/// The code spans of a text without fenced blocks.
 pub(crate) fn code(text: &str) -> Vec<String> {
     let mut spans = Vec::new();
     let mut rest = text;

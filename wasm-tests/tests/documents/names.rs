@@ -70,7 +70,7 @@ fn every_test_that_is_named_exists() {
     let named: Vec<_> = markdown::code(&document.text).into_iter().filter(is_name).collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {
-        // A suite that runs on each host has the host as its parameter.
+        // A suite that runs on each host has the host as its type parameter.
         let exists = ["(", "<"].iter().any(|next| rust.contains(&format!("fn {name}{next}")));
         assert!(exists, "docs/security.md: no test is named {name}");
     }

@@ -1,4 +1,4 @@
-//! The reference of the configuration against the parser: each field, each default, each error.
+//! Checks the configuration's reference against the parser: each field, each default, each error.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::configurations::{
 use crate::document;
 use crate::markdown::{self, Document};
 
-/// The objects beside the rules. A rule holds some of them too, with the same fields.
+/// The objects outside the rules. A rule has some of them too, with the same fields.
 const OBJECTS: [&str; 5] = ["on_error", "cache", "require", "on_unauthenticated", "on_forbidden"];
 
-/// A configuration in which each object and list that is documented stands, except for `authgear`'s rivals.
+/// A configuration with each documented object and list, except for the alternatives to `authgear`.
 fn with_objects() -> Value {
     let mut configuration = smallest();
     for object in OBJECTS {
@@ -23,7 +23,7 @@ fn with_objects() -> Value {
     configuration
 }
 
-/// Every field of the filter that the parser knows, by its path.
+/// Every field that the parser knows, by path.
 fn fields() -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     for name in known_fields(smallest(), "") {
@@ -118,7 +118,7 @@ fn place<'a, 'b>(configuration: &'a mut Value, field: &'b str) -> (&'a mut Map<S
     (at.as_object_mut().unwrap(), last)
 }
 
-/// The smallest configuration in which a field can do something.
+/// The smallest configuration in which a field has an effect.
 fn base(field: &str) -> Value {
     let (first, _) = field.split_once('.').unwrap_or((field, ""));
     match first {
@@ -160,7 +160,7 @@ fn every_documented_default_is_what_leaving_the_field_out_means() {
             tried += 1;
         }
         let [text] = &markdown::code(&default)[..] else { continue };
-        // `<authgear.endpoint>` stands for what is configured there.
+        // `<authgear.endpoint>` stands for that field's value.
         let text = match text.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?)))
         {
             Some((before, (other, after))) => {
@@ -173,7 +173,7 @@ fn every_documented_default_is_what_leaving_the_field_out_means() {
         let mut with = without.clone();
         let (object, name) = place(&mut with, &field);
         object.insert(name.to_owned(), yaml_serde::from_str(&text).unwrap());
-        // They cannot be compared, but they print all that they are.
+        // They cannot be compared, but their debug output is complete.
         let [with, without] = [with, without].map(|one| format!("{:?}", parse(&one).unwrap()));
         assert_eq!(with, without, "{field}: {text}");
         tried += 1;
@@ -181,7 +181,7 @@ fn every_documented_default_is_what_leaving_the_field_out_means() {
     assert!(tried > 5, "{tried}");
 }
 
-/// Puts the members of `change` over those of `base`.
+/// Merges `change` into `base`.
 fn merge(base: &mut Value, change: Value) {
     match change {
         Value::Object(change) if base.is_object() => {
@@ -196,7 +196,7 @@ fn merge(base: &mut Value, change: Value) {
 #[test]
 fn every_documented_mistake_is_refused_with_the_documented_words() {
     let document = document("docs/configuration.md");
-    // The header of each table, what stands beside what is written, and where in it that is written.
+    // The header of each table, the configuration around the example, and the example's place in it.
     let over = [
         ("written", smallest(), ""),
         ("written in `jwt[0]`", smallest_jwt(), "/jwt/0"),
@@ -226,7 +226,7 @@ fn every_documented_mistake_is_refused_with_the_documented_words() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether `text` holds the parts of `pattern`, between which `…` stands, in their order.
+/// Whether `text` contains the parts of `pattern`, which `…` separates, in order.
 fn has_parts(text: &str, pattern: &str) -> bool {
     let mut rest = text;
     pattern.split('…').all(|part| match rest.split_once(part) {

@@ -1,4 +1,4 @@
-//! Files, links and commands: what the documents point at is there.
+//! Files, links and commands: what the documents point at exists.
 
 use std::collections::BTreeSet;
 use std::fs;

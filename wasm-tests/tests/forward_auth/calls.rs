@@ -1,4 +1,4 @@
-//! What the server is asked, and what of the client's never is.
+//! What the server is asked, and what a client cannot make the filter ask.
 
 use serde_json::{Value, json};
 use wasm_tests::authorizer::Authorizer;
@@ -46,7 +46,8 @@ async fn a_body_reaches_the_app_whole_and_the_server_not_at_all<H: Host>() {
 }
 
 async fn a_client_steers_no_call_by_headers_of_envoys_own<H: Host>() {
-    // Envoy's router would obey these on the call: its timeout would become a 204, and a denial an accept.
+    // Envoy's router would obey these headers on the call: a timeout would become a 204, and a denial would become a
+    // success.
     let all = |configuration: &mut Value| {
         configuration["forward_auth"]["request_headers"] = json!(["authorization", "x-*"]);
     };
@@ -70,11 +71,11 @@ async fn a_client_steers_no_call_by_headers_of_envoys_own<H: Host>() {
     ] {
         assert_eq!(asked.header(name), None, "{name}");
     }
-    // Envoy's own word, of the timeout that is configured.
+    // Envoy's own header, with the configured timeout.
     assert_ne!(text(&asked, "x-envoy-expected-rq-timeout-ms").as_deref(), Some("200"));
 }
 
-// In Envoy alone: the host that behaves as APISIX speaks no HTTP/2.
+// In Envoy only: the APISIX-like host has no HTTP/2.
 #[tokio::test]
 async fn the_scheme_that_a_client_of_cleartext_http_2_claims_is_not_believed() {
     let guarded = Guarded::<Envoy>::start(|_| (), |_| ok()).await;
@@ -87,7 +88,7 @@ async fn the_scheme_that_a_client_of_cleartext_http_2_claims_is_not_believed() {
     }
 }
 
-/// Behind a balancer that ends TLS, the word of the balancer is the proxy's.
+/// Behind a load balancer that terminates TLS, the proxy repeats what the balancer says.
 #[tokio::test]
 async fn the_scheme_that_a_trusted_balancer_says_is_told() {
     let (server, app) = (Authorizer::start(|_| ok()).await.unwrap(), Echo::start().await.unwrap());
@@ -157,11 +158,11 @@ async fn headers_that_override_path_or_method_do_not_reach_the_app<H: Host>() {
     }
 }
 
-// In Envoy alone: the host that behaves as APISIX takes no chunked requests.
+// In Envoy only: the APISIX-like host accepts no chunked requests.
 #[tokio::test]
 async fn a_body_whose_length_is_not_told_is_smuggled_nowhere() {
     let guarded = Guarded::<Envoy>::start(|_| (), |_| ok().header("x-user-id", "alice")).await;
-    // Over one connection that goes on to be used.
+    // All on one connection, which stays usable.
     let chunked = "POST /a HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n\
                    5\r\nhello\r\n0\r\n\r\n\
                    GET /b HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
@@ -188,7 +189,7 @@ fn spoofing(request: Request) -> Request {
 }
 
 async fn the_original_request_is_told_by_the_proxy_and_not_by_the_client<H: Host>() {
-    // Even where everything is to be sent that a client says.
+    // Even if every header of the client is to be sent.
     let all = |configuration: &mut Value| {
         configuration["forward_auth"]["request_headers"] = json!(["authorization", "cookie", "x-*"]);
     };

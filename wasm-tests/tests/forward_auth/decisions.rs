@@ -1,4 +1,4 @@
-//! Who passes as whom, by which route, and who is asked about it.
+//! Who passes as whom, by which route, and which server is asked.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -33,7 +33,7 @@ on_each_host! {
     a_repeated_identity_header_reaches_the_app_line_by_line,
 }
 
-/// Says who it is by the `Authorization` header; without one nobody is let in.
+/// Names the user by the `Authorization` header, and denies a request without one.
 fn by_authorization(asked: &Received) -> Answer {
     match asked.header("authorization") {
         Some(value) => ok().header("x-user-id", value),
@@ -165,7 +165,7 @@ async fn a_public_route_asks_nobody<H: Host>() {
         assert_eq!(identity(&guarded.send(forging(request)).await), []);
     }
     assert_eq!(guarded.server.asked().count(), 0);
-    // Without a credential the server is asked all the same: it may know a challenge.
+    // The server is asked even without a credential: it may answer with a challenge.
     for path in ["/app", "/public/..%2fapp", "//app", "/public/../app"] {
         let answer = guarded.send(Request::get(path)).await;
         assert_eq!(
@@ -221,12 +221,12 @@ async fn an_answer_is_used_again_for_the_same_request_alone<H: Host>() {
             "GET shop.example /a a a=1",
         ),
     ];
-    // One connection is one worker's: its second round is answered from memory.
+    // A connection belongs to one worker, so its second round is answered from the cache.
     for round in 0..2 {
         for (request, expected) in &requests {
             let request = request.clone().header("x-request-id", format!("{round}"));
             let answer = connection.send(request.header("user-agent", format!("{round}"))).await;
-            // A header's value ends with its last word.
+            // A header's value has no white space at its end.
             assert_eq!(identity(&answer), pairs(&[("x-user-id", expected.trim_end())]), "{round}");
         }
     }
@@ -304,13 +304,13 @@ async fn a_repeated_identity_header_reaches_the_app_line_by_line<H: Host>() {
     assert_eq!(guarded.app.received().count(), 0);
 }
 
-/// Two clients without a credential ask the same: each gets the session that was made for it.
+/// Two clients without a credential ask the same question. Each gets the session that was made for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn who_waits_without_a_credential_gets_a_cookie_of_its_own() {
     let (release, released) = mpsc::channel::<()>();
     let (released, made) = (Mutex::new(Some(released)), AtomicU64::new(0));
     let decide = move |_: &Received| {
-        // The first question is held until others wait for its answer.
+        // Hold the first question until others wait for its answer.
         let first = released.lock().unwrap().take();
         if let Some(first) = first {
             tokio::task::block_in_place(|| first.recv().unwrap());

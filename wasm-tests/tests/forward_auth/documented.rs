@@ -1,4 +1,4 @@
-//! The table of answers in `docs/configuration.md`, row by row: what it says of a status is what happens.
+//! The table of answers in `docs/configuration.md`, row by row: what it says about a status is what happens.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ on_each_host! {
     every_answer_means_what_the_documents_say,
 }
 
-/// A row: which answers it is about, and what happens on required and on optional routes.
+/// A row: the answers that it covers, and what happens on required and on optional routes.
 struct Row {
     answer: String,
     happens: [String; 2],

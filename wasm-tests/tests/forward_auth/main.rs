@@ -1,5 +1,5 @@
-//! `forward_auth`: any server that says who may pass, on every host. What nginx's `auth_request`, Traefik's
-//! ForwardAuth and APISIX's forward-auth are tested for, and what their users were bitten by.
+//! `forward_auth`: any server that decides who may pass, on every host. It covers what nginx's `auth_request`,
+//! Traefik's ForwardAuth and APISIX's forward-auth are tested for, and the faults that their users met.
 
 mod answers;
 mod calls;
@@ -74,7 +74,7 @@ fn forging(request: Request) -> Request {
         .header("x.auth.of-tomorrow", "forged")
 }
 
-/// What of the identity headers the app was given, in any spelling; sorted.
+/// The identity headers that the app received, in any spelling, sorted.
 fn identity(answer: &Response) -> Vec<(String, String)> {
     let folded = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let is_identity = |name: &str| ["x-user-id", "x-user1"].contains(&name) || name.starts_with("x-auth-");

@@ -1,4 +1,4 @@
-//! CPU time by the scheduler's accounting, and what a request cost of it.
+//! CPU time as the scheduler accounts for it, and the share of one request.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,32 +8,32 @@ use crate::load::{self, Wrk};
 use crate::machine::read;
 use crate::request::Load;
 
-/// A proxy that takes requests, and its process.
+/// A running proxy: its address and its process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     pub(crate) process: u32,
 }
 
-/// What one round found: two proxies that had the same load at the same time on the same CPU.
+/// The result of one round: two proxies had the same load at the same time on the same CPU.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
-    /// CPU per request without what is measured, in µs.
+    /// CPU per request of the reference, in µs.
     pub(crate) reference: f64,
-    /// CPU per request with it, in µs.
+    /// CPU per request of the variant, in µs.
     pub(crate) variant: f64,
     /// How many requests the variant answered.
     pub(crate) answered: u64,
 }
 
 impl Round {
-    /// How much more the variant costs: 1 is the same.
+    /// The variant's cost over the reference's; 1 means the same.
     pub(crate) fn ratio(&self) -> f64 {
         self.variant / self.reference
     }
 }
 
-/// Loads both at the same time.
+/// Puts both under load at the same time.
 pub(crate) fn round(
     wrk: &Wrk,
     reference: Proxy,
@@ -53,7 +53,8 @@ pub(crate) fn round(
     Ok(Round { reference: per_request(0, reference_answered), variant: per_request(1, answered), answered })
 }
 
-/// What a process has used since its start: the time that each of its threads ran, in user mode and in the kernel.
+/// The CPU time that a process has used since its start: the time that its threads ran, in user mode and in the
+/// kernel.
 pub(crate) fn cpu_time(process: u32) -> Result<Duration, String> {
     let tasks = format!("/proc/{process}/task");
     let mut sum = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! What all measurements share: app, authorizer, keys, requests, the generator of load, and where they run.
+//! What all measurements share: app, authorizer, keys, requests, the load generator, and the CPUs that they use.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -21,12 +21,12 @@ use crate::request::{PATH, Requests, session};
 /// How long keys may take to arrive.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// More than the filter remembers (`cache.max_entries`), so that none is remembered when its turn comes again.
+/// More than the filter caches (`cache.max_entries`), so that a token has been evicted when its turn comes again.
 const TOKENS: usize = 12_000;
-/// In a short run nobody looks at the figures.
+/// The figures of a short run do not matter.
 const TOKENS_OF_A_SHORT_RUN: usize = 100;
 
-/// A benchmark that is set up. Dropping it stops its servers and removes its files.
+/// A benchmark that is set up. Dropping it stops its servers and deletes its files.
 pub(crate) struct Bench {
     pub(crate) cpus: Cpus,
     pub(crate) directory: PathBuf,
@@ -58,7 +58,7 @@ impl Bench {
         Ok(Self { cpus, directory, authgear, app, authorizer, requests, wrk, envoys, chosen })
     }
 
-    /// Waits until a proxy lets requests through: ours may be fetching its keys.
+    /// Waits until a proxy lets requests through: ours may still be fetching its keys.
     pub(crate) async fn wait_for_keys(&self, proxy: SocketAddr) -> Result<(), String> {
         let waited =
             try_wait_until("a request with good credentials is let through", KEYS_TIMEOUT, || async {
@@ -72,10 +72,10 @@ impl Bench {
         waited.await.map_err(|late| late.to_string())
     }
 
-    /// How many requests the authorizer has had. Asking counts too.
+    /// How many requests the authorizer has had, including this one.
     pub(crate) async fn times_asked(&self) -> Result<u64, String> {
         let answer = client::send(self.authorizer.as_proxy().address, Request::get("/asked")).await;
-        // ` accepted handled requests` are the numbers of the third line.
+        // The third line has three numbers: accepted, handled, requests.
         let text = answer.text();
         let numbers = text.lines().nth(2).unwrap_or_default();
         let requests = numbers.split_whitespace().nth(2).and_then(|number| number.parse().ok());
@@ -85,7 +85,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // Files that stay behind hurt nobody.
+        // Leftover files do no harm.
         let _left = fs::remove_dir_all(&self.directory);
     }
 }

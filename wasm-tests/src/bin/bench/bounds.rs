@@ -5,9 +5,9 @@ use crate::report::Results;
 use crate::start::{Memory, Start};
 use crate::statistics::Summary;
 
-/// A promise and what became of it.
+/// A promise, and whether it was kept.
 pub(crate) struct Bound {
-    /// What it is about; `bench/notes.md` explains under this name what is above it.
+    /// The case. `bench/notes.md` has a section of this name if the bound is exceeded.
     pub(crate) name: String,
     /// What is compared with what.
     pub(crate) measure: String,
@@ -22,13 +22,13 @@ impl Bound {
     }
 }
 
-/// Bytes of a module.
+/// The largest module, in bytes.
 const MODULE_BYTES: f64 = 950e3;
-/// ms that Envoy may be ready later.
+/// How much later Envoy may be ready, in ms.
 const START: f64 = 850.0;
-/// MB of a worker, beyond those of an empty filter.
+/// How much more memory a worker may use than with an empty filter, in MB.
 const WORKER: f64 = 1.5;
-/// MB of the entries that are remembered: 32 MiB of each kind.
+/// The memory of a full cache, in MB: 32 MiB.
 const CACHE: f64 = 32.0 * 1.048_576;
 
 /// What a request's CPU is compared with.
@@ -67,7 +67,7 @@ fn find<'a>(costs: &'a [Cost], name: &str) -> Option<&'a Cost> {
     costs.iter().find(|cost| cost.name == name)
 }
 
-/// All of which the run has figures.
+/// All bounds for which the run has figures.
 pub(crate) fn all(results: &Results) -> Vec<Bound> {
     let mut bounds = Vec::new();
     let mut bound = |name: &str, measure: &str, limit, unit, measured: Option<Summary>| {

@@ -1,7 +1,7 @@
-//! A client that sends at a constant rate, and measures from the moment at which a request was to be sent. One that
-//! has to wait for a slow answer before it is late, and that counts (no "coordinated omission").
+//! A client that sends at a constant rate, and measures from the moment at which a request was due. A request that
+//! waits behind a slow answer is late, and that counts (no "coordinated omission").
 //!
-//! `wrk` sends as fast as it can. `h2load --rps` and others measure from when they did send.
+//! `wrk` sends as fast as it can. `h2load --rps` and others measure from the moment of sending.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,15 +9,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Connections, each with a thread: so many requests may be under way before one has to wait for its turn.
+/// Connections, each with its own thread. As many requests may be in flight before one has to wait.
 pub(crate) const CONNECTIONS: u32 = 32;
-/// When a proxy does not answer at all.
+/// How long to wait for a proxy that does not answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends so many requests a second, one after the other of the list, and gives back the latencies in µs.
+/// Sends `rate` requests a second, in the order of the list, and returns the latencies in µs.
 ///
 /// # Errors
-/// When a request is not answered with 200.
+/// If a request is not answered with 200.
 pub(crate) fn run(
     proxy: SocketAddr,
     requests: &[Vec<u8>],
@@ -25,7 +25,7 @@ pub(crate) fn run(
     duration: Duration,
 ) -> Result<Vec<f64>, String> {
     let each = (rate * duration.as_secs_f64() / f64::from(CONNECTIONS)).ceil() as u32;
-    // All have connected by then.
+    // All clients have connected by then.
     let start = Instant::now() + Duration::from_millis(50);
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CONNECTIONS)
@@ -56,7 +56,7 @@ fn one_connection(
     stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(TIMEOUT))).map_err(io)?;
     let (mut latencies, mut answer) = (Vec::new(), Vec::new());
     for (due, number) in plan {
-        // Nothing, where it is late.
+        // It does not sleep if the request is late.
         thread::sleep(due.saturating_duration_since(Instant::now()));
         stream.write_all(&requests[number % requests.len()]).map_err(io)?;
         answer.clear();
@@ -72,7 +72,7 @@ fn one_connection(
     Ok(latencies)
 }
 
-/// Whether all of an answer is there.
+/// Whether an answer is complete.
 fn is_complete(bytes: &[u8]) -> Result<bool, String> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
     let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
@@ -83,9 +83,10 @@ fn is_complete(bytes: &[u8]) -> Result<bool, String> {
     }
 }
 
-/// Linux wakes a sleeping thread up to 50 µs late, unless told not to. Where it cannot be told, all are late alike.
+/// By default, Linux wakes a sleeping thread up to 50 µs late. Where that cannot be changed, all contenders are late
+/// alike.
 fn wake_in_time() {
-    // `<process>/task/<thread>`; each thread has a directory of its own too, though it is not listed.
+    // `<process>/task/<thread>`; `/proc/<thread>` exists too, though it is not listed.
     let link = fs::read_link("/proc/thread-self").unwrap_or_default();
     if let Some(thread) = link.file_name() {
         let _unless_forbidden =
@@ -126,7 +127,7 @@ mod tests {
         let plan = (0..3).map(|number| (now, number));
         let latencies = one_connection(address, plan, &[b"x".to_vec()]).unwrap();
         server.join().unwrap();
-        // The third one waited for both before it.
+        // The third one waited for the first two.
         assert!(latencies[2] >= 3.0 * delay.as_secs_f64() * 1e6, "{latencies:?}");
     }
 }

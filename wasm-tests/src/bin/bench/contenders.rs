@@ -1,4 +1,4 @@
-//! Who is measured: each with its configuration, the request that it gets, and the proof that it did its work.
+//! The contenders, each with its configuration, its requests, and the proof that it did its work.
 
 use std::net::SocketAddr;
 
@@ -12,33 +12,33 @@ use crate::load::CONNECTIONS;
 use crate::nginx::{Auth, IDENTITY, Nginx};
 use crate::request::{Load, Order, PATH, USER, session};
 
-/// Sessions that take turns where every request is to be asked about: requests with one that is being asked
-/// about would wait for that answer.
+/// How many sessions take turns where the auth server is asked about every request. A request whose session is being
+/// asked about would wait for that answer.
 const SESSIONS: usize = 1024;
 
-/// One that is compared.
+/// One of the things that are compared.
 pub(crate) struct Contender {
-    /// As `--only` and the tables name it.
+    /// Its name for `--only` and in the tables.
     pub(crate) name: &'static str,
-    /// What it is, for a reader.
+    /// A description for the report.
     pub(crate) about: &'static str,
     pub(crate) server: Server,
     pub(crate) load: Load,
     identity: Identity,
-    /// The part of its requests that the authorizer is asked about.
+    /// How often the authorizer is asked about its requests.
     asked: Asked,
-    /// A counter of Envoy that every request must move.
+    /// An Envoy counter that every request must increment.
     counter: Option<&'static str>,
 }
 
-/// What it runs in; and so, what it is compared with: the same without filter.
+/// What it runs in. It is compared with the same proxy without a filter.
 #[derive(Debug, Clone)]
 pub(crate) enum Server {
     Envoy(Filter),
     Nginx(Auth),
 }
 
-/// What a contender counts to in tables and pictures.
+/// The groups of contenders, which have different colours in the charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
     /// This filter.
@@ -58,27 +58,27 @@ impl Server {
     }
 }
 
-/// What the app must see of a request with a forged user id.
+/// What the app must see when a request has a forged user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Identity {
-    /// What the client sent.
+    /// The forged header.
     AsSent,
-    /// Nothing.
+    /// No identity header.
     Removed,
-    /// Some claims of the token.
+    /// Some of the token's claims.
     Claims,
-    /// All that the authorizer says, or as much from the token.
+    /// Everything that the authorizer says, or the same from the token.
     All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// About none, or as few as remembering for 10 s allows.
+    /// Never, or as rarely as a cache of 10 s allows.
     Rarely,
     Always,
 }
 
-/// All of them, in the order of the tables.
+/// All contenders, in the order of the tables.
 pub(crate) fn all(bench: &Bench) -> Result<Vec<Contender>, String> {
     let requests = &bench.requests;
     let keys = bench.authgear.jwks();
@@ -210,14 +210,14 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Contender>, String> {
     ])
 }
 
-/// A server that runs.
+/// A running server.
 pub(crate) enum Instance {
     Envoy(Box<Envoy>),
     Nginx(Nginx),
 }
 
 impl Instance {
-    /// Starts one; proxies share a CPU.
+    /// Starts a proxy. All proxies share a CPU.
     pub(crate) async fn start(bench: &Bench, server: &Server) -> Result<Self, String> {
         match server {
             Server::Envoy(filter) => {
@@ -241,18 +241,18 @@ impl Instance {
     }
 }
 
-/// What was counted of a contender so far.
+/// A contender's counters so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     asked: u64,
-    /// Answered by Envoy with 2xx, and with anything else.
+    /// Requests that Envoy answered with 2xx, and with anything else.
     good: u64,
     bad: u64,
     counter: u64,
 }
 
 impl Contender {
-    /// Sends one request with a forged user id, and looks at what the app received.
+    /// Sends a request with a forged user id, and checks what the app received.
     pub(crate) async fn check_identity(&self, bench: &Bench, proxy: SocketAddr) -> Result<(), String> {
         let request = Request::get(&format!("{PATH}/seen"))
             .host("app-0.example.test")
@@ -269,7 +269,7 @@ impl Contender {
             Identity::AsSent => user == "forged",
             Identity::Removed => user.is_empty(),
             Identity::Claims => user == USER && !value("x-authgear-session-authenticated-at").is_empty(),
-            // The token says another time than the authorizer.
+            // The time of authentication differs between the token and the authorizer.
             Identity::All => IDENTITY[..7].iter().all(|(name, expected)| value(name) == *expected),
         };
         let right = right && answer.status == 200;
@@ -293,9 +293,9 @@ impl Contender {
         })
     }
 
-    /// Whether that many requests were answered well, each with the work that it is measured for.
+    /// Checks that this many requests were answered well, and that the contender did the work it is measured for.
     pub(crate) fn check(&self, before: Counted, after: Counted, answered: u64) -> Result<(), String> {
-        // Some are under way when the load ends, and some are asked about while nothing is remembered yet.
+        // Some requests are in flight when the load ends, and some come before anything is cached.
         let few = CONNECTIONS as u64 + answered / 50;
         let asked = after.asked - before.asked;
         let right = match self.asked {

@@ -1,4 +1,4 @@
-//! CPU per request of each contender, beside the same proxy without filter, round after round.
+//! CPU per request of each contender, beside the same proxy without a filter, in rounds.
 
 use crate::accounting::{self, Round};
 use crate::bench::Bench;
@@ -7,17 +7,17 @@ use crate::envoys::Filter;
 use crate::nginx::Auth;
 use crate::statistics::Summary;
 
-/// How long each is loaded before it is measured: code gets compiled, caches fill.
+/// How long each proxy is under load before it is measured, while code is compiled and caches fill.
 const WARM_UP_SECONDS: u32 = 1;
 
-/// The contenders, running.
+/// The running contenders.
 pub(crate) struct Field {
-    /// Envoy and nginx without filter.
+    /// Envoy and nginx without a filter.
     references: [Instance; 2],
     pub(crate) contenders: Vec<(Contender, Instance)>,
 }
 
-/// What was found of a contender.
+/// The measurements of a contender.
 #[derive(Debug, Clone)]
 pub(crate) struct Cost {
     pub(crate) name: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct Cost {
 }
 
 impl Field {
-    /// Starts all that take part, and checks that each does what it is measured for.
+    /// Starts all contenders that take part, and checks that each does the work it is measured for.
     pub(crate) async fn start(bench: &Bench) -> Result<Self, String> {
         let all = contenders::all(bench)?;
         bench.chosen.check_names(&all.iter().map(|contender| contender.name).collect::<Vec<_>>())?;
@@ -61,7 +61,7 @@ impl Field {
         }
     }
 
-    /// Measures. The contenders take turns, so that a machine that slows down slows all of them.
+    /// Measures the contenders in turns, so that a machine that slows down affects all of them.
     pub(crate) async fn measure(&self, bench: &Bench) -> Result<Vec<Cost>, String> {
         let mut costs: Vec<Cost> =
             self.contenders.iter().map(|(contender, _)| Cost::new(contender)).collect();
@@ -92,12 +92,12 @@ impl Cost {
         }
     }
 
-    /// Whether it runs in nginx, and is compared with nginx.
+    /// Whether it runs in nginx, and so is compared with nginx.
     pub(crate) fn in_nginx(&self) -> bool {
         self.group == Group::Nginx
     }
 
-    /// How much more a request costs than without filter, over the rounds.
+    /// CPU of a request over that of one without a filter, over all rounds.
     pub(crate) fn ratio(&self) -> Option<Summary> {
         Summary::of(self.rounds.iter().map(Round::ratio))
     }
@@ -107,14 +107,14 @@ impl Cost {
         Summary::of(self.rounds.iter().map(|round| round.variant)).map(|summary| summary.median)
     }
 
-    /// How this one's increment compares with another one's of the same rounds.
+    /// What it adds to a request, over what another contender adds in the same rounds.
     pub(crate) fn part_of(&self, other: &Self) -> Option<Summary> {
         let rounds = self.rounds.iter().zip(&other.rounds);
         Summary::of(rounds.map(|(one, other)| (one.ratio() - 1.0) / (other.ratio() - 1.0)))
     }
 }
 
-/// CPU of a request without filter, in µs, over all rounds of all contenders in that proxy.
+/// CPU of a request without a filter, in µs, over all rounds of all contenders in that proxy.
 pub(crate) fn reference(costs: &[Cost], nginx: bool) -> Option<Summary> {
     let rounds = costs.iter().filter(|cost| cost.in_nginx() == nginx).flat_map(|cost| &cost.rounds);
     Summary::of(rounds.map(|round| round.reference))

@@ -1,4 +1,4 @@
-//! What each Envoy is started with: our configurations, the empty filter, and Envoy's own filters.
+//! The configurations of each Envoy: ours, the empty filter's, and those of Envoy's own filters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,27 @@ use wasm_tests::scene::ORIGIN;
 use crate::nginx::Nginx;
 use crate::request::PATH;
 
-/// The filter of an Envoy.
+/// The filter in an Envoy.
 #[derive(Debug, Clone)]
 pub(crate) enum Filter {
-    /// The reference.
+    /// No filter: the reference.
     None,
-    /// A wasm module with one callback that goes on.
+    /// A wasm module whose only callback lets the request go on.
     Empty,
-    /// Ours, with this configuration.
+    /// This filter, with this configuration.
     Ours(Value),
     /// One of Envoy's own.
     Native(Value),
 }
 
-/// What every Envoy is started with.
+/// What all Envoys have in common.
 pub(crate) struct Envoys {
     empty_module: PathBuf,
     clusters: [(&'static str, std::net::SocketAddr); 3],
 }
 
 impl Envoys {
-    /// With the clusters of the app, the authorizer and Authgear, who has the keys.
+    /// Knows the clusters of the app, the authorizer, and Authgear, which has the keys.
     pub(crate) fn new(
         directory: &Path,
         app: &Nginx,
@@ -47,7 +47,7 @@ impl Envoys {
         })
     }
 
-    /// Not started yet.
+    /// An Envoy with this filter, not started yet.
     pub(crate) fn builder(&self, filter: &Filter, workers: u32) -> Builder {
         let envoy = self
             .clusters
@@ -63,7 +63,7 @@ impl Envoys {
     }
 }
 
-/// Ours, mode `resolver`; answers are remembered for so long.
+/// This filter in mode `resolver`; answers are cached for `ttl`.
 pub(crate) fn resolver(ttl: &str) -> Value {
     json!({
         "authgear": {
@@ -78,7 +78,7 @@ pub(crate) fn resolver(ttl: &str) -> Value {
     })
 }
 
-/// Ours, mode `local`: nobody is asked in the background either.
+/// This filter in mode `local`, without background calls.
 pub(crate) fn local() -> Value {
     json!({
         "authgear": { "endpoint": ORIGIN, "upstream": "authgear", "mode": "local" },
@@ -86,14 +86,14 @@ pub(crate) fn local() -> Value {
     })
 }
 
-/// Ours, where the path is public and the rest is not.
+/// This filter on a public path; everything else is not public.
 pub(crate) fn public() -> Value {
     let mut configuration = resolver("10s");
     configuration["rules"] = json!([{ "prefix": PATH, "access": "public" }]);
     configuration
 }
 
-/// Ours with so many rules, of which only the last one is the path's.
+/// This filter with `count` rules, of which only the last one matches.
 pub(crate) fn rules(count: usize) -> Value {
     let others = (1..count).map(|number| json!({ "prefix": format!("/area-{number}"), "access": "public" }));
     let mut configuration = resolver("10s");
@@ -102,7 +102,7 @@ pub(crate) fn rules(count: usize) -> Value {
     configuration
 }
 
-/// Envoy's `jwt_authn`: the same checks, three claims as headers, the token goes on to the app.
+/// Envoy's `jwt_authn`: the same checks, three claims as headers, and the token reaches the app.
 pub(crate) fn jwt_authn(keys: &Value, cached: bool) -> Value {
     let mut provider = json!({
         "issuer": ORIGIN,
@@ -128,7 +128,7 @@ pub(crate) fn jwt_authn(keys: &Value, cached: bool) -> Value {
     })
 }
 
-/// Envoy's `ext_authz` over HTTP: asks with the same credentials, and hands on the same headers.
+/// Envoy's `ext_authz` over HTTP: it asks with the same credentials, and passes on the same headers.
 pub(crate) fn ext_authz() -> Value {
     json!({
         "name": "envoy.filters.http.ext_authz",

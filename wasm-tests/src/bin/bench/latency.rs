@@ -1,4 +1,4 @@
-//! Latency of each contender alone, at a rate that all of them can serve.
+//! Latency of each contender on its own, at a rate that all of them can serve.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use crate::contenders::Group;
 use crate::cost::{Cost, Field};
 use crate::statistics::{Summary, percentile};
 
-/// The parts of the requests of which the latency is told, and their names.
+/// The percentiles that are reported: their names, and the part of requests that is as fast.
 pub(crate) const PERCENTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// The rate, as a part of what the slowest contender could serve on a core of its own.
 pub(crate) const LOAD: f64 = 0.4;
-/// Of a short run, whose figures are no good, and of one without the costs.
+/// The rate of a short run, whose figures mean nothing, and of a run without costs.
 const LOW_RATE: f64 = 1000.0;
-/// Different requests that are kept at hand; as many as there are tokens.
+/// How many different requests are prepared: as many as there are tokens.
 const REQUESTS: usize = 12_000;
 
-/// What was found.
+/// The measurements.
 pub(crate) struct Latencies {
     /// Requests a second.
     pub(crate) rate: f64,
     pub(crate) of: Vec<Latency>,
 }
 
-/// What was found of a contender.
+/// A contender's latency.
 pub(crate) struct Latency {
     pub(crate) name: &'static str,
     pub(crate) group: Group,
@@ -34,7 +34,7 @@ pub(crate) struct Latency {
     pub(crate) values: [Summary; PERCENTILES.len()],
 }
 
-/// Measures; the contenders take turns.
+/// Measures the contenders in turns.
 pub(crate) fn measure(bench: &Bench, field: &Field, costs: &[Cost]) -> Result<Latencies, String> {
     let slowest = costs.iter().filter_map(Cost::per_request).fold(0.0, f64::max);
     let rate = if bench.chosen.short || slowest == 0.0 { LOW_RATE } else { (LOAD * 1e6 / slowest).floor() };
@@ -54,7 +54,7 @@ pub(crate) fn measure(bench: &Bench, field: &Field, costs: &[Cost]) -> Result<La
             let mut latencies = constant_rate::run(address, &requests[index], rate, duration)
                 .map_err(|error| format!("{}: {error}", contender.name))?;
             latencies.sort_by(f64::total_cmp);
-            // There are some: the rate and the duration say how many.
+            // There is at least one, by the rate and the duration.
             let round = PERCENTILES.map(|(_, part)| percentile(&latencies, part).unwrap_or(f64::NAN));
             found[index].push(round);
         }

@@ -1,6 +1,6 @@
--- What wrk sends: a template of which the credentials and the host change from request to request.
--- Arguments: the template's file, a file with one token a line, the number of sessions, the number of hosts,
--- the order (`cycle` or `random`), and where in the cycle to begin.
+-- What wrk sends: a template whose credentials and host change from request to request. Arguments: the template's
+-- file, a file with one token a line, the number of sessions, the number of hosts, the order (`cycle` or `random`),
+-- and where in the cycle to begin.
 
 local requests, count, at, random = {}, 0, 0, false
 

@@ -1,4 +1,4 @@
-//! Load by `wrk`: as many requests as the proxy can serve, and how many it did.
+//! Load from `wrk`: as many requests as the proxy can serve, and their number.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use wasm_tests::process;
 use crate::machine::Cpus;
 use crate::request::{Load, Order};
 
-/// Connections to each proxy: enough to keep it busy while calls are under way.
+/// Connections to each proxy: enough to keep it busy while calls are in flight.
 pub(crate) const CONNECTIONS: usize = 32;
 
-/// `wrk` with the script that makes the requests.
+/// `wrk`, with the script that generates the requests.
 pub(crate) struct Wrk {
     script: PathBuf,
     cpus: Cpus,
@@ -27,7 +27,7 @@ impl Wrk {
         Ok(Self { script, cpus: cpus.clone() })
     }
 
-    /// Loads a proxy for so many seconds.
+    /// Starts to load a proxy, for this many seconds.
     pub(crate) fn start(&self, proxy: SocketAddr, load: &Load, seconds: u32) -> Result<Running, String> {
         let order = match load.order {
             Order::Cycle => "cycle",
@@ -48,7 +48,7 @@ impl Wrk {
         Ok(Running { child })
     }
 
-    /// Loads a proxy and waits for the end. How many requests were answered.
+    /// Loads a proxy, waits for the end, and returns how many requests were answered.
     pub(crate) fn run(&self, proxy: SocketAddr, load: &Load, seconds: u32) -> Result<u64, String> {
         let answered = self.start(proxy, load, seconds)?.finish()?;
         advance(load, answered);
@@ -56,22 +56,22 @@ impl Wrk {
     }
 }
 
-/// Moves a load's cycle behind what was sent: what was answered, and what was under way at the end.
+/// Advances a load's cycle beyond the requests that were answered or in flight at the end.
 pub(crate) fn advance(load: &Load, answered: u64) {
     let sent = usize::try_from(answered).unwrap_or(usize::MAX).saturating_add(CONNECTIONS);
     load.at.set(load.at.get().saturating_add(sent));
 }
 
-/// A `wrk` at work.
+/// A running `wrk`.
 pub(crate) struct Running {
     child: Child,
 }
 
 impl Running {
-    /// Waits for its end. How many requests were answered.
+    /// Waits for its end, and returns how many requests were answered.
     ///
     /// # Errors
-    /// When any was not, or with an error.
+    /// If any request failed.
     pub(crate) fn finish(self) -> Result<u64, String> {
         let output = self.child.wait_with_output().map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);

@@ -1,4 +1,5 @@
-//! The machine: which CPU serves and which one loads, and what a reader of the results must know of it.
+//! The machine: which CPU runs the proxies and which one the load, and what a reader of the results must know about
+//! it.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use wasm_tests::envoy;
 
 use crate::nginx;
 
-/// Who runs where. Proxies share one CPU; load, app and authorizer share another one.
+/// The CPUs. Proxies share one; load, app and authorizer share another.
 #[derive(Debug, Clone)]
 pub(crate) struct Cpus {
     pub(crate) load: String,
@@ -19,7 +20,8 @@ pub(crate) struct Cpus {
 }
 
 impl Cpus {
-    /// The first two CPUs that this process may use. In a short run one is enough for both: its figures say nothing.
+    /// Chooses the first two CPUs that this process may use. A short run makes do with one, because its figures mean
+    /// nothing.
     pub(crate) fn choose(short: bool) -> Result<Self, String> {
         let status = read("/proc/self/status")?;
         let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
@@ -34,7 +36,7 @@ impl Cpus {
         }
     }
 
-    /// Keeps this process, all its threads and those to come on the CPU of the load.
+    /// Pins this process, with all present and future threads, to the CPU of the load.
     pub(crate) fn stay_with_the_load(&self) -> Result<(), String> {
         let id = process::id().to_string();
         let mut command = Command::new("taskset");
@@ -56,7 +58,7 @@ fn cpu_list(text: &str) -> Vec<u32> {
     text.split(',').filter_map(range).flatten().collect()
 }
 
-/// What the results were measured on and with, as rows of a table.
+/// The conditions of the measurement, as rows of a table.
 pub(crate) fn conditions() -> Result<Vec<(&'static str, String)>, String> {
     let cpu = read("/proc/cpuinfo")?;
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
@@ -78,7 +80,7 @@ pub(crate) fn conditions() -> Result<Vec<(&'static str, String)>, String> {
     ])
 }
 
-/// How long the module is, in bytes.
+/// The size of the module, in bytes.
 pub(crate) fn module_size() -> Result<u64, String> {
     fs::metadata(envoy::filter_module()).map(|file| file.len()).map_err(|error| error.to_string())
 }
@@ -103,7 +105,7 @@ fn locked_version(package: &str) -> Result<String, String> {
     version.map(str::to_owned).ok_or_else(|| format!("Cargo.lock has no {package}"))
 }
 
-/// What a program prints, on either stream. Its status does not matter: `wrk -v` ends with 1.
+/// What a program prints on both streams. Its status is ignored: `wrk -v` exits with 1.
 fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
@@ -113,7 +115,7 @@ fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
-/// A file as text; the error names it.
+/// Reads a file as text. The error names it.
 pub(crate) fn read(path: impl AsRef<Path>) -> Result<String, String> {
     let path = path.as_ref();
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))

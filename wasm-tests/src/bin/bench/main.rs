@@ -1,7 +1,7 @@
-//! `make bench`: what the filter costs, beside what users would pick instead.
+//! `make bench`: measures what the filter costs, beside what users would choose instead.
 //!
-//! Each part measures one thing and is a file: `cost` (CPU per request), `latency`, `start` (and memory), `scale`,
-//! `signatures`. `contenders` says who takes part, `report` writes what was found.
+//! Each measurement is a file: `cost` (CPU per request), `latency`, `start` (and memory), `scale`, `signatures`.
+//! `contenders` says what takes part, and `report` writes the results.
 
 mod accounting;
 mod bench;
@@ -62,7 +62,7 @@ async fn run() -> Result<(), String> {
     let output = chosen.output.clone();
     let bench = Bench::prepare(chosen).await?;
     let has = |part| bench.chosen.has(part);
-    // Those that want a quiet machine come before the many proxies.
+    // What needs a quiet machine comes before the many proxies.
     if has(Part::Start) {
         results.starts = start::starts(&bench).await?;
     }

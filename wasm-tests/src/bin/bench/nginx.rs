@@ -1,4 +1,4 @@
-//! nginx: the app, the authorizer, and a proxy to compare with. Each is one process with one worker.
+//! nginx as the app, the authorizer, and a proxy to compare with. Each is one process with one worker.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,10 +13,10 @@ use wasm_tests::wait::try_wait_until;
 use crate::accounting::Proxy;
 use crate::request::{PATH, USER};
 
-/// How long it may take until it listens.
+/// How long nginx may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the authorizer says of every credential: what Authgear's resolver says of a session.
+/// The authorizer's answer to every credential: what Authgear's resolver says about a session.
 pub(crate) const IDENTITY: [(&str, &str); 8] = [
     ("x-authgear-session-valid", "true"),
     ("x-authgear-user-id", USER),
@@ -35,7 +35,7 @@ pub(crate) enum Auth {
     None,
     /// `auth_request` asks about every request.
     Request,
-    /// `auth_request`, and `proxy_cache` keeps the answer for 10 s.
+    /// `auth_request` with `proxy_cache`, which keeps an answer for 10 s.
     Cached,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// The app: answers `ok`, or below its path what it received of the identity headers.
+    /// The app. It answers `ok`, or at `/seen` below its path the identity headers that it received.
     pub(crate) async fn app(directory: &Path, cpus: &str) -> Result<Self, String> {
         let seen: String =
             IDENTITY.iter().map(|(name, _)| format!("{name}: $http_{}\\n", name.replace('-', "_"))).collect();
@@ -56,7 +56,7 @@ impl Nginx {
         Self::start(directory, "app", cpus, "", &server).await
     }
 
-    /// The authorizer: says of everyone the same, and at `/asked` how often it was asked.
+    /// The authorizer. It says the same about everyone, and at `/asked` how often it was asked.
     pub(crate) async fn authorizer(directory: &Path, cpus: &str) -> Result<Self, String> {
         let headers: String =
             IDENTITY.iter().map(|(name, value)| format!("add_header {name} \"{value}\";\n")).collect();
@@ -65,7 +65,7 @@ impl Nginx {
         Self::start(directory, "authorizer", cpus, "", &server).await
     }
 
-    /// A proxy before the app.
+    /// A proxy in front of the app.
     pub(crate) async fn proxy(
         directory: &Path,
         cpus: &str,
@@ -158,13 +158,13 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// Debian has it where only root's PATH looks.
+/// Debian installs it where only root's PATH looks.
 pub(crate) fn program() -> &'static str {
     const DEBIAN: &str = "/usr/sbin/nginx";
     if Path::new(DEBIAN).exists() { DEBIAN } else { "nginx" }
@@ -179,7 +179,7 @@ fn configuration(place: &Path, address: SocketAddr, http: &str, server: &str) ->
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {place}/{name};\n"))
         .concat();
-    // One process: one that is killed leaves no workers behind.
+    // A single process leaves no workers behind when it is killed.
     format!(
         "daemon off; master_process off; pid {place}/pid; error_log {place}/error.log warn;
          events {{ worker_connections 4096; }}
@@ -192,7 +192,7 @@ fn configuration(place: &Path, address: SocketAddr, http: &str, server: &str) ->
     )
 }
 
-/// nginx does not tell which port it got, so it is given one that was free a moment ago.
+/// nginx does not report the port that it got, so it is given one that was free a moment ago.
 fn free_address() -> Result<SocketAddr, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
     listener.local_addr().map_err(|error| error.to_string())

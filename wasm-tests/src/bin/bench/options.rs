@@ -1,4 +1,4 @@
-//! What a run is told: how long, which parts, which contenders, and where its results go.
+//! The options of a run: how long, which measurements, which contenders, and where the results go.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -6,30 +6,30 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use wasm_tests::envoy;
 
-/// Measures what the filter costs, beside what users would pick instead.
+/// Measures what the filter costs, beside what users would choose instead.
 #[derive(Debug, Parser)]
 pub(crate) struct Flags {
-    /// Rounds of each measurement of CPU; figures to quote take at least 5 [default: 7]
+    /// Rounds of each CPU measurement; figures to quote need at least 5 [default: 7]
     #[arg(long, env = "BENCH_ROUNDS")]
     rounds: Option<NonZeroUsize>,
     /// How long the load of a round lasts, in seconds [default: 2]
     #[arg(long, env = "BENCH_SECONDS")]
     seconds: Option<NonZeroU32>,
-    /// What is measured [default: all; with --only: cost]
+    /// The measurements to make [default: all; with --only: cost]
     #[arg(long, env = "BENCH_PARTS", value_delimiter = ',')]
     parts: Vec<Part>,
-    /// The contenders that are measured, by name [default: all]
+    /// The contenders to measure, by name [default: all]
     #[arg(long, env = "BENCH_ONLY", value_delimiter = ',')]
     only: Vec<String>,
-    /// The directory of the results [default: bench for a full run, else they are only printed]
+    /// The directory for the results [default: bench for a full run; otherwise they are only printed]
     #[arg(long, env = "BENCH_OUTPUT")]
     output: Option<PathBuf>,
-    /// A little of everything, to see that it works; the figures mean nothing
+    /// Measure a little of everything, to see that it works; the figures mean nothing
     #[arg(long, env = "BENCH_SHORT")]
     short: bool,
 }
 
-/// A measurement of the run.
+/// A measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     Cost,
@@ -40,15 +40,15 @@ pub(crate) enum Part {
     Signatures,
 }
 
-/// The choices of a run.
+/// The options of a run, with defaults filled in.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) seconds: u32,
     parts: Vec<Part>,
-    /// Empty: all.
+    /// Empty means all.
     only: Vec<String>,
-    /// `None`: only what is printed.
+    /// `None` means that the results are only printed.
     pub(crate) output: Option<PathBuf>,
     pub(crate) short: bool,
 }

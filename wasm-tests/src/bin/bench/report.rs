@@ -1,4 +1,5 @@
-//! The results as tables and plots: all of `results.md` is written here but for the notes of `notes.md`.
+//! The results as tables and charts. Everything in `results.md` is written here, except for the notes from
+//! `notes.md`.
 
 use std::fs;
 use std::path::Path;
@@ -16,10 +17,10 @@ use crate::signatures::Signature;
 use crate::start::{Memory, Start};
 use crate::statistics::Summary;
 
-/// Which of [`PERCENTILES`] are plotted.
+/// The [`PERCENTILES`] that have a chart.
 const PLOTTED: [(&str, usize); 2] = [(PERCENTILES[0].0, 0), (PERCENTILES[2].0, 2)];
 
-/// All that a run found. What it did not measure is empty.
+/// The results of a run. What it did not measure is empty.
 pub(crate) struct Results {
     pub(crate) conditions: Vec<(&'static str, String)>,
     pub(crate) rounds: usize,
@@ -31,12 +32,12 @@ pub(crate) struct Results {
     pub(crate) memory: Vec<Memory>,
     pub(crate) curves: Vec<Curve>,
     pub(crate) signatures: Vec<Signature>,
-    /// How long all of it took, in s.
+    /// How long the run took, in s.
     pub(crate) took: u64,
 }
 
 impl Results {
-    /// The whole report.
+    /// The whole report, as Markdown.
     pub(crate) fn markdown(&self, notes: &Notes) -> String {
         let parts = [
             "# Speed, measured beside what users would pick instead\n\n\
@@ -53,7 +54,7 @@ impl Results {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Writes the report and its plots.
+    /// Writes the report and its charts.
     pub(crate) fn write(&self, directory: &Path) -> Result<(), String> {
         let write = |name: &str, text: String| {
             fs::write(directory.join(name), text).map_err(|error| format!("{name}: {error}"))
@@ -274,12 +275,12 @@ fn scale_plot(curve: &Curve) -> Result<String, String> {
     plot::curve(&format!("CPU per request over no filter, by {}", curve.unit), &figures, curve.unit, &points)
 }
 
-/// CPU over a request without filter, in µs.
+/// CPU that a contender adds to a request, in µs.
 pub(crate) fn added(cost: &Cost, reference: Summary) -> Option<Summary> {
     Some(cost.ratio()?.map(|ratio| (ratio - 1.0) * reference.median))
 }
 
-/// What people wrote about cases: the sections of `bench/notes.md`, by their headings.
+/// The explanations of cases: the sections of `bench/notes.md`, by heading.
 pub(crate) struct Notes(String);
 
 impl Notes {
@@ -303,13 +304,13 @@ fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Strin
     row(&heads) + &row(&rules) + &rows.into_iter().map(|cells| row(&cells)).collect::<String>()
 }
 
-/// The median, and least and most in brackets.
+/// The median, with least and most in brackets.
 pub(crate) fn spread(value: Summary, digits: usize) -> String {
     let [median, least, most] = [value.median, value.least, value.most].map(|value| number(value, digits));
     if least == most { median } else { format!("{median} ({least} to {most})") }
 }
 
-/// With a typographic minus, and without the minus of a rounded nothing.
+/// Formats a number with a typographic minus, and without the minus of `-0`.
 pub(crate) fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     match text.strip_prefix('-') {

@@ -9,16 +9,16 @@ use serde_json::json;
 use wasm_tests::authgear::{Authgear, Signer};
 use wasm_tests::scene::ORIGIN;
 
-/// Whose session and tokens they are; the authorizer says the same.
+/// The user of all sessions and tokens. The authorizer names the same one.
 pub(crate) const USER: &str = "7a1e3c52-9d4b-4f86-b0a7-5c2d8e6f1b39";
 
-/// What the request asks for.
+/// The path of every request.
 pub(crate) const PATH: &str = "/app";
 
-/// Bearer token of about 1 KB, as an Authgear of today makes them.
+/// The size of a bearer token: about 1 KB, as from a current Authgear.
 const TOKEN_BYTES: usize = 1024;
 
-/// Twelve headers, as a browser's script would send them, besides the bearer token.
+/// The request: twelve headers such as a script in a browser sends, one of them the bearer token.
 const TEMPLATE: &str = "GET /app HTTP/1.1\r\n\
     host: {host}.example.test\r\n\
     user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
@@ -34,44 +34,44 @@ const TEMPLATE: &str = "GET /app HTTP/1.1\r\n\
     cache-control: max-age=0\r\n\
     \r\n";
 
-/// What of the request differs from one to the next.
+/// What differs from request to request.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) tokens: PathBuf,
-    /// How many different values of the `session` cookie.
+    /// How many different `session` cookies there are.
     pub(crate) sessions: usize,
-    /// How many different hosts.
+    /// How many different hosts there are.
     pub(crate) hosts: usize,
     pub(crate) order: Order,
     /// The file with the request.
     pub(crate) template: PathBuf,
-    /// Where the cycle goes on, so that the next round does not begin with what the last one left in a cache.
+    /// Where the cycle continues, so that a round does not begin with what the previous one left in a cache.
     pub(crate) at: Cell<usize>,
 }
 
-/// In which order the different requests come.
+/// The order of the different requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// One after the other: with more than a cache keeps, none is ever found there.
+    /// One after the other: if there are more than a cache holds, it never has the next one.
     Cycle,
-    /// At random: a large cache is not read in the order of its memory.
+    /// At random, so that a large cache is not read in the order of its memory.
     Random,
 }
 
-/// Makes loads, and keeps their files.
+/// Makes loads, and owns their files.
 pub(crate) struct Requests {
     directory: PathBuf,
     one_token: PathBuf,
     many_tokens: PathBuf,
-    /// A token that [`Requests::one`] sends.
+    /// The token that [`Requests::one`] sends.
     pub(crate) token: String,
 }
 
 impl Requests {
-    /// Signs `count` different tokens besides the one that is always the same.
+    /// Signs `count` different tokens, and one for the requests that are all the same.
     pub(crate) fn prepare(directory: &Path, authgear: &Authgear, count: usize) -> Result<Self, String> {
         let token = sign(authgear, 0);
-        // Most of the time that a run takes to get ready: on two threads.
+        // This takes most of the time before a run, so it uses two threads.
         let halves = thread::scope(|scope| {
             let some = |numbers: std::ops::Range<usize>| {
                 scope.spawn(move || numbers.map(|number| sign(authgear, number)).collect::<Vec<_>>())
@@ -90,7 +90,7 @@ impl Requests {
         })
     }
 
-    /// The same request always.
+    /// Always the same request.
     pub(crate) fn one(&self) -> Result<Load, String> {
         self.load(&self.one_token, TEMPLATE, "request")
     }
@@ -100,24 +100,24 @@ impl Requests {
         self.load(&self.many_tokens, TEMPLATE, "request")
     }
 
-    /// Another session each time, of so many.
+    /// Another session each time, out of this many.
     pub(crate) fn sessions(&self, sessions: usize, order: Order) -> Result<Load, String> {
         Ok(Load { sessions, order, ..self.one()? })
     }
 
-    /// Sessions without the bearer token, so that a cache holds as many as it can.
+    /// Sessions without a bearer token, so that a cache holds as many as it can.
     pub(crate) fn sessions_alone(&self, sessions: usize) -> Result<Load, String> {
         let template = TEMPLATE.replace("authorization: Bearer {token}\r\n", "");
         let load = self.load(&self.one_token, &template, "request-of-a-session")?;
         Ok(Load { sessions, order: Order::Random, ..load })
     }
 
-    /// Another host each time, of so many.
+    /// Another host each time, out of this many.
     pub(crate) fn hosts(&self, hosts: usize) -> Result<Load, String> {
         Ok(Load { hosts, order: Order::Random, ..self.one()? })
     }
 
-    /// With a cookie header of so many bytes; none shorter than it is anyway.
+    /// A cookie header of this many bytes, if it is not longer anyway.
     pub(crate) fn cookie(&self, bytes: usize) -> Result<Load, String> {
         let value = TEMPLATE.lines().find_map(|line| line.strip_prefix("cookie: ")).unwrap_or_default();
         let length = value.len() - "{session}".len() + session(0).len();
@@ -142,13 +142,13 @@ impl Requests {
     }
 }
 
-/// The value of a session cookie, as `load.lua` makes it too.
+/// The value of a session cookie, as in `load.lua`.
 pub(crate) fn session(number: usize) -> String {
     format!("{number:032}")
 }
 
 impl Load {
-    /// The first so many requests, as bytes, for a client that is not wrk.
+    /// The first requests, as bytes, for a client that is not wrk.
     pub(crate) fn requests(&self, at_most: usize) -> Result<Vec<Vec<u8>>, String> {
         let text = |path: &Path| fs::read_to_string(path).map_err(|error| error.to_string());
         let (template, tokens) = (text(&self.template)?, text(&self.tokens)?);
@@ -165,7 +165,7 @@ impl Load {
     }
 }
 
-/// An access token of an Authgear (RFC 9068 and its own claims); the number makes it different from others.
+/// An access token of Authgear (RFC 9068 and its own claims). The number makes it unique.
 fn sign(authgear: &Authgear, number: usize) -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();

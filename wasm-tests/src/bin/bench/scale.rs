@@ -1,4 +1,4 @@
-//! What a request costs against the size of things: rules, credentials, cookies, workers, hosts.
+//! The cost of a request by the number or size of rules, credentials, cookies, workers and hosts.
 
 use wasm_tests::envoy::Envoy;
 
@@ -8,14 +8,14 @@ use crate::envoys::{self, Filter};
 use crate::request::{Load, Order};
 use crate::statistics::Summary;
 
-/// How long each is loaded before it is measured.
+/// How long each proxy is under load before it is measured.
 const WARM_UP_SECONDS: u32 = 1;
-/// How long at a time while credentials are missing.
+/// How long the load runs at a time until all credentials are cached.
 const FILL_SECONDS: u32 = 5;
-/// Credentials are remembered for as long as it takes, and as many as there are.
+/// A `cache.ttl` that outlasts the measurement.
 const LONG: &str = "1h";
 
-/// Counts what was decided by an answer that was remembered.
+/// Counts requests that a cached answer decided.
 const REUSED: &str = "wasmcustom.authgear_filter.answers.reused";
 
 /// One curve.
@@ -26,26 +26,26 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<Point>,
 }
 
-/// A point of it.
+/// A point of a curve.
 pub(crate) struct Point {
     pub(crate) size: usize,
-    /// CPU of a request over that of one without filter.
+    /// CPU of a request over that of one without a filter.
     pub(crate) ratio: Summary,
-    /// CPU of a request without filter, with the same load, in µs.
+    /// CPU of a request without a filter under the same load, in µs.
     pub(crate) reference: Summary,
-    /// The part of the requests that were decided by an answer that was remembered.
+    /// The part of the requests that a cached answer decided.
     pub(crate) remembered: f64,
 }
 
-/// What a point is measured with.
+/// How a point is measured.
 struct Plan {
     size: usize,
     filter: Filter,
     workers: u32,
-    /// Whether the proxies may use the CPU of the load too.
+    /// Whether the proxies may also use the CPU of the load.
     everywhere: bool,
     load: Load,
-    /// Requests that it takes until everything is remembered.
+    /// How many requests it takes until everything is cached.
     fill: u64,
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Curve>, String> {
     let ours = || Filter::Ours(envoys::resolver("10s"));
     let plan = |size, filter, load| Plan { size, filter, workers: 1, everywhere: false, load, fill: 0 };
     let sizes = |all: &[usize]| -> Vec<usize> {
-        // Of a short run the two ends, and no large ones.
+        // A short run takes only the two ends, and no large sizes.
         let all = all.iter().copied().filter(|size| !bench.chosen.short || *size <= 10_000);
         let all: Vec<_> = all.collect();
         match (bench.chosen.short, &all[..]) {
@@ -119,7 +119,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Curve>, String> {
     Ok(found)
 }
 
-/// The points take turns, as the contenders do.
+/// Measures the points in turns, like the contenders.
 async fn curve(bench: &Bench, plans: Vec<Plan>) -> Result<Vec<Point>, String> {
     let rounds = if bench.chosen.short { 1 } else { 3 };
     let mut running = Vec::new();
@@ -158,7 +158,7 @@ async fn curve(bench: &Bench, plans: Vec<Plan>) -> Result<Vec<Point>, String> {
     Ok(plans.iter().zip(measured).zip(reused).filter_map(point).collect())
 }
 
-/// Loads until all credentials were asked about.
+/// Loads the proxy until it has asked about all credentials.
 fn warm_up(bench: &Bench, plan: &Plan, envoy: &Envoy) -> Result<(), String> {
     let in_turn = Load { order: Order::Cycle, ..plan.load.clone() };
     let mut sent = bench.wrk.run(envoy.address(), &in_turn, WARM_UP_SECONDS)?;

@@ -1,4 +1,4 @@
-//! What it costs to verify a signature inside the module, where the host cannot do it: on APISIX, and EdDSA anywhere.
+//! The cost of verifying a signature inside the module, where the host cannot do it: on APISIX, and EdDSA everywhere.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,16 +16,16 @@ use crate::bench::Bench;
 use crate::request::USER;
 use crate::statistics::Summary;
 
-/// Different tokens of each algorithm.
+/// How many different tokens there are per algorithm.
 const TOKENS: u32 = 300;
 const TOKENS_OF_A_SHORT_RUN: u32 = 3;
 
-/// An algorithm's cost.
+/// The cost of an algorithm.
 pub(crate) struct Signature {
     pub(crate) algorithm: &'static str,
-    /// The whole request with a token that was verified before, in µs. The middle half of all.
+    /// Time of a whole request whose token has been verified before, in µs: median and quartiles.
     pub(crate) cached: Summary,
-    /// With one that was not.
+    /// The same with a new token.
     pub(crate) cold: Summary,
 }
 
@@ -37,7 +37,8 @@ struct Keys<'a> {
     ed25519: Ed25519KeyPair,
 }
 
-/// Measures in the wasmtime host: requests one after the other on one connection, a cold and a cached one in turn.
+/// Measures in the APISIX-like host: one request after the other on one connection, with a new and a known token in
+/// turn.
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Signature>, String> {
     let keys = Keys::new(bench)?;
     let configuration = json!({ "jwt": [{
@@ -68,7 +69,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Signature>, String> {
     Ok(found)
 }
 
-/// Sends one request; how long the answer took, in µs.
+/// Sends a request, and returns how long the answer took, in µs.
 async fn time(connection: &mut Connection, token: &str) -> Result<f64, String> {
     let request =
         Request::get("/").host("app.example.test").header("authorization", format!("Bearer {token}"));
@@ -78,7 +79,7 @@ async fn time(connection: &mut Connection, token: &str) -> Result<f64, String> {
     if answer.status == 200 { Ok(time) } else { Err(format!("a good token is refused: {answer:?}")) }
 }
 
-/// Median and quartiles: single requests are late for reasons that are none of the module's.
+/// Median and quartiles: single requests may be late for reasons outside the module.
 fn middle_half(mut times: Vec<f64>) -> Option<Summary> {
     times.sort_by(f64::total_cmp);
     let quarter = times.len() / 4;
@@ -103,10 +104,10 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Those of the stand-in Authgear, all RSA, and one of each other kind.
+    /// The stand-in's keys, all of them RSA, and one of each other kind.
     fn public(&self) -> Value {
         let mut set = self.bench.authgear.jwks();
-        // 4, x and y.
+        // The byte 4, then x and y.
         let (x, y) = self.p256.public_key().as_ref()[1..].split_at(32);
         let others = [
             json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "ES256", "x": encode(x), "y": encode(y) }),

@@ -1,4 +1,4 @@
-//! How long Envoy takes until it serves, and how much memory it takes.
+//! How long Envoy takes to start, and how much memory it uses.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use crate::envoys::{self, Filter};
 use crate::request::{Load, Order};
 use crate::statistics::Summary;
 
-/// How long a proxy is loaded, so that each worker has had requests.
+/// How long a proxy is under load, so that each worker has had requests.
 const LOAD_SECONDS: u32 = 1;
-/// Workers of the larger proxy whose memory is compared with that of one worker: so many that they stand out from
-/// what V8 takes and gives back as it likes.
+/// The workers of the larger proxy, whose memory is compared with that of one worker. So many stand out from what V8
+/// allocates and frees by itself.
 const WORKERS: u32 = 16;
-/// More credentials than the filter remembers by default, so that its cache is full.
+/// More credentials than the filter caches by default, so that its cache is full.
 const SESSIONS: usize = 12_000;
 
 /// Bytes of a megabyte.
@@ -30,12 +30,12 @@ fn variants() -> [(&'static str, Filter); 4] {
     ]
 }
 
-/// From the start of the process until it serves.
+/// The time from the start of the process until it serves.
 pub(crate) struct Start {
     pub(crate) name: &'static str,
     /// In ms.
     pub(crate) time: Summary,
-    /// More than without filter in the same round, in ms.
+    /// The difference to no filter in the same round, in ms.
     pub(crate) added: Summary,
 }
 
@@ -66,9 +66,9 @@ pub(crate) struct Memory {
     pub(crate) name: &'static str,
     /// With one worker, in MB.
     pub(crate) one: Summary,
-    /// What each further worker takes, in MB.
+    /// The memory of each further worker, in MB.
     pub(crate) worker: Summary,
-    /// What a cache with as many entries as it keeps takes, in MB.
+    /// The memory of a full cache, in MB.
     pub(crate) full: Option<Summary>,
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn memory(bench: &Bench) -> Result<Vec<Memory>, String> {
     Ok(found)
 }
 
-/// Sends until each credential was there once.
+/// Sends requests until each credential has come once.
 fn fill(bench: &Bench, envoy: &Envoy, load: &Load) -> Result<(), String> {
     let mut sent = 0;
     while sent < SESSIONS as u64 {

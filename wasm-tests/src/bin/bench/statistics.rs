@@ -9,7 +9,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// `None` of nothing.
+    /// `None` if there are no values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -22,7 +22,7 @@ impl Summary {
         Some(Self { median, least, most })
     }
 
-    /// Each of the three, changed.
+    /// Applies `change` to each of the three.
     pub(crate) fn map(self, change: impl Fn(f64) -> f64) -> Self {
         Self { median: change(self.median), least: change(self.least), most: change(self.most) }
     }
