@@ -1,4 +1,4 @@
-//! A forward-auth server that answers as a test says, and keeps what it was asked.
+//! A forward-auth server that answers as a test decides, and records what it was asked.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,10 +20,10 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Starts it on a free port; `decide` gives the answer to each question.
+    /// Starts it on a free port. `decide` answers each question.
     ///
     /// # Errors
-    /// No port to be had.
+    /// If no port is free.
     pub async fn start(decide: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
         let (journal, decide) = (Arc::new(Journal::default()), Arc::new(decide));
         let kept = journal.clone();
@@ -31,7 +31,7 @@ impl Authorizer {
             let (journal, decide) = (kept.clone(), decide.clone());
             async move {
                 let (head, body) = request.into_parts();
-                // A body that breaks off is none that was asked with.
+                // A body that breaks off counts as none.
                 let length = body.collect().await.map_or(0, |body| body.to_bytes().len() as u64);
                 let asked = Received::new(&head, length, peer);
                 let reply = reply(decide(&asked));
@@ -55,7 +55,7 @@ impl Authorizer {
 }
 
 /// # Panics
-/// When the answer is none that hyper sends; [`Faulty`](crate::faulty::Faulty) is for those.
+/// If hyper would not send this answer. Use [`Faulty`](crate::faulty::Faulty) for that.
 pub(crate) fn reply(answer: Answer) -> Reply {
     let mut reply = Reply::new(answer.body.into());
     *reply.status_mut() = StatusCode::from_u16(answer.status).expect("a status");

@@ -1,4 +1,4 @@
-//! Every configuration in the documents goes through the filter's own parser.
+//! The filter's own parser accepts every configuration in the documents.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ pub(crate) fn smallest_introspection() -> Value {
     }]})
 }
 
-/// A configuration with any forward-auth server, for the fields of `forward_auth` and `cache.key`.
+/// A configuration with a forward-auth server, for the fields of `forward_auth` and `cache.key`.
 pub(crate) fn smallest_forward_auth() -> Value {
     json!({"forward_auth": {
         "url": "http://auth:8080/authenticate",
@@ -48,7 +48,7 @@ pub(crate) fn smallest_forward_auth() -> Value {
     }})
 }
 
-/// What the parser says that an object may hold: it lists that when it meets a name that it does not know.
+/// The fields of an object, which the parser lists when it meets an unknown name.
 pub(crate) fn known_fields(mut configuration: Value, pointer: &str) -> Vec<String> {
     configuration.pointer_mut(pointer).unwrap()["no_such_field"] = json!(1);
     let error = parse(&configuration).unwrap_err();
@@ -56,7 +56,8 @@ pub(crate) fn known_fields(mut configuration: Value, pointer: &str) -> Vec<Strin
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Every configuration of the filter in a YAML document: the whole of it, or what Envoy is told to hand over.
+/// Every configuration of the filter in a YAML document: the whole document, or the plugin's part of an Envoy
+/// configuration.
 fn configurations(yaml: &Value, roots: &[String]) -> Vec<Value> {
     match yaml {
         Value::Object(members) => {
