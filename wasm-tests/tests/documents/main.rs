@@ -9,6 +9,7 @@ mod markdown;
 mod names;
 mod providers;
 mod reference;
+mod setup;
 mod tree;
 
 use std::fs;
