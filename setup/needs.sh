@@ -29,7 +29,7 @@ has_c() {
 
 # need NAME PACKAGES SUITE CHECK...: notes what is missing for a suite, or, where none is named, for everything.
 need() {
-    local name=$1 of=$3
+    local name="$1 is missing" of=$3
     if [[ -n $of && $of != "$suite" ]]; then
         [[ $mode != run && -z $suite ]] || return 0
     fi
@@ -39,7 +39,7 @@ need() {
     if [[ -z $of || -n $suite || -n $NO_SKIP ]]; then
         missing+=("$name")
     else
-        skipped+=("$of: $name")
+        skipped+=("$of: $1")
     fi
 }
 
@@ -52,6 +52,13 @@ look() {
         need "Python 3" python3 "" has python3
         need "Python's venv or pip" python3-venv "" has_pip
     fi
+    if [[ $mode == run && -z $suite ]]; then
+        need_port PROXY_PORT 8080 Envoy
+        need_port AUTHGEAR_PORT 3000 "Authgear's main server"
+        need_port RESOLVER_PORT 3001 "Authgear's resolver"
+        need_port APP_PORT 8000 "the app"
+        need_port ADMIN_PORT 9901 "Envoy's admin pages"
+    fi
     need nginx nginx bench has nginx
     need wrk wrk bench has wrk
     need taskset util-linux bench has taskset
@@ -60,6 +67,13 @@ look() {
     need curl curl demo has curl
     need pkg-config pkg-config auth_o_tron has pkg-config
     need "OpenSSL's headers" libssl-dev auth_o_tron has_openssl
+}
+
+# A port of the demo. It would say the same, but only once it is compiled.
+need_port() {
+    local variable=$1 port=${!1:-$2}
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
+        missing+=("port $port, for $3, is taken; choose another: make run $variable=…")
 }
 
 skipped_suites() { printf '%s\n' "${skipped[@]%%:*}" | sort -u; }
@@ -90,7 +104,7 @@ if [[ $mode == skipped ]]; then
     exit
 fi
 {
-    ((${#missing[@]} == 0)) || printf 'missing: %s\n' "${missing[@]}"
+    ((${#missing[@]} == 0)) || printf '%s\n' "${missing[@]}"
     tell_skipped
     ((${#packages[@]} == 0)) || echo "On Debian: apt-get install ${packages[*]}"
 } >&2

@@ -25,9 +25,9 @@ case $1 in
     check)
         has_rustup && exit
         if ! command -v cargo >/dev/null || ! is_pinned rustc; then
-            echo "Rust $pinned: install rustup, see https://rustup.rs"
+            echo "Rust $pinned is missing: install rustup, see https://rustup.rs"
         elif ! has_target; then
-            echo "Rust's target $target: this Rust is without it and without rustup; see https://rustup.rs"
+            echo "Rust's target $target is missing, and rustup, which gets it: see https://rustup.rs"
         else
             exit 0
         fi
