@@ -198,18 +198,19 @@ pub enum Holder {
 }
 
 impl Session {
-    /// The memory that it owns, in bytes: its headers, as much again for what rules demand, and the roles, which not
-    /// every server has among those headers.
+    /// The memory that it owns, in bytes: its headers, as much again for what rules demand, and the roles,
+    /// scopes and methods, which not every server has among those headers.
     #[must_use]
     pub fn weight(&self) -> usize {
         let user = match &self.holder {
             Holder::User(user) => user.len(),
             Holder::Machine | Holder::Named => 0,
         };
-        let role =
-            |sum: usize, role: &Vec<u8>| sum.saturating_add(size_of::<Vec<u8>>()).saturating_add(role.len());
-        let roles = self.facts.roles.iter().fold(0, role);
-        self.identity.weight().saturating_mul(2).saturating_add(user).saturating_add(roles)
+        let SessionFacts { roles, scopes, amr, .. } = self.facts.as_ref();
+        let word =
+            |sum: usize, word: &Vec<u8>| sum.saturating_add(size_of::<Vec<u8>>()).saturating_add(word.len());
+        let words = roles.iter().chain(scopes).chain(amr).fold(0, word);
+        self.identity.weight().saturating_mul(2).saturating_add(user).saturating_add(words)
     }
 }
 

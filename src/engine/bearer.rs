@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::answers::Question;
 use super::case::{Case, Lacking};
+use super::possession::carry_bound;
 use super::presented::Scheme;
 use super::session::other_use;
 use super::tokens::{Judgement, Lack, Rejection};
@@ -254,7 +255,7 @@ impl Engine {
 
     fn question_of_cookies(&self, bearer: &Bearer<'_>) -> Option<Question> {
         match bearer {
-            Bearer::Fresh(Fresh { cookies, .. }) if cookies.is_empty() => None,
+            Bearer::Fresh(Fresh { cookies, .. }) if cookies.is_empty() || carry_bound(*cookies) => None,
             Bearer::Fresh(Fresh { head, cookies, .. }) => {
                 let alone = Credentials { bearer: None, cookies: *cookies };
                 self.question_of_resolver(head, alone)
@@ -267,6 +268,7 @@ impl Engine {
         match bearer {
             // No server is sent a bound token.
             Bearer::Fresh(Fresh { proof: Some(_), .. }) => None,
+            Bearer::Fresh(Fresh { cookies, .. }) if carry_bound(*cookies) => None,
             Bearer::Fresh(Fresh { head, token, cookies, .. }) => {
                 self.question_of_resolver(head, Credentials { bearer: Some(*token), cookies: *cookies })
             }

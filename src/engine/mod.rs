@@ -194,13 +194,13 @@ impl Engine {
                     let fresh = Fresh { head, case: Box::new(case), token, cookies, glance, proof: None };
                     return self.bearer(state, Bearer::Fresh(fresh), now);
                 }
-                if self.carries_bound(head) {
+                if self.carries_bound(head, cookies) {
                     return Step::Done(case.refuse_bound());
                 }
                 ask(state, case, Some(token), &glance)
             }
-            (Presented::Nothing, Some(AuthServer::ForwardAuth(_)))
-                if self.judges() && self.carries_bound(head) =>
+            (Presented::Nothing, Some(AuthServer::ForwardAuth(_) | AuthServer::Resolver(_)))
+                if self.judges() && self.carries_bound(head, cookies) =>
             {
                 Step::Done(case.refuse_bound())
             }

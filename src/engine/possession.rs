@@ -7,6 +7,7 @@ use super::presented::Scheme;
 use super::proofs::Sighting;
 use super::tokens::{Accepted, Judgement};
 use super::{Engine, State, Step};
+use crate::auth_server::forward_auth;
 use crate::http::credential::{Cookies, Secret};
 use crate::http::place::{Found, Place};
 use crate::http::{Head, ResponseEdits, UnixTime};
@@ -28,9 +29,32 @@ pub(super) fn is_bound<'t>(token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
     }
 }
 
+/// Whether a cookie holds a bound token.
+pub(super) fn carry_bound(cookies: Cookies<'_>) -> bool {
+    cookies.iter().any(|(_name, value)| holds_bound(value.reveal()))
+}
+
+/// Whether a bound token stands anywhere in a value: as a whole, behind a word, in a list or in quotes.
+fn holds_bound(value: &[u8]) -> bool {
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+/=".contains(byte);
+    // Most values have not even the dots.
+    value.iter().filter(|byte| **byte == b'.').nth(1).is_some()
+        && value
+            .split(|byte| !is_of_token(byte))
+            .any(|word| is_bound(Secret::new(word), &mut Glance::default()))
+}
+
 impl Engine {
-    /// Whether a request carries a bound token in any place: no server is sent one, as whatever.
-    pub(super) fn carries_bound(&self, head: &Head<'_>) -> bool {
+    /// Whether a request carries a bound token in any place, or in whatever a server would be sent of it, `cookies`
+    /// included: no server is sent one, as whatever.
+    pub(super) fn carries_bound(&self, head: &Head<'_>, cookies: Cookies<'_>) -> bool {
+        let is_sent = self
+            .config
+            .forward_auth()
+            .is_some_and(|server| forward_auth::sent_values(server, head).any(holds_bound));
+        if is_sent || carry_bound(cookies) {
+            return true;
+        }
         let bearer = Place::bearer();
         let places = self.config.token_from.iter().chain([&bearer, &self.dpop]);
         places.map(|place| place.find(head)).any(|found| match found {

@@ -158,11 +158,16 @@ impl Demand {
     }
 
     /// Whether a token may be used here, by what it says that it is for. One that says that it is no access token may
-    /// only where a requirement names the claim that says so.
+    /// only where a requirement names the claim that says so; where there are several terms, each of them.
     #[must_use]
     pub fn admits(&self, other_use: UseClaims) -> bool {
-        let is_named =
-            |claim: fn(&UseClaims) -> bool| self.requirements().any(|require| claim(&require.names));
+        let is_named = |claim: fn(&UseClaims) -> bool| {
+            let mut all = std::iter::once(&self.strictest).chain(&self.others);
+            all.all(|terms| {
+                terms.access() == Access::Public
+                    || terms.require().is_some_and(|require| claim(&require.names))
+            })
+        };
         let UseClaims { typ, token_use } = other_use;
         (!typ || is_named(|names| names.typ)) && (!token_use || is_named(|names| names.token_use))
     }

@@ -410,3 +410,50 @@ fn a_place_may_take_nothing_but_bound_tokens() {
     let plain = format!("Bearer {}", world.token());
     assert_eq!(decided(&mut world, &[("authorization", &plain)]).outcome, Outcome::Anonymous);
 }
+
+#[test]
+fn nothing_that_is_sent_to_a_server_holds_a_bound_token_wherever_it_stands() {
+    let client = Client::new();
+    let issuer = Issuer::new();
+    let bound = issuer.token(Algorithm::Rs256, &client.claims());
+    let configuration = json!({
+        "jwt": [{"issuer": ISSUER, "audiences": [ISSUER], "jwks": issuer.jwks(),
+            "token_from": [{"header": "authorization", "scheme": "Bearer"}, {"cookie": "t"}]}],
+        "forward_auth": {"url": "http://a/", "upstream": "a", "identity_headers": ["x-user"],
+            "request_headers": ["authorization", "cookie", "x-*"]},
+    });
+    let (other, twice) = (format!("a=b; other=\"{bound}\""), format!("t={bound}; t={bound}"));
+    let (parameter, list) = (format!("Token token=\"{bound}\""), format!("a, {bound}"));
+    let cases: [&[(&str, &str)]; 6] = [
+        &[("cookie", &other)],
+        &[("authorization", "Bearer opaque"), ("cookie", &twice)],
+        &[("authorization", "Bearer opaque"), ("cookie", &other)],
+        &[("authorization", &parameter)],
+        &[("x-any", &bound)],
+        &[("authorization", "Bearer opaque"), ("x-any", &list)],
+    ];
+    for fields in cases {
+        let mut world = World::new(ENVOY, &configuration);
+        assert_eq!(challenge(&decided(&mut world, fields)), bad_token(), "{fields:?}");
+    }
+    // What is not sent may be anything.
+    let mut world = World::new(ENVOY, &configuration);
+    let step = start(&mut world, &[("accept", &bound), ("cookie", "a=b.c.d")]);
+    let _asked = world.question(step);
+
+    // Authgear's cookie holds an access token too.
+    let mut world = World::with_keys(ENVOY, &required(authgear("auto")));
+    let bound = world.issuer.token(Algorithm::Rs256, &client.claims());
+    let mut claims = issuer::claims();
+    claims["exp"] = json!(1);
+    let expired = format!("Bearer {}", world.issuer.token(Algorithm::Rs256, &claims));
+    let cookies = format!("session=s; app_access_token={bound}");
+    for authorization in ["", "Bearer opaque", "Basic eDp5", &expired] {
+        let fields = [("authorization", authorization), ("cookie", cookies.as_str())];
+        let fields = if authorization.is_empty() { &fields[1..] } else { &fields };
+        assert_eq!(decided(&mut world, fields).outcome, Outcome::Refused, "{authorization}");
+    }
+    let mut world = World::new(ENVOY, &required(authgear("resolver")));
+    let step = start(&mut world, &[("cookie", &cookies)]);
+    let _asked = world.question(step);
+}

@@ -10,6 +10,8 @@ mod answers;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod combinations;
+#[cfg(test)]
 #[path = "../tokens/corpus.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod corpus;

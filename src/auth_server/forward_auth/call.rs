@@ -158,6 +158,13 @@ pub(super) fn sent_cookies<'a>(
         .filter(move |pair| forward_auth.sends_cookies() && can_be_sent(pair) && is_chosen(pair))
 }
 
+/// The values of the client's headers that are sent, each cookie apart and without its name.
+pub fn sent_values<'a>(forward_auth: &'a ForwardAuth, head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let cookies = sent_cookies(forward_auth, head);
+    let cookies = cookies.map(|pair| credential::split_cookie(pair).map_or(pair, |(_name, value)| value));
+    copied(forward_auth, head).map(|(_name, value)| value).chain(cookies)
+}
+
 /// The `Cookie` header: one line, as HTTP/1 has it (RFC 9113 section 8.2.3).
 fn cookies(forward_auth: &ForwardAuth, head: &Head<'_>) -> Option<Vec<u8>> {
     let pairs: Vec<_> = sent_cookies(forward_auth, head).collect();

@@ -10,7 +10,7 @@ mod key;
 mod settings;
 
 pub use self::answer::{DenialKind, Denied, read};
-pub use self::call::{MAX_BODY, MAX_SENT, Withheld, call, check_host, withheld};
+pub use self::call::{MAX_BODY, MAX_SENT, Withheld, call, check_host, sent_values, withheld};
 pub use self::cookie::{CookiePattern, CookiePatternError};
 pub use self::identity::IdentityHeader;
 pub use self::key::{CacheKey, KeyPart, KeyPartError, is_sent, key};
