@@ -101,6 +101,8 @@ help: ## list the targets
 
 setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/cargo-deny.stamp $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
 
+# A recipe with these two is only printed by `make -n`: with the variable's own name in it, it would be run.
+again = $(MAKE)
 # $(call step,1/5,what it does,target)
 step = echo "[$(1)] $(2)" && $(MAKE) --silent $(3)
 
@@ -121,7 +123,7 @@ run: ## run the demo on http://localhost:8080 until Ctrl-C
 
 run-auth-o-tron: ## the same with Auth-O-Tron instead of Authgear
 	@setup/needs.sh run auth_o_tron
-	@$(MAKE) build programs $(ENVOY_READY) $(AUTHOTRON_READY)
+	@$(again) build programs $(ENVOY_READY) $(AUTHOTRON_READY)
 	@"$(TARGET_DIR)/debug/demo" auth-o-tron
 
 build: .tools/node.stamp .tools/npm.stamp finished ## build the filter: a release .wasm
@@ -148,7 +150,7 @@ programs: .tools/toolchain.stamp
 	@cargo build $(NATIVE) --bin finish $(DEMO_BINS:%=--bin %)
 
 test: ## check everything, then run all tests, also in a real Envoy (one suite: SUITE=rules)
-	@skipped=$$(setup/needs.sh test $(SUITE)) && $(MAKE) suites SKIPPED="$${skipped//$$'\n'/ }"
+	@skipped=$$(setup/needs.sh test $(SUITE)) && $(again) suites SKIPPED="$${skipped//$$'\n'/ }"
 	@setup/needs.sh skipped $(SUITE)
 
 # Auth-O-Tron takes minutes to build, and few suites ask it.
@@ -172,7 +174,7 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 
 bench: ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
 	@setup/needs.sh test bench
-	@$(MAKE) build $(ENVOY_READY)
+	@$(again) build $(ENVOY_READY)
 	cargo build $(NATIVE) --profile bench --bin bench
 	@"$(TARGET_DIR)/release/bench"
 

@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 
 use wasm_tests::envoy::{target_dir, workspace_dir};
 
+use crate::{document, markdown};
+
 /// What the scripts themselves are made of.
 const SHELL: &[&str] = &["awk", "bash", "cat", "cut", "dirname", "grep", "id", "mktemp", "rm", "sed", "sort"];
 
@@ -150,6 +152,44 @@ fn a_taken_port_is_named_before_anything_is_compiled() {
         assert!(!output.status.success() && said.contains(&format!("port {port}, for ")), "{said}");
         assert!(said.contains(&format!("make run {variable}=")), "{said}");
     }
+}
+
+/// That they do what is said of them, the suites `demo` and `image` show, and that this runs, `make test`.
+#[test]
+fn every_make_command_in_the_readme_is_one_that_make_takes() {
+    let readme = document("README.md");
+    let blocks = readme.blocks(&["sh"]).into_iter().map(|block| block.text);
+    let lines: Vec<String> = blocks
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .chain(markdown::code(&readme.text))
+        .collect();
+    let mut tried = Vec::new();
+    for line in &lines {
+        let Some(arguments) = line.split('#').next().and_then(|line| line.strip_prefix("make ")) else {
+            continue;
+        };
+        let mut make = Command::new("make");
+        make.arg("-n").args(arguments.split_whitespace()).current_dir(workspace_dir());
+        // Of the `make` that runs these tests.
+        let make = make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env_remove("MFLAGS");
+        let output = make.output().unwrap();
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        tried.push(arguments.trim());
+    }
+    assert!(tried.contains(&"run") && tried.contains(&"test"), "{tried:?}");
+}
+
+#[test]
+fn the_first_screen_of_the_readme_has_a_picture_two_commands_and_a_configuration() {
+    let readme = document("README.md").text;
+    let first = readme.lines().take(40).collect::<Vec<_>>().join("\n");
+    for part in
+        ["docs/overview.svg", "make run ", "make test ", "```yaml\nauthgear:\n  endpoint: ", "upstream: "]
+    {
+        assert!(first.contains(part), "{part}: {first}");
+    }
+    let picture = fs::read_to_string(workspace_dir().join("docs/overview.svg")).unwrap();
+    assert!(picture.contains("prefers-color-scheme: dark") && picture.contains("<title>"), "{picture}");
 }
 
 #[test]
