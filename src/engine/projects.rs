@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::state::Budgets;
 use super::{Capabilities, Decision, Effects, Engine, State};
-use crate::config::{Hosts, Projects};
+use crate::config::{Config, Hosts, Projects};
 use crate::http::{BadHead, CallError, Field, Head, Response, UnixTime};
 
 /// Something of one project's: it goes back to the engine that it came from.
@@ -33,6 +33,8 @@ pub type BackgroundCall = Of<super::BackgroundCall>;
 pub struct Engines {
     engines: Vec<Engine>,
     hosts: Hosts,
+    /// For hosts of no project: what any of them takes for a credential is one there.
+    others: Option<Engine>,
 }
 
 /// A worker's memory of all projects.
@@ -68,7 +70,8 @@ impl Engines {
     #[must_use]
     pub fn new(projects: Projects, host: Capabilities) -> Self {
         let (configs, hosts) = projects.into_parts();
-        Self { engines: configs.into_iter().map(|config| Engine::new(config, host)).collect(), hosts }
+        let others = of_all(&configs).map(|config| Engine::new(config, host));
+        Self { engines: configs.into_iter().map(|config| Engine::new(config, host)).collect(), hosts, others }
     }
 
     /// The memory that they begin with. `seed` is any random number.
@@ -89,7 +92,7 @@ impl Engines {
     pub fn start(&self, memory: &mut Memory, head: &Head<'_>, now: UnixTime) -> Step {
         match self.hosts.project(head.authority) {
             Some(project) => self.step(memory, project, |engine, state| engine.start(state, head, now)),
-            None => Step::Done(match self.engines.first() {
+            None => Step::Done(match &self.others {
                 Some(engine) => engine.misdirected(head),
                 None => Engine::broken(),
             }),
@@ -181,4 +184,19 @@ impl Engines {
             super::Step::Done(decision) => Step::Done(decision),
         }
     }
+}
+
+/// The first project, with the issuers and the places of tokens of all.
+fn of_all(configs: &[Config]) -> Option<Config> {
+    let (first, rest) = configs.split_first()?;
+    let mut all = first.clone();
+    for Config { issuers, token_from, .. } in rest {
+        all.issuers.extend_from_slice(issuers);
+        for place in token_from {
+            if !all.token_from.iter().any(|known| known.is_same(place)) {
+                all.token_from.push(place.clone());
+            }
+        }
+    }
+    Some(all)
 }
