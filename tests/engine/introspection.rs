@@ -116,6 +116,8 @@ fn what_the_answer_states_is_judged_like_the_claims_of_a_jwt() {
         (json!({"typ": "ID"}), "no access token"),
         (json!({"typ": "Refresh"}), "no access token"),
         (json!({"typ": "Offline"}), "no access token"),
+        (json!({"token_type": "DPoP"}), "bound to a key"),
+        (json!({"token_type": "dpop"}), "bound to a key"),
         (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), "bound to a key"),
         (json!({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}), "bound to a key"),
         (json!({"cnf": {}}), "bound to a key"),

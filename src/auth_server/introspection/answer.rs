@@ -7,7 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use crate::auth_server::fault::{Fault, Unusable};
 use crate::auth_server::{Answer, Judged, Said, Scope};
 use crate::http::{CallError, Response, ResponseEdits};
-use crate::jose::{Claims, Members, Refusal};
+use crate::jose::{Claims, Members, Refusal, value};
 
 /// The longest answer that is taken, in bytes: four times the longest token.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -51,7 +51,9 @@ fn active(
     judge: impl FnOnce(&Claims, &[u8]) -> Result<Judged, Refusal>,
 ) -> Result<Judged, Refusal> {
     // Whoever has the token without the key must not use it, and nothing here can tell.
-    if members.get("cnf").is_some() {
+    let token_type = members.get("token_type").and_then(value::<String>);
+    let is_dpop = token_type.is_some_and(|token_type| token_type.eq_ignore_ascii_case("DPoP"));
+    if is_dpop || members.get("cnf").is_some() {
         return Err(Refusal::Bound);
     }
     let claims = Claims::of(members)?;
