@@ -599,3 +599,32 @@ fn the_whole_answer_reaches_the_app_where_it_is_wanted_as_it_was_answered() {
         assert!(headers.contains(&("x-token".to_owned(), base64url(answer))), "{headers:?}");
     }
 }
+
+#[test]
+fn an_opaque_token_that_is_presented_as_bound_to_a_key_is_refused_and_not_asked_about() {
+    let mut world = World::new(ENVOY, &configuration(json!({"on_error": {"action": "allow"}})));
+    for fields in [
+        &[(b"authorization".as_slice(), b"DPoP ory_at_a.b".as_slice())][..],
+        &[(b"authorization", b"DPoP ory_at_a.b"), (b"dpop", b"e30.e30.x")],
+    ] {
+        assert_eq!(done(world.start(fields)).outcome, Outcome::Refused, "{fields:?}");
+    }
+    assert!(world.background_calls.is_empty());
+}
+
+#[test]
+fn of_opaque_tokens_that_in_a_place_of_the_issuer_that_is_asked_goes_first() {
+    let issuer = Issuer::new();
+    let mut configuration = configuration(json!({}));
+    let other = json!({"issuer": ISSUER, "audiences": [ISSUER], "jwks": issuer.jwks(),
+        "token_from": [{"cookie": "other"}]});
+    configuration["jwt"].as_array_mut().unwrap().insert(0, other);
+    let fields: &[(&[u8], &[u8])] = &[(b"cookie", b"other=junk"), (b"authorization", b"Bearer opaque")];
+    let mut world = World::new(APISIX, &configuration);
+    assert_eq!(form(&called(world.start(fields)).0), "token=opaque");
+    assert_eq!(form(&called(world.start(&fields[..1])).0), "token=junk", "as it came");
+    let token = world.token();
+    let cookie = format!("other={token}");
+    let fields: &[(&[u8], &[u8])] = &[(b"cookie", cookie.as_bytes()), (b"authorization", b"Bearer opaque")];
+    assert_eq!(done(world.start(fields)).outcome, Outcome::Session, "its own issuer's goes before both");
+}

@@ -93,6 +93,7 @@ fn every_configuration_is_one_that_the_filter_takes() {
         "README.md",
         "docs/auth-o-tron.md",
         "docs/configuration.md",
+        "docs/introspection.md",
         "docs/envoy.md",
         "docs/migrating.md",
         "docs/oauth2-proxy.md",

@@ -5,6 +5,7 @@
 mod issuer;
 
 mod decisions;
+mod documented;
 mod faults;
 mod questions;
 
