@@ -200,6 +200,7 @@ fn every_documented_mistake_is_refused_with_the_documented_words() {
     let over = [
         ("written", smallest(), ""),
         ("written in `jwt[0]`", smallest_jwt(), "/jwt/0"),
+        ("written in `jwt[0].introspection`", smallest_introspection(), "/jwt/0/introspection"),
         ("written beside `forward_auth`", smallest_forward_auth(), ""),
     ];
     let mut wrong = Vec::new();
