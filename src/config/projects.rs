@@ -82,6 +82,12 @@ impl Projects {
 }
 
 impl Hosts {
+    /// Whether there are requests of no project.
+    #[must_use]
+    pub const fn leave_some_out(&self) -> bool {
+        !self.patterns.is_empty() || self.others.is_none()
+    }
+
     /// The place of the project that a request to this host belongs to (`Host` or `:authority`, as sent); none where
     /// it belongs to none, or programs could disagree about the host. Case, port and a final dot do not matter.
     #[must_use]

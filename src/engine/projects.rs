@@ -33,7 +33,7 @@ pub type BackgroundCall = Of<super::BackgroundCall>;
 pub struct Engines {
     engines: Vec<Engine>,
     hosts: Hosts,
-    /// For hosts of no project: what any of them takes for a credential is one there.
+    /// For requests of no project, where there are some: what any of them takes for a credential is one there.
     others: Option<Engine>,
 }
 
@@ -70,7 +70,8 @@ impl Engines {
     #[must_use]
     pub fn new(projects: Projects, host: Capabilities) -> Self {
         let (configs, hosts) = projects.into_parts();
-        let others = of_all(&configs).map(|config| Engine::new(config, host));
+        let others = hosts.leave_some_out().then(|| of_all(&configs)).flatten();
+        let others = others.map(|config| Engine::new(config, host));
         Self { engines: configs.into_iter().map(|config| Engine::new(config, host)).collect(), hosts, others }
     }
 

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{env, io, thread};
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Request, Response};
 use crate::envoy::{target_dir, workspace_dir};
-use crate::wait::{TooLate, try_wait_until};
+use crate::process::Ended;
+use crate::wait::try_wait_until;
 
 /// The tokens' `iss`.
 pub const ISSUER: &str = "auth-o-tron.example.test";
@@ -191,21 +192,6 @@ fn free_address() -> io::Result<SocketAddr> {
 struct Process {
     child: Child,
     files: Files,
-}
-
-/// Why there is no server.
-enum Ended {
-    Exited(ExitStatus),
-    TooLate(TooLate),
-}
-
-impl std::fmt::Display for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(status) => write!(f, "it ended with {status}"),
-            Self::TooLate(late) => late.fmt(f),
-        }
-    }
 }
 
 impl Process {

@@ -3,10 +3,27 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc;
 use std::sync::{LazyLock, Mutex};
 use std::thread;
+
+use crate::wait::TooLate;
+
+/// Why a program does not serve that was started.
+pub(crate) enum Ended {
+    Exited(ExitStatus),
+    TooLate(TooLate),
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "it ended with {status}"),
+            Self::TooLate(late) => late.fmt(f),
+        }
+    }
+}
 
 /// A command for `program` that the kernel kills when the *thread* that spawned it ends.
 ///

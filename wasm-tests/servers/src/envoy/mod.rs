@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ use serde_json::Value;
 use self::bootstrap::{Bootstrap, LISTENER, Plugin};
 use self::files::Files;
 use crate::client::{self, Protocol, Request, Response};
-use crate::process;
-use crate::wait::{TooLate, holds, try_wait_until, wait_until};
+use crate::process::{self, Ended};
+use crate::wait::{holds, try_wait_until, wait_until};
 
 pub use self::files::{binary, filter_module, target_dir, workspace_dir};
 
@@ -376,21 +376,6 @@ impl Envoy {
 struct Process {
     child: Child,
     files: Files,
-}
-
-/// Why there is no Envoy.
-enum Ended {
-    Exited(ExitStatus),
-    TooLate(TooLate),
-}
-
-impl std::fmt::Display for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(status) => write!(f, "it ended with {status}"),
-            Self::TooLate(late) => late.fmt(f),
-        }
-    }
 }
 
 impl Process {
