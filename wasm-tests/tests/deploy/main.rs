@@ -2,6 +2,7 @@
 //! the filter with the filter's own parser, and that all of them fail closed.
 
 mod apisix;
+mod early_removal;
 mod envoy_gateway;
 mod istio;
 mod kubernetes;
