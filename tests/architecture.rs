@@ -4,7 +4,7 @@
 
 #[cfg(test)]
 mod architecture {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -147,6 +147,44 @@ mod architecture {
             .map(|source| source.path)
             .collect();
         assert!(found.is_empty(), "{found:?}");
+    }
+
+    /// The types that a file declares at its top level, and in its `texts!`.
+    fn types(code: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut is_in_texts = false;
+        for line in code.lines() {
+            is_in_texts = line == "texts! {" || is_in_texts && line != "}";
+            let declared = match line.strip_prefix("    ").filter(|_| is_in_texts) {
+                Some(text) => text.split_once(": ").map(|(name, _)| name),
+                None => {
+                    let mut words = line.split(' ').skip_while(|word| word.starts_with("pub"));
+                    let keyword =
+                        words.next().filter(|word| ["struct", "enum", "trait", "type"].contains(word));
+                    keyword.and_then(|_| words.next())
+                }
+            };
+            names.extend(declared.and_then(|name| name.split(|c: char| !c.is_alphanumeric()).next()));
+        }
+        names
+    }
+
+    #[test]
+    fn no_name_stands_for_two_types() {
+        let sources = sources();
+        let mut declared: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for source in &sources {
+            for name in types(&source.code) {
+                declared.entry(name).or_default().insert(&source.path);
+            }
+        }
+        assert!(
+            ["Config", "Step", "UrlField", "Weigh", "ProjectStep"]
+                .iter()
+                .all(|name| declared.contains_key(name))
+        );
+        declared.retain(|_, paths| paths.len() > 1);
+        assert!(declared.is_empty(), "{declared:#?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum Fault {
     /// The server does not accept who the filter says it is; with this status.
     Credentials(u16),
     /// The answer contradicts itself, or cannot be handed on.
-    Answer(Unusable),
+    Unusable(Unusable),
 }
 
 /// Why an answer cannot be used.
@@ -69,7 +69,7 @@ impl fmt::Display for Fault {
                 f,
                 "it answered {status}: it does not accept the filter's own credentials (jwt[].introspection)"
             ),
-            Self::Answer(problem) => write!(f, "its answer cannot be used: {problem}"),
+            Self::Unusable(problem) => write!(f, "its answer cannot be used: {problem}"),
         }
     }
 }

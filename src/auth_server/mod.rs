@@ -214,7 +214,7 @@ impl Session {
     }
 }
 
-/// A URL, and the host's name for the server that it is asked from.
+/// A URL, and the proxy's name for the server that it is asked from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// What is asked for. Its scheme says how the server is spoken to.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use budget::{Budget, trim};
 pub use key::{Key, Part};
-use recent::{Place, RecentMap};
+use recent::{RecentMap, Slot};
 
 use crate::http::UnixTime;
 
@@ -170,8 +170,8 @@ impl<V: Weigh> BoundedMap<V> {
         self.bytes
     }
 
-    /// The place of a key's entry, which becomes the most recently used one. An expired entry is removed.
-    fn living(&mut self, key: &Key, now: UnixTime) -> Option<Place> {
+    /// The slot of a key's entry, which becomes the most recently used one. An expired entry is removed.
+    fn living(&mut self, key: &Key, now: UnixTime) -> Option<Slot> {
         self.look_at(now);
         let at = self.map.find(key)?;
         let kept = self.map.value(at)?;
@@ -195,7 +195,7 @@ impl<V: Weigh> BoundedMap<V> {
         self.latest = now;
     }
 
-    fn remove_at(&mut self, at: Place) -> Option<V> {
+    fn remove_at(&mut self, at: Slot) -> Option<V> {
         let kept = self.map.remove(at)?;
         self.bytes = self.bytes.saturating_sub(kept.bytes);
         self.budget.give_back(1, kept.bytes);

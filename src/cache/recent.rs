@@ -5,42 +5,42 @@ use memchr::arch::all::is_equal;
 
 use super::key::Key;
 
-/// The place of an entry. Valid until the next removal.
+/// The slot of an entry. Valid until the next removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place(usize);
+pub(super) struct Slot(usize);
 
-impl Place {
+impl Slot {
     /// No entry: beyond both ends of the list. No vector is that long.
     const NONE: Self = Self(usize::MAX);
 }
 
 /// The entries stand side by side, without gaps; each knows its neighbours in the order of use. The index
-/// finds an entry's place by the hash of its key.
+/// finds an entry's slot by the hash of its key.
 ///
 /// Each operation takes constant time, and a growing index constant time per entry ever added: the hash stands
 /// in the entry, so that growing never reads the keys.
 pub(super) struct RecentMap<T> {
-    index: HashTable<Place>,
+    index: HashTable<Slot>,
     entries: Vec<Entry<T>>,
-    newest: Place,
-    oldest: Place,
+    newest: Slot,
+    oldest: Slot,
 }
 
 struct Entry<T> {
     hash: u64,
     key: Box<[u8]>,
-    older: Place,
-    newer: Place,
+    older: Slot,
+    newer: Slot,
     value: T,
 }
 
 impl<T> RecentMap<T> {
     /// The size of an entry, in bytes, without its key and the heap memory of its value.
-    pub(super) const ENTRY_BYTES: usize = size_of::<Entry<T>>() + size_of::<Place>();
+    pub(super) const ENTRY_BYTES: usize = size_of::<Entry<T>>() + size_of::<Slot>();
 
     /// An empty map.
     pub(super) fn new() -> Self {
-        Self { index: HashTable::new(), entries: Vec::new(), newest: Place::NONE, oldest: Place::NONE }
+        Self { index: HashTable::new(), entries: Vec::new(), newest: Slot::NONE, oldest: Slot::NONE }
     }
 
     /// How many entries there are.
@@ -48,31 +48,31 @@ impl<T> RecentMap<T> {
         self.entries.len()
     }
 
-    /// The place of a key's entry. Compares the whole key.
-    pub(super) fn find(&self, key: &Key) -> Option<Place> {
+    /// The slot of a key's entry. Compares the whole key.
+    pub(super) fn find(&self, key: &Key) -> Option<Slot> {
         let (hash, key) = (key.hash(), key.reveal());
         let same =
-            |at: &Place| self.entry(*at).is_some_and(|entry| entry.hash == hash && is_equal(&entry.key, key));
+            |at: &Slot| self.entry(*at).is_some_and(|entry| entry.hash == hash && is_equal(&entry.key, key));
         self.index.find(hash, same).copied()
     }
 
-    /// The value at a place.
-    pub(super) fn value(&self, at: Place) -> Option<&T> {
+    /// The value at a slot.
+    pub(super) fn value(&self, at: Slot) -> Option<&T> {
         self.entry(at).map(|entry| &entry.value)
     }
 
     /// The same, for changing.
-    pub(super) fn value_mut(&mut self, at: Place) -> Option<&mut T> {
+    pub(super) fn value_mut(&mut self, at: Slot) -> Option<&mut T> {
         self.entries.get_mut(at.0).map(|entry| &mut entry.value)
     }
 
     /// The least recently used entry.
-    pub(super) fn oldest(&self) -> Option<Place> {
+    pub(super) fn oldest(&self) -> Option<Slot> {
         self.entry(self.oldest).map(|_entry| self.oldest)
     }
 
     /// Marks an entry as just used.
-    pub(super) fn touch(&mut self, at: Place) {
+    pub(super) fn touch(&mut self, at: Slot) {
         if at != self.newest {
             self.unlink(at);
             self.link(at);
@@ -82,12 +82,12 @@ impl<T> RecentMap<T> {
     /// Adds an entry, as just used. The key must have none.
     pub(super) fn push(&mut self, key: &Key, value: T) {
         let hash = key.hash();
-        let at = Place(self.entries.len());
+        let at = Slot(self.entries.len());
         self.entries.push(Entry {
             hash,
             key: key.reveal().into(),
-            older: Place::NONE,
-            newer: Place::NONE,
+            older: Slot::NONE,
+            newer: Slot::NONE,
             value,
         });
         let entries = &self.entries;
@@ -96,14 +96,14 @@ impl<T> RecentMap<T> {
     }
 
     /// Removes an entry, and returns its value.
-    pub(super) fn remove(&mut self, at: Place) -> Option<T> {
+    pub(super) fn remove(&mut self, at: Slot) -> Option<T> {
         let hash = self.entry(at)?.hash;
-        if let Ok(found) = self.index.find_entry(hash, |place| *place == at) {
+        if let Ok(found) = self.index.find_entry(hash, |slot| *slot == at) {
             found.remove();
         }
         self.unlink(at);
         let removed = self.entries.swap_remove(at.0);
-        self.moved(Place(self.entries.len()), at);
+        self.moved(Slot(self.entries.len()), at);
         Some(removed.value)
     }
 
@@ -111,47 +111,47 @@ impl<T> RecentMap<T> {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.entries.clear();
-        (self.newest, self.oldest) = (Place::NONE, Place::NONE);
+        (self.newest, self.oldest) = (Slot::NONE, Slot::NONE);
     }
 
     /// Tells the index and the neighbours that the last entry has filled a gap.
-    fn moved(&mut self, from: Place, to: Place) {
+    fn moved(&mut self, from: Slot, to: Slot) {
         let Some(&Entry { hash, older, newer, .. }) = self.entry(to) else {
             return; // The last one was removed: there is no gap.
         };
-        if let Some(place) = self.index.find_mut(hash, |place| *place == from) {
-            *place = to;
+        if let Some(slot) = self.index.find_mut(hash, |slot| *slot == from) {
+            *slot = to;
         }
         *self.newer_of(older) = to;
         *self.older_of(newer) = to;
     }
 
-    fn unlink(&mut self, at: Place) {
+    fn unlink(&mut self, at: Slot) {
         if let Some(&Entry { older, newer, .. }) = self.entry(at) {
             *self.newer_of(older) = newer;
             *self.older_of(newer) = older;
         }
     }
 
-    fn link(&mut self, at: Place) {
+    fn link(&mut self, at: Slot) {
         let before = std::mem::replace(&mut self.newest, at);
         *self.newer_of(before) = at;
         if let Some(entry) = self.entries.get_mut(at.0) {
-            (entry.older, entry.newer) = (before, Place::NONE);
+            (entry.older, entry.newer) = (before, Slot::NONE);
         }
     }
 
-    fn entry(&self, at: Place) -> Option<&Entry<T>> {
+    fn entry(&self, at: Slot) -> Option<&Entry<T>> {
         self.entries.get(at.0)
     }
 
     /// What follows an entry in the order of use; before the first comes the oldest.
-    fn newer_of(&mut self, at: Place) -> &mut Place {
+    fn newer_of(&mut self, at: Slot) -> &mut Slot {
         self.entries.get_mut(at.0).map_or(&mut self.oldest, |entry| &mut entry.newer)
     }
 
     /// What precedes an entry in the order of use; behind the last comes the newest.
-    fn older_of(&mut self, at: Place) -> &mut Place {
+    fn older_of(&mut self, at: Slot) -> &mut Slot {
         self.entries.get_mut(at.0).map_or(&mut self.newest, |entry| &mut entry.older)
     }
 }
@@ -160,15 +160,15 @@ impl<T> RecentMap<T> {
 impl<T> RecentMap<T> {
     /// The keys and values, the least recently used first. Panics where index and list disagree.
     pub(super) fn listed(&self) -> Vec<(&[u8], &T)> {
-        let (mut listed, mut at, mut before) = (Vec::new(), self.oldest, Place::NONE);
+        let (mut listed, mut at, mut before) = (Vec::new(), self.oldest, Slot::NONE);
         while let Some(entry) = self.entry(at) {
             assert_eq!(entry.older, before);
-            let same = |place: &Place| *place == at;
+            let same = |slot: &Slot| *slot == at;
             assert_eq!(self.index.find(entry.hash, same), Some(&at));
             listed.push((&*entry.key, &entry.value));
             (before, at) = (at, entry.newer);
         }
-        assert_eq!((at, self.newest), (Place::NONE, before));
+        assert_eq!((at, self.newest), (Slot::NONE, before));
         assert_eq!((self.entries.len(), self.index.len()), (listed.len(), listed.len()));
         listed
     }

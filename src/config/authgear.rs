@@ -7,7 +7,7 @@ use super::login::RawLogin;
 use super::raw::{Deciders, missing};
 use super::rules::{HostName, Sessions};
 use super::token_from::{self, TokenFrom};
-use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, Url};
+use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, UrlField};
 use super::{
     ACCESS_TOKEN_TYPE, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE, DEFAULT_TTL, Identity,
     Issuer, Keys, Resolver, Server,
@@ -24,7 +24,7 @@ use crate::rules::HostPattern;
 pub(super) struct RawAuthgear {
     /// The project's public origin, as browsers see it: scheme, host and perhaps port. It is the `iss` of tokens,
     /// and `Host` and `X-Forwarded-Host` of every call. Required.
-    endpoint: Given<Url>,
+    endpoint: Given<UrlField>,
     /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
     upstream: Given<Upstream>,
     /// Who decides. `auto`: a JWT access token of this endpoint is verified locally, all else goes to the
@@ -32,7 +32,7 @@ pub(super) struct RawAuthgear {
     mode: Given<OneOf<Mode>>,
     /// Where the resolver answers, when it is self-hosted on a port of its own. Default:
     /// `<endpoint>/_resolver/resolve`.
-    resolver_url: Given<Url>,
+    resolver_url: Given<UrlField>,
     /// Where the resolver is reached. Default: `upstream`.
     resolver_upstream: Given<Upstream>,
     /// The project's `http.cookie_prefix`. Default: empty.
@@ -43,7 +43,7 @@ pub(super) struct RawAuthgear {
     client_ids: Given<List<NonEmptyText>>,
     /// Where keys are fetched, by `upstream`, such as a main server inside the cluster. `Host` and
     /// `X-Forwarded-Proto` of the call stay those of `endpoint`. Default: `<endpoint>/oauth2/jwks`.
-    jwks_url: Given<Url>,
+    jwks_url: Given<UrlField>,
     /// Where the token may stand; the first place that holds one decides. Default:
     /// `[{header: authorization, scheme: Bearer}]`.
     token_from: Given<TokenFrom>,

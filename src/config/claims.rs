@@ -7,7 +7,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::field::{Choice, Field, Given, NonEmpty, OneOf};
+use super::field::{Choice, FieldType, Given, NonEmpty, OneOf};
 use super::raw::missing;
 use super::{ConfigError, typed};
 use crate::jose::{self, ClaimForm, ClaimPath, ClaimTest};
@@ -23,7 +23,7 @@ impl Choice for ClaimForm {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ClaimInForm", extend("required" = ["claim", "as"])))]
 pub(super) struct RawClaimInForm {
     /// The claim's exact name, or a list of names for a nested one. Required.
-    claim: Given<typed::ClaimPath>,
+    claim: Given<typed::ClaimPathField>,
     /// `json`: the claim's JSON, whatever it is. `base64`: that in base64url. Required.
     r#as: Given<OneOf<ClaimForm>>,
 }
@@ -52,9 +52,9 @@ impl RawHeaderClaim {
 }
 
 /// See [`RawHeaderClaim`].
-pub(super) struct HeaderClaim;
+pub(super) struct HeaderClaimField;
 
-impl Field for HeaderClaim {
+impl FieldType for HeaderClaimField {
     type Value = RawHeaderClaim;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RawHeaderClaim, D::Error> {
@@ -74,7 +74,7 @@ impl Field for HeaderClaim {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<RawHeaderClaim, A::Error> {
-                typed::ClaimPath::read(SeqAccessDeserializer::new(names)).map(RawHeaderClaim::Plain)
+                typed::ClaimPathField::read(SeqAccessDeserializer::new(names)).map(RawHeaderClaim::Plain)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<RawHeaderClaim, A::Error> {
@@ -88,7 +88,7 @@ impl Field for HeaderClaim {
 
     #[cfg(feature = "schema")]
     fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let plain = typed::ClaimPath::schema(generator);
+        let plain = typed::ClaimPathField::schema(generator);
         let in_form = generator.subschema_for::<RawClaimInForm>();
         schemars::json_schema!({ "anyOf": [plain, in_form] })
     }
@@ -100,10 +100,10 @@ impl Field for HeaderClaim {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ClaimDemand", extend("required" = ["claim", "any_of"])))]
 pub(super) struct RawClaimTest {
     /// The claim's exact name, or a list of names for a nested one. Required.
-    claim: Given<typed::ClaimPath>,
+    claim: Given<typed::ClaimPathField>,
     /// The claim is one of these strings, numbers and booleans, or a list that holds one of them. Not empty.
     /// Required.
-    any_of: Given<NonEmpty<Scalar>>,
+    any_of: Given<NonEmpty<ScalarField>>,
 }
 
 impl RawClaimTest {
@@ -118,9 +118,9 @@ impl RawClaimTest {
 }
 
 /// A value that a claim may have. Numbers are kept as they are typed.
-struct Scalar;
+struct ScalarField;
 
-impl Field for Scalar {
+impl FieldType for ScalarField {
     type Value = jose::Scalar;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::Scalar, D::Error> {

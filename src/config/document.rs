@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::error::Category;
 
 use super::ConfigError;
-use super::field::{Field, whole_number};
+use super::field::{FieldType, whole_number};
 use crate::protobuf::{Wire, WireFields};
 
 /// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
@@ -19,7 +19,7 @@ const MAX_DEPTH: u8 = 64;
 /// # Errors
 ///
 /// Names the field that is wrong by its path; or says at which line and column the text is no JSON.
-pub(super) fn read<F: Field>(bytes: &[u8]) -> Result<F::Value, ConfigError> {
+pub(super) fn read<F: FieldType>(bytes: &[u8]) -> Result<F::Value, ConfigError> {
     let text = text(bytes).map_err(|problem| ConfigError::new("", problem))?;
     let mut json = serde_json::Deserializer::from_str(&text);
     let mut track = serde_path_to_error::Track::new();
@@ -144,14 +144,14 @@ impl Serialize for Value<'_> {
 mod tests {
     use super::{MAX_DEPTH, Struct};
     use crate::config::ConfigError;
-    use crate::config::field::Field;
+    use crate::config::field::FieldType;
     use serde::{Deserialize, Deserializer};
     use serde_json::{Value, json};
 
     /// Any value.
     struct Anything;
 
-    impl Field for Anything {
+    impl FieldType for Anything {
         type Value = Value;
 
         fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {

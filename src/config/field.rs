@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visit
 use serde::{Deserialize, Deserializer};
 
 /// How a field is read.
-pub(super) trait Field {
+pub(super) trait FieldType {
     /// What it means.
     type Value;
 
@@ -24,22 +24,22 @@ pub(super) trait Field {
 }
 
 /// A field's value, where the configuration gives one.
-pub(super) struct Given<F: Field>(pub(super) Option<F::Value>);
+pub(super) struct Given<F: FieldType>(pub(super) Option<F::Value>);
 
-impl<F: Field> Default for Given<F> {
+impl<F: FieldType> Default for Given<F> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<'de, F: Field> Deserialize<'de> for Given<F> {
+impl<'de, F: FieldType> Deserialize<'de> for Given<F> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         F::read(deserializer).map(|value| Self(Some(value)))
     }
 }
 
 #[cfg(feature = "schema")]
-impl<F: Field> schemars::JsonSchema for Given<F> {
+impl<F: FieldType> schemars::JsonSchema for Given<F> {
     fn inline_schema() -> bool {
         true
     }
@@ -54,9 +54,9 @@ impl<F: Field> schemars::JsonSchema for Given<F> {
 }
 
 /// One element of a list, or one value of a map.
-struct Element<F: Field>(F::Value);
+struct Element<F: FieldType>(F::Value);
 
-impl<'de, F: Field> Deserialize<'de> for Element<F> {
+impl<'de, F: FieldType> Deserialize<'de> for Element<F> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         F::read(deserializer).map(Self)
     }
@@ -93,7 +93,7 @@ pub(super) trait Text {
     fn parse(text: &str) -> Result<Self::Value, Problem>;
 }
 
-impl<T: Text> Field for T {
+impl<T: Text> FieldType for T {
     type Value = <T as Text>::Value;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
@@ -133,7 +133,7 @@ pub(super) trait Choice: Copy + 'static {
 /// One of a few names.
 pub(super) struct OneOf<T>(PhantomData<T>);
 
-impl<T: Choice> Field for OneOf<T> {
+impl<T: Choice> FieldType for OneOf<T> {
     type Value = T;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
@@ -158,7 +158,7 @@ impl<T: Choice> Field for OneOf<T> {
 /// `true` or `false`.
 pub(super) struct Bool;
 
-impl Field for Bool {
+impl FieldType for Bool {
     type Value = bool;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -174,7 +174,7 @@ impl Field for Bool {
 /// A boolean of which only `VALUE` can be required.
 pub(super) struct Only<const VALUE: bool>;
 
-impl<const VALUE: bool> Field for Only<VALUE> {
+impl<const VALUE: bool> FieldType for Only<VALUE> {
     type Value = ();
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
@@ -227,7 +227,7 @@ pub(super) fn whole_number(number: f64) -> Option<u64> {
 /// A list.
 pub(super) struct List<F>(PhantomData<F>);
 
-impl<F: Field> Field for List<F> {
+impl<F: FieldType> FieldType for List<F> {
     type Value = Vec<F::Value>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
@@ -243,7 +243,7 @@ impl<F: Field> Field for List<F> {
 
 struct ListVisitor<F>(PhantomData<F>);
 
-impl<'de, F: Field> Visitor<'de> for ListVisitor<F> {
+impl<'de, F: FieldType> Visitor<'de> for ListVisitor<F> {
     type Value = Vec<F::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,7 +262,7 @@ impl<'de, F: Field> Visitor<'de> for ListVisitor<F> {
 /// A list with something in it.
 pub(super) struct NonEmpty<F>(PhantomData<F>);
 
-impl<F: Field> Field for NonEmpty<F> {
+impl<F: FieldType> FieldType for NonEmpty<F> {
     type Value = Vec<F::Value>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
@@ -293,7 +293,7 @@ pub(super) trait Structure: DeserializeOwned + schemars::JsonSchema {}
 #[cfg(feature = "schema")]
 impl<T: DeserializeOwned + schemars::JsonSchema> Structure for T {}
 
-impl<T: Structure> Field for Object<T> {
+impl<T: Structure> FieldType for Object<T> {
     type Value = T;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
@@ -331,7 +331,7 @@ pub(super) enum Typed<T> {
     Many(Vec<T>),
 }
 
-impl<T: Structure> Field for OneOrMany<T> {
+impl<T: Structure> FieldType for OneOrMany<T> {
     type Value = Typed<T>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
@@ -366,7 +366,7 @@ impl<T: Structure> Field for OneOrMany<T> {
 /// An object whose names are chosen by the operator, in its order. No name may stand twice.
 pub(super) struct Map<K, F>(PhantomData<(K, F)>);
 
-impl<K: Text, F: Field> Field for Map<K, F> {
+impl<K: Text, F: FieldType> FieldType for Map<K, F> {
     type Value = Vec<(<K as Text>::Value, F::Value)>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
@@ -382,7 +382,7 @@ impl<K: Text, F: Field> Field for Map<K, F> {
 
 struct MapVisitor<K, F>(PhantomData<(K, F)>);
 
-impl<'de, K: Text, F: Field> Visitor<'de> for MapVisitor<K, F> {
+impl<'de, K: Text, F: FieldType> Visitor<'de> for MapVisitor<K, F> {
     type Value = Vec<(<K as Text>::Value, F::Value)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::field::{Field, Given};
+use super::field::{FieldType, Given};
 use super::raw::missing;
 use super::typed::{NonEmptyText, Upstream, UrlWithQuery};
 use super::{ConfigError, Introspection, Server};
@@ -33,7 +33,7 @@ pub(super) struct RawIntrospection {
     /// The client that the filter is to the server; sent with `client_secret` by HTTP Basic. Default: none.
     client_id: Given<NonEmptyText>,
     /// Its secret. Default: empty.
-    client_secret: Given<Secret>,
+    client_secret: Given<SecretField>,
     /// The `Authorization` of each call as it is, in place of `client_id`. Default: none.
     authorization: Given<AuthorizationValue>,
     /// What kind of token the server is told to look for first, such as `access_token`. Default: none.
@@ -80,11 +80,11 @@ impl RawIntrospection {
 /// What is typed under `introspection`. (An [`Object`](super::field::Object) would show what else stands there.)
 pub(super) struct RawIntrospectionObject;
 
-impl Field for RawIntrospectionObject {
+impl FieldType for RawIntrospectionObject {
     type Value = RawIntrospection;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RawIntrospection, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor)
+        deserializer.deserialize_any(UnshownVisitor)
     }
 
     #[cfg(feature = "schema")]
@@ -93,15 +93,15 @@ impl Field for RawIntrospectionObject {
     }
 }
 
-struct ObjectVisitor;
+struct UnshownVisitor;
 
-impl ObjectVisitor {
+impl UnshownVisitor {
     fn refuse<E: Error>(self) -> Result<RawIntrospection, E> {
         Err(E::invalid_type(Unexpected::Other("something that is not shown here"), &self))
     }
 }
 
-impl<'de> Visitor<'de> for ObjectVisitor {
+impl<'de> Visitor<'de> for UnshownVisitor {
     type Value = RawIntrospection;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,9 +142,9 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
 }
 
 /// A secret: any text with something in it.
-struct Secret;
+struct SecretField;
 
-impl Field for Secret {
+impl FieldType for SecretField {
     type Value = SecretText;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretText, D::Error> {
@@ -160,7 +160,7 @@ impl Field for Secret {
 /// The value of an `Authorization`, which must reach the server as it is typed.
 struct AuthorizationValue;
 
-impl Field for AuthorizationValue {
+impl FieldType for AuthorizationValue {
     type Value = SecretText;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretText, D::Error> {
@@ -176,6 +176,6 @@ impl Field for AuthorizationValue {
 
     #[cfg(feature = "schema")]
     fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Secret::schema(generator)
+        SecretField::schema(generator)
     }
 }

@@ -3,8 +3,8 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::claims::{HeaderClaim, RawHeaderClaim};
-use super::field::{Bool, Field, Given, List, Map, NonEmpty};
+use super::claims::{HeaderClaimField, RawHeaderClaim};
+use super::field::{Bool, FieldType, Given, List, Map, NonEmpty};
 use super::introspection::RawIntrospectionObject;
 use super::raw::{missing, repeated};
 use super::token_from::{self, TokenFrom};
@@ -25,7 +25,7 @@ use crate::jose::{Algorithm, MediaType, Policy};
 pub(super) struct RawIssuer {
     /// The exact `iss` of its tokens. It may hold one placeholder, such as `{tid}`, for that claim of the token.
     /// Required.
-    issuer: Given<typed::Issuer>,
+    issuer: Given<typed::IssuerField>,
     /// The accepted `aud`. Not empty. At least one of this and `client_ids` is required.
     audiences: Given<NonEmpty<NonEmptyText>>,
     /// The accepted `client_id`, or `azp` where a token has none. Not empty. Default: any.
@@ -35,10 +35,10 @@ pub(super) struct RawIssuer {
     /// Where `jwks_uri` is reached: an Envoy cluster, or `host:port` on APISIX.
     upstream: Given<Upstream>,
     /// Its keys, as a JSON Web Key Set. At least one of them must be usable.
-    jwks: Given<typed::KeySet>,
+    jwks: Given<typed::KeySetField>,
     /// The accepted algorithms: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA. Default:
     /// `[RS256]`.
-    algorithms: Given<NonEmpty<typed::Algorithm>>,
+    algorithms: Given<NonEmpty<typed::AlgorithmField>>,
     /// The accepted `typ`; an empty list accepts any. Default: `[at+jwt]`.
     types: Given<List<NonEmptyText>>,
     /// How far the clocks of the issuer and this machine may differ, for `exp`, `nbf` and `iat`. At most `24h`.
@@ -53,7 +53,7 @@ pub(super) struct RawIssuer {
     payload_header: Given<typed::HeaderName>,
     /// The claim that holds the roles, which `require.roles` looks at: a list, a string, or an object whose names are
     /// the roles. Default: none.
-    roles: Given<typed::ClaimPath>,
+    roles: Given<typed::ClaimPathField>,
     /// Where its tokens may stand; the first place that holds one decides. Default:
     /// `[{header: authorization, scheme: Bearer}]`.
     token_from: Given<TokenFrom>,
@@ -197,11 +197,11 @@ impl RawIssuer {
 /// The claims that become headers, each by the header's name in lower case.
 struct Headers;
 
-impl Field for Headers {
+impl FieldType for Headers {
     type Value = Vec<(String, RawHeaderClaim)>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
-        let headers = Map::<typed::HeaderName, HeaderClaim>::read(deserializer)?;
+        let headers = Map::<typed::HeaderName, HeaderClaimField>::read(deserializer)?;
         let is_same = |(one, _): &(String, _), (other, _): &(String, _)| {
             header::is_same(one.as_bytes(), other.as_bytes())
         };
@@ -215,7 +215,7 @@ impl Field for Headers {
 
     #[cfg(feature = "schema")]
     fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Map::<typed::HeaderName, HeaderClaim>::schema(generator)
+        Map::<typed::HeaderName, HeaderClaimField>::schema(generator)
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::field::{Given, NonEmpty, Problem};
 use super::raw::missing;
-use super::rules::Scope;
+use super::rules::ScopeName;
 use super::typed::{NonEmptyText, texts};
 use super::{ConfigError, DEFAULT_CALLBACK, Login, OPENID};
 use crate::http::url::Url;
@@ -21,7 +21,7 @@ pub(super) struct RawLogin {
     /// this path must be among the client's redirect URIs. Default: `/.authgear/login`.
     callback: Given<CallbackPath>,
     /// What is asked for; holds `openid`. Default: `[openid]`.
-    scope: Given<NonEmpty<Scope>>,
+    scope: Given<NonEmpty<ScopeName>>,
 }
 
 texts! {

@@ -301,12 +301,12 @@ impl Config {
         }
     }
 
-    /// The configuration, if a host can do what it asks for. APISIX cannot rewrite paths.
+    /// The configuration, if a proxy can do what it asks for. APISIX cannot rewrite paths.
     ///
     /// # Errors
     ///
-    /// Names the field that the host cannot serve.
-    pub fn on_host(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
+    /// Names the field that the proxy cannot serve.
+    pub fn on_proxy(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
         let has_query = self.token_from.iter().any(|place| matches!(place, Place::Query(_)));
         if self.strip_credentials && has_query && !rewrites_paths {
             return Err(ConfigError::new(

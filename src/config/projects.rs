@@ -43,7 +43,7 @@ impl Projects {
         Self { configs, hosts: Hosts { patterns, others } }
     }
 
-    /// Reads a plugin configuration as the host hands it over: JSON text, or an encoded `google.protobuf.Struct`.
+    /// Reads a plugin configuration as the proxy hands it over: JSON text, or an encoded `google.protobuf.Struct`.
     ///
     /// # Errors
     ///
@@ -52,13 +52,13 @@ impl Projects {
         document::read::<Object<RawConfig>>(bytes)?.check()
     }
 
-    /// The configuration, if a host can do what it asks for. APISIX cannot rewrite paths.
+    /// The configuration, if a proxy can do what it asks for. APISIX cannot rewrite paths.
     ///
     /// # Errors
     ///
-    /// Names the field that the host cannot serve.
-    pub fn on_host(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
-        let configs = self.configs.into_iter().map(|config| config.on_host(rewrites_paths));
+    /// Names the field that the proxy cannot serve.
+    pub fn on_proxy(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
+        let configs = self.configs.into_iter().map(|config| config.on_proxy(rewrites_paths));
         Ok(Self { configs: configs.collect::<Result<_, _>>()?, hosts: self.hosts })
     }
 

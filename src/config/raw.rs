@@ -15,7 +15,7 @@ use super::rules::{
     RawTerms, Sessions,
 };
 use super::token_from;
-use super::typed::{Span, Status};
+use super::typed::{Span, StatusField};
 use super::{
     AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL,
     Issuer, Login, OnError, OnErrorAction, Projects,
@@ -89,7 +89,7 @@ struct RawOnError {
     /// `require`. Default: `deny`.
     action: Given<OneOf<OnErrorAction>>,
     /// The status of a denial: 400 to 599, but not 444 and 499. Default: 503.
-    status: Given<Status>,
+    status: Given<StatusField>,
 }
 
 /// Who decides, as `authgear`, or `forward_auth` and `jwt`, settle it.

@@ -21,7 +21,7 @@ pub(super) struct RawPlace {
     /// In the header of this name.
     header: Given<PlaceHeader>,
     /// The word before the token in that header, such as `Bearer`. Default: none; the whole value is the token.
-    scheme: Given<Scheme>,
+    scheme: Given<SchemeField>,
     /// In the cookie of this name.
     cookie: Given<CookieName>,
     /// In the parameter of the query of this name.
@@ -35,7 +35,7 @@ texts! {
     PlaceHeader: String, "the name of a header", place_header;
 
     /// A scheme of credentials (RFC 9110 section 11.1).
-    Scheme: String, "a word such as \"Bearer\"", scheme;
+    SchemeField: String, "a word such as \"Bearer\"", scheme;
 
     /// The name of a cookie.
     CookieName: String, "the name of a cookie", cookie_name;

@@ -9,7 +9,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::field::{Field, Problem, whole};
+use super::field::{FieldType, Problem, whole};
 use crate::http::header::{self, Pattern, is_token};
 use crate::http::url;
 use crate::jose;
@@ -41,7 +41,7 @@ pub(super) use texts;
 
 texts! {
     /// An absolute URL without a query.
-    Url: url::Url, "a string", url::Url::parse;
+    UrlField: url::Url, "a string", url::Url::parse;
 
     /// An absolute URL, which may have a query.
     UrlWithQuery: url::Url, "a string", url::Url::parse_with_query;
@@ -59,10 +59,10 @@ texts! {
     NonEmptyText: String, "a string", |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
 
     /// See [`jose::IssuerName::parse`].
-    Issuer: jose::IssuerName, "a string", jose::IssuerName::parse;
+    IssuerField: jose::IssuerName, "a string", jose::IssuerName::parse;
 
     /// An algorithm by its name.
-    Algorithm: jose::Algorithm, "a string", str::parse::<jose::Algorithm>;
+    AlgorithmField: jose::Algorithm, "a string", str::parse::<jose::Algorithm>;
 
     /// The name of a header that the filter may set, in lower case.
     HeaderName: String, "a string", header_name;
@@ -149,9 +149,9 @@ pub(super) fn untouchable(pattern: &Pattern) -> Option<String> {
 }
 
 /// The status of a denial.
-pub(super) struct Status;
+pub(super) struct StatusField;
 
-impl Field for Status {
+impl FieldType for StatusField {
     type Value = u16;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
@@ -174,7 +174,7 @@ impl Field for Status {
 /// A number of things: one or more.
 pub(super) struct Count;
 
-impl Field for Count {
+impl FieldType for Count {
     type Value = NonZeroUsize;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroUsize, D::Error> {
@@ -191,9 +191,9 @@ impl Field for Count {
 }
 
 /// A claim: its exact name, or the names that lead to a nested one.
-pub(super) struct ClaimPath;
+pub(super) struct ClaimPathField;
 
-impl Field for ClaimPath {
+impl FieldType for ClaimPathField {
     type Value = jose::ClaimPath;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::ClaimPath, D::Error> {
@@ -228,9 +228,9 @@ impl Field for ClaimPath {
 }
 
 /// An inline JSON Web Key Set (RFC 7517 section 5).
-pub(super) struct KeySet;
+pub(super) struct KeySetField;
 
-impl Field for KeySet {
+impl FieldType for KeySetField {
     type Value = jose::KeySet;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::KeySet, D::Error> {

@@ -1,4 +1,5 @@
-//! Background calls: made for all requests of a worker, on hosts that can. They outlive the request that caused them.
+//! Background calls: made for all requests of a worker, on proxies that can. They outlive the request that caused
+//! them.
 
 use std::fmt;
 
@@ -39,7 +40,7 @@ impl fmt::Debug for BackgroundCall {
 }
 
 impl Engine {
-    /// To be called now and then where the host can: fetches keys that are due. A VM that never served a request does
+    /// To be called now and then where the proxy can: fetches keys that are due. A VM that never served a request does
     /// so only until it has some.
     pub fn tick(&self, state: &mut State, now: UnixTime) {
         for issuer in 0..state.keys.len() {

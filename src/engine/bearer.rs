@@ -6,7 +6,7 @@ use std::fmt;
 use super::answers::Question;
 use super::case::{Case, Lacking};
 use super::possession::carry_bound;
-use super::presented::Scheme;
+use super::presented::TokenScheme;
 use super::session::other_use;
 use super::tokens::{Judgement, Lack, Rejection};
 use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
@@ -95,10 +95,10 @@ impl Bearer<'_> {
         }
     }
 
-    const fn scheme(&self) -> Scheme {
+    const fn scheme(&self) -> TokenScheme {
         match self.proof() {
-            Some(_) => Scheme::Dpop,
-            None => Scheme::Bearer,
+            Some(_) => TokenScheme::Dpop,
+            None => TokenScheme::Bearer,
         }
     }
 

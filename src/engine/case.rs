@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::edits::Edits;
 use super::possession;
-use super::presented::{Presented, Scheme};
+use super::presented::{Presented, TokenScheme};
 use super::{Decision, Engine, Outcome, Verdict};
 use crate::auth_server::authgear::identity;
 use crate::auth_server::forward_auth::{DenialKind, Denied};
@@ -29,12 +29,12 @@ pub(super) struct Case {
     /// Where a person goes on who comes back from logging in. Such a request is answered here, whatever it is.
     way_back: Option<String>,
     /// Whether it carries a token that can be refused, and behind which scheme.
-    token: Option<Scheme>,
+    token: Option<TokenScheme>,
     is_authgears: bool,
     is_grpc: bool,
     /// Which URL of the auth server is asked, where a rule names one.
     pub(super) auth_url: Option<Rc<Url>>,
-    /// Whether the host tells a gRPC client its status; else headers do.
+    /// Whether the proxy tells a gRPC client its status; else headers do.
     tells_grpc: bool,
 }
 
@@ -163,15 +163,15 @@ impl Case {
     /// With a credential that is no good.
     pub(super) fn refuse(self, reason: &str) -> Decision {
         let denial = match self.token {
-            Some(Scheme::Dpop) => Denial::InvalidBoundToken(reason),
-            Some(Scheme::Bearer) | None => Denial::InvalidToken(reason),
+            Some(TokenScheme::Dpop) => Denial::InvalidBoundToken(reason),
+            Some(TokenScheme::Bearer) | None => Denial::InvalidToken(reason),
         };
         self.refuse_with(denial)
     }
 
     /// With a bound token that is presented as a bearer token.
     pub(super) fn refuse_bound(self) -> Decision {
-        Self { token: Some(Scheme::Dpop), ..self }.refuse(possession::BOUND)
+        Self { token: Some(TokenScheme::Dpop), ..self }.refuse(possession::BOUND)
     }
 
     /// With a bound token whose proof is no good.

@@ -31,7 +31,7 @@ pub enum Denial<'a> {
     ForbiddenByServer,
     /// The auth server cannot answer; with this status.
     Unavailable(u16),
-    /// The filter has no configuration that could decide, or the host refused what the filter asked of it.
+    /// The filter has no configuration that could decide, or the proxy refused what the filter asked of it.
     Broken,
 }
 

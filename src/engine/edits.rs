@@ -44,7 +44,7 @@ impl Engine {
     pub(super) fn edits(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Edits {
         let mut edits = Edits { remove: forged, rewrite: Vec::new() };
         if !self.background {
-            // Names that can be known unseen, where the host does not list all headers of a request.
+            // Names that can be known unseen, where the proxy does not list all headers of a request.
             edits.remove.extend_from_slice(self.config.managed.unseen());
         }
         if self.config.strip_credentials {

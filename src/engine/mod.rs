@@ -26,7 +26,7 @@ use self::bearer::{Bearer, Fresh, Glance};
 use self::case::{Lacking, replied};
 use self::denial::Denial;
 use self::possession::is_bound;
-use self::presented::{Presented, Scheme};
+use self::presented::{Presented, TokenScheme};
 use self::state::Budgets;
 use self::step::Wait;
 use self::tokens::Standing;
@@ -50,7 +50,7 @@ const fn overdue(timeout: Duration, now: UnixTime) -> UnixTime {
     now.after(timeout).after(CALL_GRACE)
 }
 
-/// What a host can do beyond what all of them can.
+/// What a proxy can do beyond what all of them can.
 #[derive(Debug, Clone, Copy)]
 pub struct Capabilities {
     /// Whether it makes calls for no request in particular, keeps requests until such a call has come to
@@ -89,15 +89,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine for a configuration, on a host.
+    /// An engine for a configuration, on a proxy.
     #[must_use]
-    pub fn new(config: Config, host: Capabilities) -> Self {
+    pub fn new(config: Config, capabilities: Capabilities) -> Self {
         let is_authgears = config.resolver().is_some()
             || config.issuers.iter().any(|issuer| issuer.identity == Identity::Authgear);
         Self {
             config,
-            background: host.background,
-            signatures: host.signatures,
+            background: capabilities.background,
+            signatures: capabilities.signatures,
             is_authgears,
             bearer: Place::bearer(),
             dpop: Place::dpop(),
@@ -180,12 +180,12 @@ impl Engine {
                 }
             }
             (Presented::Refused(reason), _) => Step::Done(case.refuse(reason)),
-            (Presented::Token(token, Scheme::Dpop), _) => {
+            (Presented::Token(token, TokenScheme::Dpop), _) => {
                 self.possessed(state, head, case, token.secret(), now)
             }
-            (Presented::Token(token, Scheme::Bearer), _) if self.judges() => {
+            (Presented::Token(token, TokenScheme::Bearer), _) if self.judges() => {
                 let token = token.secret();
-                let recalled = state.tokens.recall(token.reveal(), Scheme::Bearer, &state.keys, now);
+                let recalled = state.tokens.recall(token.reveal(), TokenScheme::Bearer, &state.keys, now);
                 let mut glance = Glance { recalled, parsed: None };
                 if glance.recalled.is_none() && is_bound(token, &mut glance) {
                     return Step::Done(case.refuse_bound());
@@ -293,7 +293,7 @@ impl Engine {
         self.config.managed.forged(trailers)
     }
 
-    /// The decision where the host refused what an earlier decision needed: a request whose headers could not
+    /// The decision where the proxy refused what an earlier decision needed: a request whose headers could not
     /// be edited must not go on.
     pub fn broken() -> Decision {
         replied(Denial::Broken.reply(), &[], Outcome::Broken)

@@ -3,7 +3,7 @@
 
 use super::bearer::{Bearer, Fresh, Glance};
 use super::case::{Case, Lacking};
-use super::presented::Scheme;
+use super::presented::TokenScheme;
 use super::proofs::Sighting;
 use super::tokens::{Accepted, Judgement};
 use super::{Engine, State, Step};
@@ -72,7 +72,7 @@ impl Engine {
         token: Secret<'_>,
         now: UnixTime,
     ) -> Step {
-        let recalled = state.tokens.recall(token.reveal(), Scheme::Dpop, &state.keys, now);
+        let recalled = state.tokens.recall(token.reveal(), TokenScheme::Dpop, &state.keys, now);
         let mut glance = Glance { recalled, parsed: None };
         if glance.recalled.is_none() {
             match Token::parse(token.reveal()) {

@@ -12,14 +12,14 @@ pub(super) enum Presented<'a> {
     /// Nothing.
     Nothing,
     /// This one.
-    Token(Carried<'a>, Scheme),
+    Token(Carried<'a>, TokenScheme),
     /// What can be none, for this reason.
     Refused(&'static str),
 }
 
 /// How a token is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(super) enum TokenScheme {
     /// Whoever has it may use it (RFC 6750), wherever it stands.
     Bearer,
     /// `Authorization: DPoP`: its bearer has to prove that it is theirs (RFC 9449 section 7.1).
@@ -28,11 +28,11 @@ pub(super) enum Scheme {
 
 impl Presented<'_> {
     /// How it is presented; none where there is nothing.
-    pub(super) const fn scheme(&self) -> Option<Scheme> {
+    pub(super) const fn scheme(&self) -> Option<TokenScheme> {
         match self {
             Self::Nothing => None,
             Self::Token(_, scheme) => Some(*scheme),
-            Self::Refused(_) => Some(Scheme::Bearer),
+            Self::Refused(_) => Some(TokenScheme::Bearer),
         }
     }
 }
@@ -60,11 +60,11 @@ impl Engine {
 
     /// What a place holds. The one for Bearer tokens holds bound ones too, where tokens are judged here.
     fn find<'a>(&self, place: &Place, head: &Head<'a>) -> Presented<'a> {
-        let (mut found, mut scheme) = (place.find(head), Scheme::Bearer);
+        let (mut found, mut scheme) = (place.find(head), TokenScheme::Bearer);
         if found == Found::Nothing && self.judges() && place.is_same(&self.bearer) {
-            (found, scheme) = (self.dpop.find(head), Scheme::Dpop);
+            (found, scheme) = (self.dpop.find(head), TokenScheme::Dpop);
         } else if place.is_same(&self.dpop) {
-            scheme = Scheme::Dpop;
+            scheme = TokenScheme::Dpop;
         }
         match found {
             Found::Nothing => Presented::Nothing,

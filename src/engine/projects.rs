@@ -4,29 +4,20 @@
 use std::num::NonZeroUsize;
 
 use super::state::Budgets;
-use super::{Capabilities, Decision, Effects, Engine, State};
+use super::{BackgroundCall, Capabilities, Decision, Effects, Engine, State, Step, WaitKey, Waiting};
 use crate::config::{Config, Hosts, Projects};
 use crate::http::{BadHead, CallError, Field, Head, Response, UnixTime};
 
 /// Something of one project's: it goes back to the engine that it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Of<T> {
+pub struct OfProject<T> {
     /// The place of the project in the configuration.
     project: usize,
     what: T,
 }
 
-/// What to do next.
-pub type Step = super::Step<Waiting, WaitKey>;
-
-/// What a request that waits needs to go on.
-pub type Waiting = Of<super::Waiting>;
-
-/// What several requests may wait for.
-pub type WaitKey = Of<super::WaitKey>;
-
-/// What a background call is for.
-pub type BackgroundCall = Of<super::BackgroundCall>;
+/// What to do next, for a project.
+pub type ProjectStep = Step<OfProject<Waiting>, OfProject<WaitKey>>;
 
 /// The engines of all projects.
 #[derive(Debug)]
@@ -46,11 +37,11 @@ pub struct Memory {
 
 impl Memory {
     /// Takes what is to be done. To be called after each step, and again when a background call could not be sent.
-    pub fn effects(&mut self) -> Effects<BackgroundCall> {
+    pub fn effects(&mut self) -> Effects<OfProject<BackgroundCall>> {
         let mut all = Effects::default();
         for (project, state) in self.states.iter_mut().enumerate() {
             let Effects { background_calls, counters, warnings } = state.effects();
-            let calls = background_calls.into_iter().map(|(call, what)| (call, Of { project, what }));
+            let calls = background_calls.into_iter().map(|(call, what)| (call, OfProject { project, what }));
             all.background_calls.extend(calls);
             all.counters.extend(counters);
             all.warnings.extend(warnings);
@@ -66,13 +57,17 @@ impl Memory {
 }
 
 impl Engines {
-    /// Engines for a configuration, on a host.
+    /// Engines for a configuration, on a proxy.
     #[must_use]
-    pub fn new(projects: Projects, host: Capabilities) -> Self {
+    pub fn new(projects: Projects, proxy: Capabilities) -> Self {
         let (configs, hosts) = projects.into_parts();
         let others = hosts.leave_some_out().then(|| of_all(&configs)).flatten();
-        let others = others.map(|config| Engine::new(config, host));
-        Self { engines: configs.into_iter().map(|config| Engine::new(config, host)).collect(), hosts, others }
+        let others = others.map(|config| Engine::new(config, proxy));
+        Self {
+            engines: configs.into_iter().map(|config| Engine::new(config, proxy)).collect(),
+            hosts,
+            others,
+        }
     }
 
     /// The memory that they begin with. `seed` is any random number.
@@ -90,7 +85,7 @@ impl Engines {
     }
 
     /// The first step for a request.
-    pub fn start(&self, memory: &mut Memory, head: &Head<'_>, now: UnixTime) -> Step {
+    pub fn start(&self, memory: &mut Memory, head: &Head<'_>, now: UnixTime) -> ProjectStep {
         match self.hosts.project(head.authority) {
             Some(project) => self.step(memory, project, |engine, state| engine.start(state, head, now)),
             None => Step::Done(match &self.others {
@@ -104,35 +99,35 @@ impl Engines {
     pub fn resume(
         &self,
         memory: &mut Memory,
-        waiting: Waiting,
+        waiting: OfProject<Waiting>,
         result: Result<Response, CallError>,
         now: UnixTime,
-    ) -> Step {
-        let Of { project, what } = waiting;
+    ) -> ProjectStep {
+        let OfProject { project, what } = waiting;
         self.step(memory, project, |engine, state| engine.resume(state, what, result, now))
     }
 
     /// The next step, once what a parked request waits for has come, or will not come.
-    pub fn wake(&self, memory: &mut Memory, waiting: Waiting, now: UnixTime) -> Step {
-        let Of { project, what } = waiting;
+    pub fn wake(&self, memory: &mut Memory, waiting: OfProject<Waiting>, now: UnixTime) -> ProjectStep {
+        let OfProject { project, what } = waiting;
         self.step(memory, project, |engine, state| engine.wake(state, what, now))
     }
 
     /// All who waited for something were woken.
-    pub fn told(&self, memory: &mut Memory, wait_key: WaitKey) {
+    pub fn told(&self, memory: &mut Memory, wait_key: OfProject<WaitKey>) {
         if let Some((engine, state)) = self.of(memory, wait_key.project) {
             engine.told(state, wait_key.what);
         }
     }
 
     /// Nothing will come of what a request waited for: it is gone.
-    pub fn abandon(&self, memory: &mut Memory, waiting: Waiting, now: UnixTime) {
+    pub fn abandon(&self, memory: &mut Memory, waiting: OfProject<Waiting>, now: UnixTime) {
         if let Some((engine, state)) = self.of(memory, waiting.project) {
             engine.abandon(state, waiting.what, now);
         }
     }
 
-    /// To be called now and then where the host can: fetches keys that are due.
+    /// To be called now and then where the proxy can: fetches keys that are due.
     pub fn tick(&self, memory: &mut Memory, now: UnixTime) {
         for (engine, state) in self.engines.iter().zip(&mut memory.states) {
             engine.tick(state, now);
@@ -143,15 +138,15 @@ impl Engines {
     pub fn finish(
         &self,
         memory: &mut Memory,
-        background_call: BackgroundCall,
+        background_call: OfProject<BackgroundCall>,
         result: Result<Response, CallError>,
         now: UnixTime,
-    ) -> Option<WaitKey> {
-        let Of { project, what } = background_call;
+    ) -> Option<OfProject<WaitKey>> {
+        let OfProject { project, what } = background_call;
         let (engine, state) = self.of(memory, project)?;
         let what = engine.finish(state, what, result, now);
         memory.trim();
-        Some(Of { project, what: what? })
+        Some(OfProject { project, what: what? })
     }
 
     /// The decision about a request that cannot be understood.
@@ -173,16 +168,16 @@ impl Engines {
         &self,
         memory: &mut Memory,
         project: usize,
-        step: impl FnOnce(&Engine, &mut State) -> super::Step,
-    ) -> Step {
+        step: impl FnOnce(&Engine, &mut State) -> Step,
+    ) -> ProjectStep {
         let Some((engine, state)) = self.of(memory, project) else { return Step::Done(Engine::broken()) };
         let step = step(engine, state);
         memory.trim();
-        let of = |what| Of { project, what };
+        let of = |what| OfProject { project, what };
         match step {
-            super::Step::Call(call, waiting) => Step::Call(call, of(waiting)),
-            super::Step::Park(what, waiting) => Step::Park(Of { project, what }, of(waiting)),
-            super::Step::Done(decision) => Step::Done(decision),
+            Step::Call(call, waiting) => Step::Call(call, of(waiting)),
+            Step::Park(what, waiting) => Step::Park(OfProject { project, what }, of(waiting)),
+            Step::Done(decision) => Step::Done(decision),
         }
     }
 }

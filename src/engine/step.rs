@@ -14,7 +14,7 @@ pub enum Step<W = Waiting, K = WaitKey> {
     /// Send the call, and [`Engine::resume`](super::Engine::resume) with what comes of it.
     Call(Call, W),
     /// Keep the request until [`Engine::finish`](super::Engine::finish) names this key, then
-    /// [`Engine::wake`](super::Engine::wake) it. Only where the host can.
+    /// [`Engine::wake`](super::Engine::wake) it. Only where the proxy can.
     Park(K, W),
     /// Carry out the decision; nothing follows.
     Done(Decision),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeySets;
 use super::overdue;
-use super::presented::Scheme;
+use super::presented::TokenScheme;
 use super::session::session;
 use super::state::{Budgets, Outbox};
 use crate::auth_server::fault::Fault;
@@ -186,10 +186,10 @@ impl Tokens {
     }
 
     /// Behind different schemes one token is two: what is remembered of a bound one says nothing of a bearer token.
-    fn look_up(&mut self, token: &[u8], scheme: Scheme) {
+    fn look_up(&mut self, token: &[u8], scheme: TokenScheme) {
         let part = match scheme {
-            Scheme::Bearer => Part::Bearer,
-            Scheme::Dpop => Part::Bound,
+            TokenScheme::Bearer => Part::Bearer,
+            TokenScheme::Dpop => Part::Bound,
         };
         self.key.clear();
         self.key.push(part, token);
@@ -199,7 +199,7 @@ impl Tokens {
     pub(super) fn recall(
         &mut self,
         token: &[u8],
-        scheme: Scheme,
+        scheme: TokenScheme,
         keys: &KeySets,
         now: UnixTime,
     ) -> Option<Judgement> {
@@ -222,7 +222,7 @@ impl Tokens {
         config: &Config,
         signatures: Backend,
         keys: &KeySets,
-        (token, scheme): (&[u8], Scheme),
+        (token, scheme): (&[u8], TokenScheme),
         parsed: Option<Result<Token<'_>, Refusal>>,
         now: UnixTime,
     ) -> Judgement {
@@ -276,7 +276,7 @@ impl Tokens {
     ) {
         let Some(resolver) = config.resolver() else { return };
         let period = resolver.revalidate.unwrap_or(CONFIRM_AGAIN);
-        self.look_up(token, Scheme::Bearer);
+        self.look_up(token, TokenScheme::Bearer);
         let known = self.known.get(&self.key, now).map(|known| (known.session.holder.clone(), known.expires));
         let is_its_user = |user: &Rc<[u8]>| {
             known.as_ref().is_none_or(|(holder, _)| *holder == Holder::User(Rc::clone(user)))
@@ -330,7 +330,7 @@ impl Tokens {
 
     /// Has a token confirmed when it is used at `due` or later.
     fn put_off(&mut self, token: &[u8], due: UnixTime, now: UnixTime) {
-        self.look_up(token, Scheme::Bearer);
+        self.look_up(token, TokenScheme::Bearer);
         if let Some(known) = self.known.get_mut(&self.key, now) {
             known.confirmation_due = Some(due);
         }

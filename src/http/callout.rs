@@ -12,9 +12,9 @@ pub const CALL_GRACE: Duration = Duration::from_secs(1);
 pub struct Call {
     /// Where to: an Envoy cluster, or `host:port` on APISIX.
     pub upstream: String,
-    /// All headers, with `:method`, `:scheme`, `:authority` and `:path` in front: hosts need all four.
+    /// All headers, with `:method`, `:scheme`, `:authority` and `:path` in front: proxies need all four.
     pub fields: Fields,
-    /// What is sent as its body. Hosts add its length.
+    /// What is sent as its body. Proxies add its length.
     pub form: Option<Form>,
     /// How long to wait for the whole answer, in whole milliseconds.
     pub timeout: Duration,
@@ -53,7 +53,7 @@ pub struct Response {
 /// Why a call has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
-    /// The host refused to send it: the upstream is not known to it, or a call is under way already.
+    /// The proxy refused to send it: the upstream is not known to it, or a call is under way already.
     NotSent,
     /// No connection, no answer in time, or one that is not HTTP.
     NoAnswer,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use memchr::arch::all::is_equal;
 
-/// A header: its name in lower case, as every host gives it, and its value.
+/// A header: its name in lower case, as every proxy gives it, and its value.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
 
 /// A header that owns its bytes.

@@ -1,4 +1,4 @@
-//! Denials of gRPC requests: which status a client of gRPC is told, where the host can. Envoy answers a gRPC
+//! Denials of gRPC requests: which status a client of gRPC is told, where the proxy can. Envoy answers a gRPC
 //! request with HTTP 200, the status as `grpc-status`, and the body as `grpc-message`.
 
 use super::error_code::ErrorCode;
@@ -43,7 +43,7 @@ impl Status {
         }
     }
 
-    /// Its number, as the host takes it.
+    /// Its number, as the proxy takes it.
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {

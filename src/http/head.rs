@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Field;
 
-/// Tells the address of the client's connection. A function, because asking the host costs more than most
+/// Tells the address of the client's connection. A function, because asking the proxy costs more than most
 /// requests need: only a call to the auth server wants it.
 pub type ClientAddress<'a> = &'a dyn Fn() -> Option<IpAddr>;
 
@@ -26,7 +26,7 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Splits a host's list of headers, which has the pseudo headers among the others, into a head.
+    /// Splits a proxy's list of headers, which has the pseudo headers among the others, into a head.
     /// `fields` receives the others, so that the head can borrow them.
     ///
     /// # Errors
@@ -100,9 +100,9 @@ pub enum BadHead {
     NoHost,
     /// A pseudo header twice.
     Repeated,
-    /// The host's list of headers cannot be read.
+    /// The proxy's list of headers cannot be read.
     Unreadable,
-    /// More headers than the host shows: what it hides could be forged.
+    /// More headers than the proxy shows: what it hides could be forged.
     TooManyHeaders,
     /// The auth server would have to be sent a control byte, which proxies refuse to send.
     ControlByte,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_what_a_host_lists() {
+    fn a_head_is_what_a_proxy_lists() {
         let listed: Vec<_> = WHOLE
             .iter()
             .chain(&[(b"a".as_slice(), b"1".as_slice()), (b":new", b"x"), (b"a", b"\xff")])

@@ -25,7 +25,7 @@ impl Managed {
     #[must_use]
     pub fn with_unseen(patterns: Vec<Pattern>, known: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let named = patterns.iter().filter_map(|pattern| match pattern {
-            // A host lists at least its own header; on public routes it stays.
+            // A proxy lists at least its own header; on public routes it stays.
             Pattern::Name(name) if name.as_bytes() != AUTHORIZATION => Some(name.clone().into_bytes()),
             Pattern::Name(_) | Pattern::Prefix(_) => None,
         });
@@ -52,7 +52,7 @@ impl Managed {
         self.patterns.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// The names that are known without having seen the request's headers, with `-` and with `_`: for hosts that do
+    /// The names that are known without having seen the request's headers, with `-` and with `_`: for proxies that do
     /// not list all of them.
     #[must_use]
     pub fn unseen(&self) -> &[Vec<u8>] {

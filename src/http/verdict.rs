@@ -59,6 +59,6 @@ pub struct Reply {
     pub fields: Vec<OwnedField>,
     /// Never empty: APISIX would put an HTML page of its own in its place.
     pub body: Vec<u8>,
-    /// What a gRPC client is told instead, where the host can; `None` for a client that is none.
+    /// What a gRPC client is told instead, where the proxy can; `None` for a client that is none.
     pub grpc: Option<grpc::Status>,
 }

@@ -10,10 +10,10 @@ const MAX_VALUE: usize = 128;
 
 /// What the tokens of one issuer have as `iss`. Displays as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssuerName(Form);
+pub struct IssuerName(IssuerForm);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Form {
+enum IssuerForm {
     Exact(String),
     /// `https://login.example/{tid}/v2.0`
     OfClaim {
@@ -52,7 +52,7 @@ impl IssuerName {
     /// This `iss`, to the letter, braces and all.
     #[must_use]
     pub fn exact(iss: impl Into<String>) -> Self {
-        Self(Form::Exact(iss.into()))
+        Self(IssuerForm::Exact(iss.into()))
     }
 
     /// Reads an `iss` that may hold one placeholder.
@@ -84,7 +84,7 @@ impl IssuerName {
             return Err(IssuerNameError::Anyone);
         }
         let [before, claim, after] = [before, claim, after].map(str::to_owned);
-        Ok(Self(Form::OfClaim { before, claim, after }))
+        Ok(Self(IssuerForm::OfClaim { before, claim, after }))
     }
 
     /// Whether an `iss` may be this issuer's: good for choosing who judges a token, and for nothing else. Of several
@@ -92,8 +92,8 @@ impl IssuerName {
     #[must_use]
     pub fn may_be(&self, iss: &str) -> bool {
         match &self.0 {
-            Form::Exact(exact) => exact == iss,
-            Form::OfClaim { before, after, .. } => {
+            IssuerForm::Exact(exact) => exact == iss,
+            IssuerForm::OfClaim { before, after, .. } => {
                 let inner =
                     iss.strip_prefix(before.as_str()).and_then(|rest| rest.strip_suffix(after.as_str()));
                 inner.is_some_and(is_value)
@@ -105,8 +105,8 @@ impl IssuerName {
     pub(super) fn is_of(&self, claims: &Claims) -> bool {
         let Some(iss) = claims.issuer() else { return false };
         match &self.0 {
-            Form::Exact(exact) => exact == iss,
-            Form::OfClaim { before, claim, after } => {
+            IssuerForm::Exact(exact) => exact == iss,
+            IssuerForm::OfClaim { before, claim, after } => {
                 let stated = claims.get(claim).and_then(value::<String>).filter(|stated| is_value(stated));
                 stated.is_some_and(|stated| {
                     iss.strip_prefix(before.as_str()).and_then(|rest| rest.strip_suffix(after.as_str()))
@@ -132,8 +132,8 @@ impl IssuerName {
     /// The bytes of an `iss` of that length that may be this issuer's; gaps where the placeholder's value stands.
     fn spelling(&self, length: usize) -> Option<Vec<Option<u8>>> {
         let (before, gap, after) = match &self.0 {
-            Form::Exact(exact) => (exact, (exact.len() == length).then_some(0)?, ""),
-            Form::OfClaim { before, after, .. } => {
+            IssuerForm::Exact(exact) => (exact, (exact.len() == length).then_some(0)?, ""),
+            IssuerForm::OfClaim { before, after, .. } => {
                 let gap = length.checked_sub(before.len())?.checked_sub(after.len())?;
                 (before, (1..=MAX_VALUE).contains(&gap).then_some(gap)?, after.as_str())
             }
@@ -144,8 +144,8 @@ impl IssuerName {
 
     const fn longest(&self) -> usize {
         match &self.0 {
-            Form::Exact(exact) => exact.len(),
-            Form::OfClaim { before, after, .. } => {
+            IssuerForm::Exact(exact) => exact.len(),
+            IssuerForm::OfClaim { before, after, .. } => {
                 before.len().saturating_add(MAX_VALUE).saturating_add(after.len())
             }
         }
@@ -155,8 +155,8 @@ impl IssuerName {
 impl fmt::Display for IssuerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Form::Exact(exact) => f.write_str(exact),
-            Form::OfClaim { before, claim, after } => write!(f, "{before}{{{claim}}}{after}"),
+            IssuerForm::Exact(exact) => f.write_str(exact),
+            IssuerForm::OfClaim { before, claim, after } => write!(f, "{before}{{{claim}}}{after}"),
         }
     }
 }

@@ -98,7 +98,7 @@ impl KeySource {
         }
     }
 
-    /// Whether it is time to fetch keys. For hosts that fetch them on ticks.
+    /// Whether it is time to fetch keys. For proxies that fetch them on ticks.
     #[must_use]
     pub fn is_due(&self, now: UnixTime) -> bool {
         match self.fetch {

@@ -1,8 +1,8 @@
 //! Calls: those to be sent before this entry ends, those that the proxy refused to send, and those in flight.
 //!
-//! Hosts with ticks (Envoy) send a call for whoever wants it and keep its answer for the root context. Hosts without
-//! (APISIX) tie a call to the request in whose callback it is sent, and its answer too. So there a call is sent in the
-//! entry that asked for it or never.
+//! Proxies with ticks (Envoy) send a call for whoever wants it and keep its answer for the root context. Proxies
+//! without (APISIX) tie a call to the request in whose callback it is sent, and its answer too. So there a call is sent
+//! in the entry that asked for it or never.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,10 +14,11 @@ use proxy_wasm::hostcalls;
 use super::exchange::Exchange;
 use super::retry::Tries;
 use super::{clock, entry, host, quarantine, raw};
-use crate::engine::projects::BackgroundCall;
+use crate::engine::BackgroundCall;
+use crate::engine::projects::OfProject;
 use crate::http::{CALL_GRACE, Call, CallError, Form};
 
-/// The longest timeout that all hosts take: APISIX reads it with a sign.
+/// The longest timeout that all proxies take: APISIX reads it with a sign.
 const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Where a step is carried out.
@@ -41,7 +42,7 @@ pub(super) struct Outgoing {
 
 pub(super) enum Asker {
     Request(Rc<Exchange>),
-    Background(BackgroundCall),
+    Background(OfProject<BackgroundCall>),
 }
 
 impl Outgoing {
@@ -136,7 +137,7 @@ impl Calls {
         self.delayed.borrow().iter().map(|(next, _)| *next).min()
     }
 
-    /// The root context is gone. Its calls end with it, and the host does not say so.
+    /// The root context is gone. Its calls end with it, and the proxy does not say so.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         self.outbox.take();
@@ -190,7 +191,7 @@ impl Calls {
         if host::has_ticks() {
             return Ok(());
         }
-        // Sent in another entry it would be another request's, and its answer too. Of two the host refuses one.
+        // Sent in another entry it would be another request's, and its answer too. Of two the proxy refuses one.
         if outgoing.entry != entry::number() || entry::has_called() {
             return Err(CallError::NotSent);
         }

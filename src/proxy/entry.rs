@@ -1,5 +1,5 @@
-//! One entry of the host into the module, from a wrapped export until it returns: what was done in it, and what the
-//! host is told at its end.
+//! One entry of the proxy into the module, from a wrapped export until it returns: what was done in it, and what the
+//! proxy is told at its end.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ thread_local! {
     static HAS_CALLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The host has entered.
+/// The proxy has entered.
 pub(super) fn enter() {
     NUMBER.set(NUMBER.get().wrapping_add(1));
     IS_OPEN.set(true);
@@ -35,7 +35,7 @@ pub(super) fn number() -> u64 {
     NUMBER.get()
 }
 
-/// Whether the host entered through a wrapper. It does not where the step after linking was left out.
+/// Whether the proxy entered through a wrapper. It does not where the step after linking was left out.
 pub(super) fn is_wrapped() -> bool {
     IS_OPEN.get()
 }
@@ -46,7 +46,7 @@ pub(super) fn called() {
     HAS_CALLED.set(true);
 }
 
-/// Whether this entry sent a call: a host without ticks takes one.
+/// Whether this entry sent a call: a proxy without ticks takes one.
 pub(super) fn has_called() -> bool {
     HAS_CALLED.get()
 }
@@ -56,13 +56,13 @@ pub(super) fn acted() {
     HAS_ACTED.set(true);
 }
 
-/// The entry for the headers of a request ends. What the host is told instead of the SDK's action.
+/// The entry for the headers of a request ends. What the proxy is told instead of the SDK's action.
 pub(super) fn leave_request_headers(action: u32) -> u32 {
     IS_OPEN.set(false);
     match action {
         CONTINUE => CONTINUE,
         _ if host::has_ticks() => STOP_ALL,
-        // A call or a reply is under way, and the host looks at nothing else.
+        // A call or a reply is under way, and the proxy looks at nothing else.
         _ if HAS_ACTED.get() => CONTINUE,
         _ => UNAVAILABLE,
     }

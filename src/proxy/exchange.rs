@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::engine::projects::Waiting;
+use crate::engine::Waiting;
+use crate::engine::projects::OfProject;
 use crate::http::ResponseEdits;
 
 /// A request. Shared with whatever it waits for, because the SDK lends no context to another.
@@ -18,15 +19,15 @@ pub(super) enum Stage {
     /// Nothing is decided, and nothing asked.
     New,
     /// Paused until the answer to its own call comes.
-    Calling(Waiting),
+    Calling(OfProject<Waiting>),
     /// Paused until what it waits for is settled.
-    Parked(Waiting),
+    Parked(OfProject<Waiting>),
     /// Let through; this is to be done to the response.
     Forwarded(ResponseEdits),
     /// Let through or answered, and nothing is left to do.
     Done,
     /// The client has left, and the answer to its own call is still taken note of.
-    Left(Waiting),
+    Left(OfProject<Waiting>),
 }
 
 impl Exchange {
@@ -40,7 +41,7 @@ impl Exchange {
         if let Stage::Forwarded(respond) = stage {
             return Some(respond);
         }
-        // A response before its request was let through is the host's own, to a request that timed out.
+        // A response before its request was let through is the proxy's own, to a request that timed out.
         self.stage.set(stage);
         None
     }

@@ -1,4 +1,4 @@
-//! What the filter asks of the proxy, with the differences between hosts evened out.
+//! What the filter asks of the proxy, with the differences between proxies evened out.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,14 +15,14 @@ use crate::http::{
 use crate::jose;
 use crate::telemetry::Counter;
 
-/// How many headers of a client a host without ticks lists.
+/// How many headers of a client a proxy without ticks lists.
 const LISTED: usize = 100;
 
-/// The host did not do what it was asked.
+/// The proxy did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct HostRefused;
+pub(super) struct ProxyRefused;
 
-impl From<raw::HostStatus> for HostRefused {
+impl From<raw::HostStatus> for ProxyRefused {
     fn from(_status: raw::HostStatus) -> Self {
         Self
     }
@@ -32,7 +32,7 @@ thread_local! {
     static HAS_TICKS: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// Finds out whether the host has ticks, once in a VM: no version is compared, and no request pays for it. The
+/// Finds out whether the proxy has ticks, once in a VM: no version is compared, and no request pays for it. The
 /// question stops the ticks of the root context that asks.
 pub(super) fn discover() {
     if HAS_TICKS.get().is_none() {
@@ -40,7 +40,7 @@ pub(super) fn discover() {
     }
 }
 
-/// Whether the host has ticks, and with them calls outside requests. wasm-nginx-module (APISIX) has neither, and has
+/// Whether the proxy has ticks, and with them calls outside requests. wasm-nginx-module (APISIX) has neither, and has
 /// more limits: it lists 100 headers at most, crashes on listing those of a request without `Host`, runs the callback
 /// of an answer for the request that sent the call, and lets that request go on when the callback does nothing.
 pub(super) fn has_ticks() -> bool {
@@ -60,7 +60,7 @@ pub(super) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// Has the host check a signature, as [`jose::ProxyVerify`] says. `None` where it has no such function.
+/// Has the proxy check a signature, as [`jose::ProxyVerify`] says. `None` where it has no such function.
 pub(super) fn verify_signature(
     hash: &str,
     spki_der: &[u8],
@@ -74,11 +74,11 @@ pub(super) fn verify_signature(
 }
 
 /// The plugin's configuration.
-pub(super) fn configuration(size: usize) -> Result<Vec<u8>, HostRefused> {
+pub(super) fn configuration(size: usize) -> Result<Vec<u8>, ProxyRefused> {
     Ok(raw::buffer(BufferType::PluginConfiguration, size)?)
 }
 
-/// The headers of the request, pseudo headers among them, in the host's encoding.
+/// The headers of the request, pseudo headers among them, in the proxy's encoding.
 pub(super) struct RequestHeaders(Vec<u8>);
 
 impl RequestHeaders {
@@ -108,12 +108,12 @@ pub(super) fn client_address() -> Option<IpAddr> {
 }
 
 /// Makes what follows in this callback concern another context. Fails where that is gone.
-pub(super) fn act_for(context: u32) -> Result<(), HostRefused> {
+pub(super) fn act_for(context: u32) -> Result<(), ProxyRefused> {
     Ok(raw::set_effective_context(context)?)
 }
 
 /// The answer to the call whose callback this is. `headers` is their number; 0 where there was no answer, and then the
-/// host has no list that could be read. `body` is its length, of which the call takes what it wants.
+/// proxy has no list that could be read. `body` is its length, of which the call takes what it wants.
 pub(super) fn call_response(headers: usize, body: usize, wanted: WantedBody) -> Result<Response, CallError> {
     if headers == 0 {
         return Err(CallError::NoAnswer);
@@ -147,13 +147,13 @@ pub(super) fn call_response(headers: usize, body: usize, wanted: WantedBody) -> 
 }
 
 /// Edits the headers of the request. After an error some may be edited and some not.
-pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
+pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), ProxyRefused> {
     const MAP: MapType = MapType::HttpRequestHeaders;
     for name in &edits.remove {
         raw::remove(MAP, name)?;
     }
     // What would be replaced is removed by now. Envoy looks for it all the same, and first indexes all headers of the
-    // request to do so: a seventh of what a remembered session cost. A host that does not list all headers may have
+    // request to do so: a seventh of what a remembered session cost. A proxy that does not list all headers may have
     // some left.
     let mut seen: Vec<&[u8]> = Vec::new();
     for (name, value) in edits.set.iter() {
@@ -171,10 +171,10 @@ pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), HostRefused> {
 }
 
 /// Removes trailers of the request. `forged` names those to remove, of all that there are.
-pub(super) fn edit_trailers(forged: impl FnOnce(&[Field<'_>]) -> Vec<Vec<u8>>) -> Result<(), HostRefused> {
+pub(super) fn edit_trailers(forged: impl FnOnce(&[Field<'_>]) -> Vec<Vec<u8>>) -> Result<(), ProxyRefused> {
     const MAP: MapType = MapType::HttpRequestTrailers;
     let bytes = raw::pairs(MAP)?;
-    let trailers = pairs::decode(&bytes).ok_or(HostRefused)?;
+    let trailers = pairs::decode(&bytes).ok_or(ProxyRefused)?;
     for name in forged(&trailers) {
         raw::remove(MAP, &name)?;
     }
@@ -248,7 +248,7 @@ pub(super) fn reply_broken() {
     }
 }
 
-/// The counters. Hosts without metrics take the calls and do nothing.
+/// The counters. Proxies without metrics take the calls and do nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counters([Option<u32>; Counter::COUNT]);
 

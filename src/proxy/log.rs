@@ -1,4 +1,4 @@
-//! Lines for the proxy's log: escaped and bounded, because some hosts write what they are given.
+//! Lines for the proxy's log: escaped and bounded, because some proxies write what they are given.
 
 /// The longest line, in bytes. wasm-nginx-module cuts at 4,096 bytes, its own prefix included.
 const MAX_LINE: usize = 3_000;
@@ -31,9 +31,9 @@ mod host {
     use super::line;
     use crate::proxy::raw;
 
-    struct HostLog;
+    struct ProxyLog;
 
-    impl Log for HostLog {
+    impl Log for ProxyLog {
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
             metadata.level() <= log::max_level()
         }
@@ -57,9 +57,9 @@ mod host {
     }
 
     /// Sends what is logged, and what a panic says, to the proxy's log. The SDK's own logger would panic where the
-    /// host refuses a line.
+    /// proxy refuses a line.
     pub(crate) fn set_up() {
-        static LOG: HostLog = HostLog;
+        static LOG: ProxyLog = ProxyLog;
         // It fails where a logger is set already, which then is this one.
         let _ = log::set_logger(&LOG);
         log::set_max_level(LevelFilter::Info);

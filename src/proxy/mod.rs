@@ -1,5 +1,5 @@
-//! The only folder that knows proxy-wasm. It connects the engine to the host, carries out the engine's steps, and decides
-//! nothing.
+//! The only folder that knows proxy-wasm. It connects the engine to the proxy, carries out the engine's steps, and
+//! decides nothing.
 //!
 //! The runtime is the `proxy-wasm` SDK: `root` holds its root context and `request` its HTTP context. Both are thin
 //! around one `plugin::Plugin`, which holds a configuration and everything that is under way for it.

@@ -1,10 +1,10 @@
-//! A list of headers as it crosses the boundary to the host: the number of headers, the lengths of each name
+//! A list of headers as it crosses the boundary to the proxy: the number of headers, the lengths of each name
 //! and value (32-bit little-endian), then the names and values themselves, each followed by a zero byte.
 //! (proxy-wasm ABI 0.2.1, "serialized map".)
 
 use crate::http::Field;
 
-/// Reads a host's list. `None` where the bytes are no such list.
+/// Reads a proxy's list. `None` where the bytes are no such list.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Option<Vec<Field<'_>>> {
     if bytes.is_empty() {
@@ -23,7 +23,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Field<'_>>> {
     Some(fields)
 }
 
-/// Writes a list for the host. `None` where it is longer than lengths of 32 bits can tell.
+/// Writes a list for the proxy. `None` where it is longer than lengths of 32 bits can tell.
 #[must_use]
 pub fn encode<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Option<Vec<u8>> {
     let (count, size) = fields.clone().fold((0usize, 4usize), |(count, size), (name, value)| {
@@ -72,7 +72,7 @@ mod tests {
             let read: Fields = decode(&bytes).unwrap().into_iter().collect();
             assert_eq!(read, fields);
         }
-        assert_eq!(decode(b""), Some(Vec::new()), "a host's empty list may be no bytes at all");
+        assert_eq!(decode(b""), Some(Vec::new()), "a proxy's empty list may be no bytes at all");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A configured plugin: carries out the engine's steps for its requests, calls and ticks.
 //!
-//! Hosts with ticks (Envoy) let a callback act for any request. Hosts without (APISIX) do not, so there no request waits
-//! for another one's call.
+//! Proxies with ticks (Envoy) let a callback act for any request. Proxies without (APISIX) do not, so there no request
+//! waits for another one's call.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,12 +11,12 @@ use proxy_wasm::types::Action;
 
 use super::calls::{Asker, Callback, Calls, Outgoing};
 use super::exchange::{Exchange, Stage};
-use super::host::{self, Counters, HostRefused};
+use super::host::{self, Counters, ProxyRefused};
 use super::retry::Failures;
 use super::waiters::{Next, Waiters};
 use super::{clock, quarantine};
-use crate::engine::projects::{BackgroundCall, Engines, Memory, Step, WaitKey, Waiting};
-use crate::engine::{Decision, Engine, Verdict};
+use crate::engine::projects::{Engines, Memory, OfProject, ProjectStep};
+use crate::engine::{BackgroundCall, Decision, Engine, Step, Verdict, WaitKey, Waiting};
 use crate::http::{CallError, Field, Head, Response};
 
 /// How soon after a configuration the first tick comes, which fetches what requests will need.
@@ -145,13 +145,13 @@ impl Plugin {
         }
     }
 
-    /// The root context is gone. Its calls end with it, and the host does not say so.
+    /// The root context is gone. Its calls end with it, and the proxy does not say so.
     pub(super) fn close(&self) {
         self.calls.close();
         self.waiters.close();
     }
 
-    fn first_step(&self, headers: &host::RequestHeaders) -> Step {
+    fn first_step(&self, headers: &host::RequestHeaders) -> ProjectStep {
         let mut fields = Vec::new();
         let listed = headers.fields();
         let head = listed.and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
@@ -165,12 +165,12 @@ impl Plugin {
         work(&self.engines, &mut self.memory.borrow_mut())
     }
 
-    fn abandon(&self, waiting: Waiting) {
+    fn abandon(&self, waiting: OfProject<Waiting>) {
         self.with_memory(|engines, memory| engines.abandon(memory, waiting, clock::now()));
     }
 
     /// Carries out steps until one has to wait, or none is left.
-    fn run(&self, exchange: &Rc<Exchange>, mut step: Step, callback: Callback) -> Action {
+    fn run(&self, exchange: &Rc<Exchange>, mut step: ProjectStep, callback: Callback) -> Action {
         let mut settled = Vec::new();
         loop {
             settled.extend(self.carry_out(callback));
@@ -203,13 +203,13 @@ impl Plugin {
     }
 
     /// Acts for a paused request in a callback of the root context.
-    fn run_for(&self, exchange: &Rc<Exchange>, step: Step) {
+    fn run_for(&self, exchange: &Rc<Exchange>, step: ProjectStep) {
         match host::act_for(exchange.context) {
             Ok(()) => {
                 self.run(exchange, step, Callback::OfRoot);
             }
-            // The host has forgotten the request, and nobody waits.
-            Err(HostRefused) => {
+            // The proxy has forgotten the request, and nobody waits.
+            Err(ProxyRefused) => {
                 self.carry_out(Callback::OfRoot);
             }
         }
@@ -231,7 +231,7 @@ impl Plugin {
                     return Action::Continue;
                 }
                 // Half of the edits are as good as a forged header.
-                Err(HostRefused) => {
+                Err(ProxyRefused) => {
                     log::error!("the proxy did not edit the headers of a request, which is denied");
                     return self.finish(exchange, Engine::broken(), callback);
                 }
@@ -246,7 +246,7 @@ impl Plugin {
 
     /// Does what steps want done besides: log, count, send calls for all requests. Returns what is settled because its
     /// call will not be sent.
-    fn carry_out(&self, callback: Callback) -> Vec<WaitKey> {
+    fn carry_out(&self, callback: Callback) -> Vec<OfProject<WaitKey>> {
         let mut settled = Vec::new();
         loop {
             let effects = self.memory.borrow_mut().effects();
@@ -273,9 +273,9 @@ impl Plugin {
 
     fn finish_background(
         &self,
-        background: BackgroundCall,
+        background: OfProject<BackgroundCall>,
         result: Result<Response, CallError>,
-    ) -> Option<WaitKey> {
+    ) -> Option<OfProject<WaitKey>> {
         let key =
             self.with_memory(|engines, memory| engines.finish(memory, background, result, clock::now()))?;
         self.waiters.settle(key);

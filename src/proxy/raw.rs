@@ -136,18 +136,18 @@ fn bytes(ask: impl FnOnce(*mut *mut u8, *mut usize) -> HostStatus) -> Result<Vec
     if data.is_null() || size == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: a host returns bytes in memory that it had from the SDK's `proxy_on_memory_allocate`, a boxed slice
+    // SAFETY: a proxy returns bytes in memory that it had from the SDK's `proxy_on_memory_allocate`, a boxed slice
     // of this size that belongs to nobody else. The SDK takes it over in the same way.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
 pub(super) fn log(level: LogLevel, text: &str) -> Result<(), HostStatus> {
-    // SAFETY: the pointer and the length are those of a live slice, which the host only reads.
+    // SAFETY: the pointer and the length are those of a live slice, which the proxy only reads.
     done(unsafe { import::proxy_log(level, text.as_ptr(), text.len()) })
 }
 
 pub(super) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>, HostStatus> {
-    // SAFETY: the host writes the two out-parameters, which live until it returns.
+    // SAFETY: the proxy writes the two out-parameters, which live until it returns.
     bytes(|data, length| unsafe { import::proxy_get_buffer_bytes(buffer, 0, size, data, length) })
 }
 
@@ -187,7 +187,7 @@ pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostStatus> {
     bytes(|data, length| unsafe { import::proxy_get_property(path.as_ptr(), path.len(), data, length) })
 }
 
-/// `grpc_status` is −1 for none. Marks the entry if the host takes the reply.
+/// `grpc_status` is −1 for none. Marks the entry if the proxy takes the reply.
 pub(super) fn reply(
     status: u16,
     headers: &[u8],
@@ -247,7 +247,7 @@ pub(super) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u
 
 pub(super) fn define_counter(name: &str) -> Result<u32, HostStatus> {
     let mut id = 0;
-    // SAFETY: as in `log` for the name; the host writes the id, which lives until it returns.
+    // SAFETY: as in `log` for the name; the proxy writes the id, which lives until it returns.
     done(unsafe {
         import::proxy_define_metric(MetricType::Counter, name.as_ptr(), name.len(), &raw mut id)
     })?;
@@ -275,7 +275,7 @@ proxy_wasm::main! {{
 #[unsafe(no_mangle)]
 extern "C" fn authgear_on_request_headers(context: u32, num_headers: usize, end_of_stream: bool) -> u32 {
     entry::enter();
-    // SAFETY: an ordinary function of this module, with the arguments that the host gave for it.
+    // SAFETY: an ordinary function of this module, with the arguments that the proxy gave for it.
     let action = unsafe { sdk::proxy_on_request_headers(context, num_headers, end_of_stream) };
     entry::leave_request_headers(action)
 }
@@ -290,7 +290,7 @@ extern "C" fn authgear_on_http_call_response(
     num_trailers: usize,
 ) {
     entry::enter();
-    // SAFETY: an ordinary function of this module, with the arguments that the host gave for it.
+    // SAFETY: an ordinary function of this module, with the arguments that the proxy gave for it.
     unsafe { sdk::proxy_on_http_call_response(context, token, num_headers, body_size, num_trailers) }
     entry::leave_call_response();
 }

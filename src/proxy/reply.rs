@@ -1,4 +1,4 @@
-//! The statuses that every host can send to a client.
+//! The statuses that every proxy can send to a client.
 
 /// The status that is sent for a denial. nginx gives 444 and 499 a meaning of its own (it closes the connection and says
 /// nothing), and takes what is below 200 or above 599 for no reply at all.

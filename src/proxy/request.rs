@@ -7,7 +7,7 @@ use proxy_wasm::types::Action;
 
 use super::entry;
 use super::exchange::Exchange;
-use super::host::{self, HostRefused};
+use super::host::{self, ProxyRefused};
 use super::plugin::Plugin;
 
 /// A request. `plugin` is missing where the configuration was refused.
@@ -47,7 +47,7 @@ impl HttpContext for Request {
         });
         match edited {
             Ok(()) => Action::Continue,
-            Err(HostRefused) => {
+            Err(ProxyRefused) => {
                 log::error!("the proxy did not edit the trailers of a request, which is denied");
                 host::reply_broken();
                 Action::Pause

@@ -19,7 +19,7 @@ pub struct Tries {
     was_repeated: bool,
 }
 
-/// How a host tells of a call that failed.
+/// How a proxy tells of a call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failures {
     /// By a reply of its own with 503, like Envoy. No answer at all means that one had begun, or a timeout.
@@ -104,7 +104,7 @@ mod tests {
             assert_eq!(tries.refused(at(now)), next.map(at), "{now}");
         }
         assert_eq!(tries.left(at(700)), Duration::from_millis(300));
-        assert_eq!(tries.left(at(5000)), Duration::from_millis(1), "0 is a default of the host's");
+        assert_eq!(tries.left(at(5000)), Duration::from_millis(1), "0 is a default of the proxy's");
     }
 
     #[test]

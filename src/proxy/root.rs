@@ -47,7 +47,7 @@ impl RootContext for Root {
             .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
             .and_then(|bytes| {
                 let projects =
-                    Projects::parse(&bytes).and_then(|projects| projects.on_host(host::has_ticks()));
+                    Projects::parse(&bytes).and_then(|projects| projects.on_proxy(host::has_ticks()));
                 projects.map_err(|error| error.to_string())
             });
         match projects {

@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::exchange::{Exchange, Stage};
-use crate::engine::projects::{WaitKey, Waiting};
+use crate::engine::projects::OfProject;
+use crate::engine::{WaitKey, Waiting};
 
 /// How many requests of one configuration may be parked at once; more would not help whoever comes.
 const MAX_PARKED: usize = 10_000;
@@ -13,7 +14,7 @@ const MAX_PARKED: usize = 10_000;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Waiters {
-    parked: RefCell<HashMap<WaitKey, Vec<Rc<Exchange>>>>,
+    parked: RefCell<HashMap<OfProject<WaitKey>, Vec<Rc<Exchange>>>>,
     /// How many requests are parked whose clients have not left.
     count: Cell<usize>,
     /// Requests to be woken, with what they waited for.
@@ -21,16 +22,16 @@ pub(super) struct Waiters {
 }
 
 struct Ready {
-    key: WaitKey,
+    key: OfProject<WaitKey>,
     waiters: Vec<Rc<Exchange>>,
 }
 
 /// What comes next of what is to be woken.
 pub(super) enum Next {
     /// This request, with what it needs to go on.
-    Wake(Rc<Exchange>, Waiting),
+    Wake(Rc<Exchange>, OfProject<Waiting>),
     /// Everyone who waited for this has been woken.
-    Told(WaitKey),
+    Told(OfProject<WaitKey>),
 }
 
 impl Waiters {
@@ -38,7 +39,7 @@ impl Waiters {
         self.count.get() < MAX_PARKED
     }
 
-    pub(super) fn park(&self, key: WaitKey, exchange: &Rc<Exchange>, waiting: Waiting) {
+    pub(super) fn park(&self, key: OfProject<WaitKey>, exchange: &Rc<Exchange>, waiting: OfProject<Waiting>) {
         exchange.stage.set(Stage::Parked(waiting));
         self.parked.borrow_mut().entry(key).or_default().push(Rc::clone(exchange));
         self.count.set(self.count.get().saturating_add(1));
@@ -50,7 +51,7 @@ impl Waiters {
     }
 
     /// What requests wait for has come, or will not come.
-    pub(super) fn settle(&self, key: WaitKey) {
+    pub(super) fn settle(&self, key: OfProject<WaitKey>) {
         let waiters = self.parked.borrow_mut().remove(&key).unwrap_or_default();
         self.ready.borrow_mut().push_back(Ready { key, waiters });
     }

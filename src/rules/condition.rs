@@ -17,7 +17,7 @@ pub(super) enum Match {
 
 /// One reading of a request. None stands for what cannot be told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
+pub(super) struct Reading<'a> {
     pub(super) method: &'a [u8],
     pub(super) host: Option<Host<'a>>,
     pub(super) path: Option<&'a [u8]>,
@@ -35,8 +35,8 @@ pub struct Condition {
 }
 
 impl Condition {
-    pub(super) fn matches(&self, target: &Target<'_>) -> Match {
-        let path = match (&self.path, target.path) {
+    pub(super) fn matches(&self, reading: &Reading<'_>) -> Match {
+        let path = match (&self.path, reading.path) {
             (None, _) => Match::Yes,
             (Some(pattern), None) => {
                 if pattern.is_met_by_all() {
@@ -56,8 +56,8 @@ impl Condition {
         if path == Match::No {
             return Match::No;
         }
-        let method = self.methods.iter().map(|method| method.matches(target.method)).max();
-        let host = match target.host {
+        let method = self.methods.iter().map(|method| method.matches(reading.method)).max();
+        let host = match reading.host {
             _ if self.hosts.is_empty() => Match::Yes,
             None => Match::Maybe,
             Some(host) => {

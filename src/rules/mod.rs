@@ -23,7 +23,7 @@ pub use self::requirement::{LEEWAY, Requirement, Unmet};
 pub use self::session::{ClaimId, SessionFacts, UseClaims};
 pub use self::terms::{Access, CustomBody, CustomReply, OnUnauthenticated, Terms};
 
-use self::condition::{Match, Target};
+use self::condition::{Match, Reading};
 use self::readings::Readings;
 use crate::http::UnixTime;
 use crate::http::authority::Authority;
@@ -77,13 +77,13 @@ impl Rules {
         let host = host.map(|authority| authority.host);
         let readings = Readings::of(path);
         if let Readings::Plain(path) = readings {
-            let target = Target { method, host, path: Some(path) };
-            if let Some(strictest) = self.first(&target) {
+            let reading = Reading { method, host, path: Some(path) };
+            if let Some(strictest) = self.first(&reading) {
                 return Demand { strictest: Rc::clone(strictest), others: Vec::new() };
             }
         }
-        let mut found = Found { rules: vec![false; self.rules.len()], otherwise: false };
-        let mut gather = |path| self.gather(&Target { method, host, path }, &mut found);
+        let mut found = FoundRules { rules: vec![false; self.rules.len()], otherwise: false };
+        let mut gather = |path| self.gather(&Reading { method, host, path }, &mut found);
         match &readings {
             Readings::Plain(path) => gather(Some(path)),
             Readings::Several(paths) => paths.iter().for_each(|path| gather(Some(path))),
@@ -93,9 +93,9 @@ impl Rules {
     }
 
     /// The terms of the first rule that matches; none where a rule before it might.
-    fn first(&self, target: &Target<'_>) -> Option<&Rc<Terms>> {
+    fn first(&self, reading: &Reading<'_>) -> Option<&Rc<Terms>> {
         for (when, terms) in &self.rules {
-            match when.matches(target) {
+            match when.matches(reading) {
                 Match::No => {}
                 Match::Maybe => return None,
                 Match::Yes => return Some(terms),
@@ -105,9 +105,9 @@ impl Rules {
     }
 
     /// Adds the first rule that matches, and all before it that might.
-    fn gather(&self, target: &Target<'_>, found: &mut Found) {
+    fn gather(&self, reading: &Reading<'_>, found: &mut FoundRules) {
         for ((when, _), is_found) in self.rules.iter().zip(&mut found.rules) {
-            let matched = when.matches(target);
+            let matched = when.matches(reading);
             *is_found |= matched != Match::No;
             if matched == Match::Yes {
                 return;
@@ -116,7 +116,7 @@ impl Rules {
         found.otherwise = true;
     }
 
-    fn demand(&self, found: &Found) -> Demand {
+    fn demand(&self, found: &FoundRules) -> Demand {
         let rules = self.rules.iter().zip(&found.rules).filter(|(_, is_found)| **is_found);
         let otherwise = found.otherwise.then_some(&self.otherwise);
         let mut others: Vec<_> = rules.map(|((_, terms), _)| terms).chain(otherwise).map(Rc::clone).collect();
@@ -134,7 +134,7 @@ impl Rules {
 pub struct TwoUrls;
 
 /// Which rules were found for any reading of a request.
-struct Found {
+struct FoundRules {
     rules: Vec<bool>,
     otherwise: bool,
 }

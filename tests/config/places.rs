@@ -146,8 +146,8 @@ fn a_host_that_cannot_rewrite_a_path_refuses_to_strip_a_query() {
     ] {
         for mut typed in [authgear(json!([place])), json!({"jwt": [issuer("a", &json!([place]))]})] {
             typed["strip_credentials"] = json!(strips);
-            assert!(parse(&typed).unwrap().on_host(true).is_ok(), "{typed}");
-            let found = parse(&typed).unwrap().on_host(false);
+            assert!(parse(&typed).unwrap().on_proxy(true).is_ok(), "{typed}");
+            let found = parse(&typed).unwrap().on_proxy(false);
             assert_eq!(
                 found.as_ref().err().map(|error| error.path.as_str()),
                 is_refused.then_some("strip_credentials")

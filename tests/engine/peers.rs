@@ -263,7 +263,7 @@ fn a_user_name_with_a_line_break_in_it_is_no_second_user() {
     ];
     for answer in SPLIT {
         let outcome = play(&scene(&[], 200, answer));
-        assert!(matches!(outcome, Outcome::Failed(Fault::Answer(_))), "{answer:?}: {outcome:?}");
+        assert!(matches!(outcome, Outcome::Failed(Fault::Unusable(_))), "{answer:?}: {outcome:?}");
     }
 }
 

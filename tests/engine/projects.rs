@@ -2,8 +2,10 @@
 //! for another.
 
 use authgear_filter::config::Projects;
-use authgear_filter::engine::projects::{BackgroundCall, Engines, Memory, Step, Waiting};
-use authgear_filter::engine::{Capabilities, Decision, Outcome, Verdict};
+use authgear_filter::engine::projects::{Engines, Memory, OfProject, ProjectStep};
+use authgear_filter::engine::{
+    BackgroundCall, Capabilities, Decision, Outcome, Step, Verdict, WaitKey, Waiting,
+};
 use authgear_filter::http::{Call, CallError, Field, Head, UnixTime};
 use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::{Value, json};
@@ -34,7 +36,7 @@ struct World {
     engines: Engines,
     memory: Memory,
     now: UnixTime,
-    calls: Vec<(Call, BackgroundCall)>,
+    calls: Vec<(Call, OfProject<BackgroundCall>)>,
     warnings: Vec<String>,
     /// Upstreams that were asked, and what for.
     asked: Vec<(String, String)>,
@@ -43,7 +45,7 @@ struct World {
 /// What a request came to: its decision, or what it waits for.
 enum Came {
     To(Decision),
-    Waiting(Waiting),
+    Waiting(OfProject<Waiting>),
 }
 
 impl World {
@@ -54,7 +56,7 @@ impl World {
         Self { engines, memory, now: issuer::now(), calls: vec![], warnings: vec![], asked: vec![] }
     }
 
-    fn start(&mut self, host: &str, path: &str, fields: &[Field<'_>]) -> Step {
+    fn start(&mut self, host: &str, path: &str, fields: &[Field<'_>]) -> ProjectStep {
         let head = Head {
             method: b"GET",
             scheme: b"https",
@@ -109,7 +111,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self, mut step: Step, answer: &dyn Fn(&Call) -> Answer) -> Came {
+    fn settle(&mut self, mut step: ProjectStep, answer: &dyn Fn(&Call) -> Answer) -> Came {
         loop {
             step = match step {
                 Step::Done(decision) => return Came::To(decision),
@@ -124,10 +126,7 @@ impl World {
         }
     }
 
-    fn answer_all(
-        &mut self,
-        answer: &dyn Fn(&Call) -> Answer,
-    ) -> Vec<authgear_filter::engine::projects::WaitKey> {
+    fn answer_all(&mut self, answer: &dyn Fn(&Call) -> Answer) -> Vec<OfProject<WaitKey>> {
         let calls = std::mem::take(&mut self.calls);
         let mut told = Vec::new();
         for (call, background) in calls {

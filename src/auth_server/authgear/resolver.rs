@@ -120,7 +120,7 @@ fn finished(resolver: &Resolver, timeout: Duration, fields: Fields) -> Call {
 pub fn read(result: Result<Response, CallError>) -> Result<Answer, Fault> {
     let response = result.map_err(Fault::Call)?;
     match response.status {
-        200 => answer(&response.fields).map_err(Fault::Answer),
+        200 => answer(&response.fields).map_err(Fault::Unusable),
         status => Err(Fault::Status(status)),
     }
 }
@@ -319,7 +319,7 @@ mod tests {
                     Some(Some(&**user))
                 }
                 Ok(Answer { said: Said::NoSession(_), .. }) => Some(None),
-                Err(Fault::Answer(_)) => None,
+                Err(Fault::Unusable(_)) => None,
                 other @ (Ok(_) | Err(_)) => panic!("{fields:?}: {other:?}"),
             };
             assert_eq!(found, *expected, "{fields:?}");

@@ -55,7 +55,7 @@ pub fn read(
 ) -> Result<Answer, Fault> {
     let response = result.map_err(Fault::Call)?;
     let kind = match response.status {
-        200..=299 => return accepted(forward_auth, inputs, &response.fields).map_err(Fault::Answer),
+        200..=299 => return accepted(forward_auth, inputs, &response.fields).map_err(Fault::Unusable),
         401 => DenialKind::Unauthenticated,
         403 => DenialKind::Forbidden,
         // 304 answers a condition, and none was sent.
@@ -308,7 +308,7 @@ mod tests {
         ];
         for (fields, expected) in cases {
             match answered(200, fields, "") {
-                Err(fault @ Fault::Answer(_)) => assert!(fault.to_string().contains(expected), "{fault}"),
+                Err(fault @ Fault::Unusable(_)) => assert!(fault.to_string().contains(expected), "{fault}"),
                 other @ (Ok(_) | Err(_)) => panic!("{fields:?}: {other:?}"),
             }
         }
@@ -359,13 +359,13 @@ mod tests {
             (&[("x-auth-request-access-token", "a"), ("x-auth-request-access-token", "b")], Unusable::AuthorizationTwice),
         ];
         for (answered, fault) in unclear {
-            assert_eq!(answered_with(&more, 200, answered, ""), Err(Fault::Answer(*fault)), "{answered:?}");
+            assert_eq!(answered_with(&more, 200, answered, ""), Err(Fault::Unusable(*fault)), "{answered:?}");
         }
         let token = json!({"identity_headers": [{"header": "x-token", "from": "authorization"}]});
         let (found, ..) = session(answered_with(&token, 200, &[("authorization", "Bearer a")], ""));
         assert_eq!(*found.identity, listed(&[("x-token", "Bearer a")]));
         let twice = [("authorization", "a"), ("authorization", "b")];
-        let fault = Err(Fault::Answer(Unusable::AuthorizationTwice));
+        let fault = Err(Fault::Unusable(Unusable::AuthorizationTwice));
         assert_eq!(answered_with(&token, 200, &twice, ""), fault);
     }
 
@@ -398,7 +398,7 @@ mod tests {
             ([("x-groups", "a"), ("x_groups", "admin")], Unusable::TwoSpellings),
             ([("x-groups", "a"), ("x-groups", "b\0")], Unusable::ControlCharacter),
         ] {
-            assert_eq!(answered_with(&more, 200, &answered, ""), Err(Fault::Answer(fault)));
+            assert_eq!(answered_with(&more, 200, &answered, ""), Err(Fault::Unusable(fault)));
         }
         let (found, ..) = session(answered_with(&json!({}), 200, &[("x-groups", "a")], ""));
         assert!(found.facts.roles.is_empty(), "not configured");
@@ -442,7 +442,7 @@ mod tests {
         }
         let more = json!({"client_headers_on_success": ["x-session-*"]});
         let split = answered_with(&more, 200, &[("x-session-note", "a\r\nset-cookie: b")], "");
-        assert_eq!(split, Err(Fault::Answer(Unusable::ControlCharacter)));
+        assert_eq!(split, Err(Fault::Unusable(Unusable::ControlCharacter)));
         let (.., scope) = session(answered_with(&more, 200, &[("x-session-note", "a")], ""));
         assert_eq!(scope, Scope::Everyone);
         let (_, _, fields, _) = denied(answered_with(&more, 401, &answered, ""));

@@ -30,13 +30,13 @@ pub fn read(
         status @ (401 | 403) => return Err(Fault::Credentials(status)),
         status => return Err(Fault::Status(status)),
     }
-    let json = std::str::from_utf8(&response.body).map_err(|_| Fault::Answer(Unusable::Json))?;
+    let json = std::str::from_utf8(&response.body).map_err(|_| Fault::Unusable(Unusable::Json))?;
     let json = json.strip_prefix('\u{feff}').unwrap_or(json);
-    let members = Members::parse(json).ok_or(Fault::Answer(Unusable::Json))?;
+    let members = Members::parse(json).ok_or(Fault::Unusable(Unusable::Json))?;
     let judged = match members.get("active") {
         Some("true") => active(members, json, judge),
         Some("false") => Err(Refusal::Inactive),
-        Some(_) | None => return Err(Fault::Answer(Unusable::Active)),
+        Some(_) | None => return Err(Fault::Unusable(Unusable::Active)),
     };
     let (said, ends) = match judged {
         Ok(Judged { session, ends }) => (Said::Session(session), ends),

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 pub(super) use self::text::KeyPartText;
 use self::text::{
-    ClientHeader, Cookie, ExtraHeader, ExtraValue, IdentityHeader as IdentityHeaderField, RequestHeader,
-    RolesHeader, SuccessHeader, TypedIdentityHeader,
+    ClientHeader, Cookie, ExtraHeader, ExtraValue, IdentityHeaderField, RequestHeader, RolesHeader,
+    SuccessHeader, TypedIdentityHeader,
 };
 use super::ConfigError;
 use super::field::{Bool, Given, List, Map, NonEmpty, OneOf};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::auth_server::forward_auth::{
     self, CallHost, CallMethod, CookiePattern, KeyPart, OriginalRequest, Template, Withheld,
 };
-use crate::config::field::{Choice, Field, Given, Problem};
+use crate::config::field::{Choice, FieldType, Given, Problem};
 use crate::config::typed::{header_name, texts, untouchable, whole_name};
 use crate::http::header::{self, Pattern};
 
@@ -186,9 +186,9 @@ fn extra_header(text: &str) -> Result<String, Problem> {
 }
 
 /// A header of an accepting answer that the app gets: its name, a beginning of names, or what the app calls it.
-pub(super) struct IdentityHeader;
+pub(super) struct IdentityHeaderField;
 
-/// What is typed for an [`IdentityHeader`].
+/// What is typed for an [`IdentityHeaderField`].
 pub(super) enum TypedIdentityHeader {
     /// A name, or a beginning of names.
     Same(Pattern),
@@ -211,13 +211,13 @@ pub(super) struct RawRenamed {
     pub(super) from: Given<AnswerHeader>,
 }
 
-impl Field for IdentityHeader {
+impl FieldType for IdentityHeaderField {
     type Value = TypedIdentityHeader;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TypedIdentityHeader, D::Error> {
-        struct NameOrNames;
+        struct NameOrRenamed;
 
-        impl<'de> Visitor<'de> for NameOrNames {
+        impl<'de> Visitor<'de> for NameOrRenamed {
             type Value = TypedIdentityHeader;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,7 +233,7 @@ impl Field for IdentityHeader {
             }
         }
 
-        deserializer.deserialize_any(NameOrNames)
+        deserializer.deserialize_any(NameOrRenamed)
     }
 
     #[cfg(feature = "schema")]

@@ -11,11 +11,11 @@ use serde::Deserialize;
 use self::text::{
     Age, AuthMethod, BodyText, ContentType, ExactPath, MethodName, PathPrefix, RedirectTarget, Role,
 };
-pub(super) use self::text::{HostName, Scope};
+pub(super) use self::text::{HostName, ScopeName};
 use super::ConfigError;
 use super::claims::RawClaimTest;
 use super::field::{Given, NonEmpty, Object, OneOf, Only};
-use super::typed::{NonEmptyText, Status};
+use super::typed::{NonEmptyText, StatusField};
 use crate::http::url::Url;
 use crate::jose::ClaimTest;
 use crate::rules::{
@@ -140,7 +140,7 @@ pub(super) struct RawRequire {
     /// The user has at least one of these roles. Not empty.
     roles: Given<NonEmpty<Role>>,
     /// The token has all of these scopes. Not empty. Refused with `authgear.mode: resolver`.
-    scopes: Given<NonEmpty<Scope>>,
+    scopes: Given<NonEmpty<ScopeName>>,
     /// `true`: the user is verified. With `authgear` only.
     verified: Given<Only<true>>,
     /// `false`: the user is not anonymous. With `authgear` only.
@@ -159,7 +159,7 @@ pub(super) struct RawRequire {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnUnauthenticated"))]
 pub(super) struct RawOnUnauthenticated {
     /// The status: 400 to 599, but not 444 and 499. Default: 401.
-    status: Given<Status>,
+    status: Given<StatusField>,
     /// The body; not empty. Default: the filter's own JSON.
     body: Given<BodyText>,
     /// The media type of `body`. Default: `text/plain; charset=utf-8`.
@@ -175,7 +175,7 @@ pub(super) struct RawOnUnauthenticated {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnForbidden"))]
 pub(super) struct RawCustomReply {
     /// The status: 400 to 599, but not 444 and 499. Default: 403.
-    status: Given<Status>,
+    status: Given<StatusField>,
     /// The body; not empty. Default: the filter's own JSON.
     body: Given<BodyText>,
     /// The media type of `body`. Default: `text/plain; charset=utf-8`.
@@ -200,12 +200,12 @@ impl RawRules {
         asked: Option<&Url>,
     ) -> Result<(Rules, Vec<ClaimTest>), ConfigError> {
         let mut claims = ClaimTests::default();
-        let defaults = self.terms.check(&At(String::new()), sessions, &mut claims)?;
+        let defaults = self.terms.check(&FieldPath(String::new()), sessions, &mut claims)?;
         let otherwise = defaults.over(&OwnTerms::default(), sessions);
         let rules = self.rules.into_iter().enumerate();
         let rules = rules
             .map(|(index, rule)| {
-                rule.check(&At(format!("rules[{index}].")), &defaults, sessions, &mut claims, asked)
+                rule.check(&FieldPath(format!("rules[{index}].")), &defaults, sessions, &mut claims, asked)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let terms = || rules.iter().map(|rule| &rule.terms).chain([&otherwise]);
@@ -228,7 +228,7 @@ const NOTHING_FORBIDDEN: &str = "nothing is forbidden without a `require`; give 
 impl RawRule {
     fn check(
         self,
-        at: &At,
+        at: &FieldPath,
         defaults: &OwnTerms,
         sessions: Sessions,
         claims: &mut ClaimTests,
@@ -278,7 +278,7 @@ impl RawRule {
 
 impl RawAsked {
     /// The URL that is asked, where it is another one than `asked`, that of all requests.
-    fn check(self, at: &At, asked: Option<&Url>) -> Result<Option<Url>, ConfigError> {
+    fn check(self, at: &FieldPath, asked: Option<&Url>) -> Result<Option<Url>, ConfigError> {
         const FIELD: &str = "forward_auth.url";
         let Some(asked) = asked else {
             return Err(
@@ -318,9 +318,9 @@ impl ClaimTests {
 }
 
 /// The beginning of the path of an error, before the field's name.
-struct At(String);
+struct FieldPath(String);
 
-impl At {
+impl FieldPath {
     fn wrong(&self, field: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError::new(format!("{}{field}", self.0), problem)
     }
@@ -341,7 +341,12 @@ impl RawTerms {
         self.on_unauthenticated.as_ref().is_some_and(|answer| answer.redirect.0.is_some())
     }
 
-    fn check(self, at: &At, sessions: Sessions, claims: &mut ClaimTests) -> Result<OwnTerms, ConfigError> {
+    fn check(
+        self,
+        at: &FieldPath,
+        sessions: Sessions,
+        claims: &mut ClaimTests,
+    ) -> Result<OwnTerms, ConfigError> {
         let access = self.access;
         if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {
             return Err(at.wrong("access", "`require` stands beside it, which only `required` can go with"));
@@ -374,7 +379,12 @@ impl OwnTerms {
 }
 
 impl RawRequire {
-    fn check(self, at: &At, sessions: Sessions, claims: &mut ClaimTests) -> Result<Requirement, ConfigError> {
+    fn check(
+        self,
+        at: &FieldPath,
+        sessions: Sessions,
+        claims: &mut ClaimTests,
+    ) -> Result<Requirement, ConfigError> {
         let is_jwt = matches!(sessions, Sessions::Jwt { .. });
         let refused = |field: &str, problem: &str| Err(at.wrong(field, problem));
         if let Sessions::ForwardAuth { roles } = sessions {
@@ -450,7 +460,7 @@ impl RawRequire {
 }
 
 impl RawOnUnauthenticated {
-    fn check(self, at: &At) -> Result<OnUnauthenticated, ConfigError> {
+    fn check(self, at: &FieldPath) -> Result<OnUnauthenticated, ConfigError> {
         let Self { status, body, content_type, redirect } = self;
         let answer = RawCustomReply { status, body, content_type };
         let Some(redirect) = redirect.0 else {
@@ -468,7 +478,7 @@ impl RawOnUnauthenticated {
 }
 
 impl RawCustomReply {
-    fn check(self, at: &At, field: &str, default_status: u16) -> Result<CustomReply, ConfigError> {
+    fn check(self, at: &FieldPath, field: &str, default_status: u16) -> Result<CustomReply, ConfigError> {
         let status = self.status.0.unwrap_or(default_status);
         let body = match (self.body.0, self.content_type.0) {
             (Some(text), Some(content_type)) => Some(CustomBody { text, content_type }),

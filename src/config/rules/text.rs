@@ -34,7 +34,7 @@ texts! {
     Role: String, "a role's name", role;
 
     /// One scope (RFC 6749 section 3.3).
-    Scope: String, "a scope such as \"openid\"", scope;
+    ScopeName: String, "a scope such as \"openid\"", scope;
 
     /// One method of authentication (RFC 8176).
     AuthMethod: String, "a method of authentication such as \"pwd\" or \"otp\"", auth_method;

@@ -139,10 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_says_yes_no_or_nothing_to_everything_is_not_relied_on() {
-        let hosts: [ProxyVerify; 3] = [|_, _, _, _| Some(true), |_, _, _, _| Some(false), |_, _, _, _| None];
-        for host in hosts {
-            assert!(matches!(Backend::choose(Some(host)), Backend::Portable));
+    fn a_proxy_that_says_yes_no_or_nothing_to_everything_is_not_relied_on() {
+        let proxies: [ProxyVerify; 3] =
+            [|_, _, _, _| Some(true), |_, _, _, _| Some(false), |_, _, _, _| None];
+        for proxy in proxies {
+            assert!(matches!(Backend::choose(Some(proxy)), Backend::Portable));
         }
         assert!(matches!(Backend::choose(None), Backend::Portable));
     }
