@@ -1,4 +1,4 @@
-//! The host that a request is for, or that a URL names, taken apart.
+//! The host that a request or a URL names, split into its parts.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -13,14 +13,14 @@ const MAX_NAME: usize = 253;
 pub struct Authority<'a> {
     /// The host.
     pub host: Host<'a>,
-    /// The port, where there is one.
+    /// The port, if one is given.
     pub port: Option<u16>,
 }
 
 /// A host.
 #[derive(Debug, Clone, Copy, Eq)]
 pub enum Host<'a> {
-    /// A name or an IPv4 address, as sent but for a final dot. Compared without regard to case.
+    /// A name or an IPv4 address as sent, without a final dot. Compared case-insensitively.
     Name(&'a [u8]),
     /// An IPv6 address.
     V6(Ipv6Addr),
@@ -37,11 +37,11 @@ impl PartialEq for Host<'_> {
 }
 
 impl<'a> Authority<'a> {
-    /// Takes it apart.
+    /// Splits an authority into host and port.
     ///
     /// # Errors
     ///
-    /// Programs could disagree about the host: user names, other characters than those of names, empty labels,
+    /// Fails if programs could disagree about the host: user names, characters that names do not have, empty labels,
     /// several ports.
     pub fn parse(text: &'a [u8]) -> Result<Self, AuthorityError> {
         let (host, port) = if let Some(rest) = text.strip_prefix(b"[") {
@@ -64,7 +64,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// As it would be written: a name in lower case, the port where there is one.
+/// Writes the name in lower case, and the port if there is one.
 impl fmt::Display for Authority<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host {
@@ -78,27 +78,27 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-/// Why a text is no [`Authority`]. Each message follows the text in a sentence.
+/// Why a text is not an [`Authority`]. Each message continues a sentence that begins with the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorityError {
-    /// A `[` that nothing closes.
+    /// A `[` without a `]`.
     #[error("has a `[` without `]`")]
     Bracket,
-    /// Something after the `]` of an address that is no port.
+    /// The text after the `]` is not a port.
     #[error("has something after the `]` that is no port")]
     AfterBracket,
-    /// What stands in brackets is no IPv6 address.
+    /// The text in brackets is not an IPv6 address.
     #[error("has a wrong IPv6 address")]
     Ipv6,
-    /// No name of a host.
+    /// The host is not a valid name.
     #[error("has no valid host")]
     Host,
-    /// No port.
+    /// The port is not a number up to 65535.
     #[error("has a wrong port")]
     Port,
 }
 
-/// Whether a text can be the name of a host (RFC 1123 section 2.1, and `_`, which some networks use).
+/// Returns whether a text can be a host name (RFC 1123 section 2.1, plus `_`, which some networks use).
 pub(crate) fn is_host_name(name: &[u8]) -> bool {
     name.len() <= MAX_NAME
         && name.split(|&byte| byte == b'.').all(|label| {
@@ -107,7 +107,7 @@ pub(crate) fn is_host_name(name: &[u8]) -> bool {
         })
 }
 
-/// What follows a host: nothing, a colon, or a colon and a port. None where it is something else.
+/// Parses what follows a host: nothing, a colon, or a colon and a port. Returns `None` for anything else.
 fn parse_port(text: &[u8]) -> Option<Option<u16>> {
     match text {
         [] | [b':'] => Some(None),

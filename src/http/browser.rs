@@ -1,10 +1,10 @@
-//! What kind of request a browser makes: a navigation that a person sees the answer of, or a CORS preflight.
+//! Recognises two kinds of browser requests: a navigation, whose answer a person sees, and a CORS preflight.
 
 use crate::http::Head;
 
-/// Whether a person waits for a page: GET or HEAD, and `Accept` lists `text/html` (RFC 9110 section 12.5.1)
-/// with a weight above zero. `*/*` is what scripts send, and is none. Nor is a request that says that a script made
-/// it: by `Sec-Fetch-Mode` (Fetch Metadata), or by `X-Requested-With`, as many libraries do.
+/// Returns whether a person is waiting for a page: a GET or HEAD whose `Accept` lists `text/html` (RFC 9110 section
+/// 12.5.1) with a weight above zero. `*/*` does not count, because scripts send it. Neither does a request that says
+/// that a script made it: by `Sec-Fetch-Mode` (Fetch Metadata), or by `X-Requested-With`, as many libraries do.
 #[must_use]
 pub fn is_navigation(head: &Head<'_>) -> bool {
     let is_script =
@@ -17,8 +17,8 @@ pub fn is_navigation(head: &Head<'_>) -> bool {
         && head.values(b"accept").flat_map(|value| value.split(|&byte| byte == b',')).any(wants_html)
 }
 
-/// Whether it is a CORS preflight: OPTIONS with one `Origin` and one `Access-Control-Request-Method` (Fetch
-/// standard, "CORS-preflight fetch"). An OPTIONS request without them is one like any other.
+/// Returns whether this is a CORS preflight: OPTIONS with one `Origin` and one `Access-Control-Request-Method` (Fetch
+/// standard, "CORS-preflight fetch"). An OPTIONS request without them gets no special treatment.
 #[must_use]
 pub fn is_cors_preflight(head: &Head<'_>) -> bool {
     head.method == b"OPTIONS"
@@ -26,7 +26,7 @@ pub fn is_cors_preflight(head: &Head<'_>) -> bool {
         && one_word(head, b"access-control-request-method").is_some()
 }
 
-/// The value of a header that stands once, is not empty, and is no list.
+/// Returns the value of a header that occurs once, is not empty and is not a list.
 fn one_word<'a>(head: &Head<'a>, name: &'static [u8]) -> Option<&'a [u8]> {
     let mut values = head.values(name);
     let value = values.next()?.trim_ascii();
@@ -34,7 +34,7 @@ fn one_word<'a>(head: &Head<'a>, name: &'static [u8]) -> Option<&'a [u8]> {
     (is_word && values.next().is_none()).then_some(value)
 }
 
-/// Whether an element of `Accept` is `text/html` with a weight above zero.
+/// Returns whether an element of `Accept` is `text/html` with a weight above zero.
 fn wants_html(element: &[u8]) -> bool {
     let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
@@ -44,7 +44,7 @@ fn wants_html(element: &[u8]) -> bool {
         })
 }
 
-/// Whether a weight (RFC 9110 section 12.4.2) is above zero; what is no weight is not.
+/// Returns whether a weight (RFC 9110 section 12.4.2) is above zero. A malformed weight is not.
 fn is_positive(weight: &[u8]) -> bool {
     match weight {
         [b'1'] => true,

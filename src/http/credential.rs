@@ -1,13 +1,13 @@
-//! The credentials of a request: the bearer token and an auth server's cookies. Parses each header in one place,
-//! and keeps what it finds in a type that cannot be printed. Does not judge them.
+//! The credentials of a request: the bearer token and an auth server's cookies. Parses each header in one place and
+//! keeps the result in a type that cannot be printed. Does not judge credentials.
 
 use std::fmt;
 
 use crate::http::Head;
 use crate::http::header::split_once;
 
-/// The most bytes of credentials that are read or sent on. An auth server may answer longer ones with an error, which
-/// the client would then have caused.
+/// The most bytes of credentials that are read or sent on. An auth server may fail on longer ones, and the client
+/// would have caused that error.
 pub const MAX_CREDENTIALS: usize = 16 * 1024;
 
 /// A credential. Prints as `[secret]`.
@@ -19,7 +19,7 @@ impl<'a> Secret<'a> {
         Self(bytes)
     }
 
-    /// The bytes themselves. Never for a log, a metric or a message.
+    /// Returns the bytes. Never pass them to a log, a metric or a message.
     #[must_use]
     pub const fn reveal(self) -> &'a [u8] {
         self.0
@@ -32,18 +32,18 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// How many cookies an auth server may read.
+/// The most cookies that an auth server may read.
 pub const MAX_COOKIES: usize = 3;
 
-/// A request's cookies that the auth server reads, in the order of the server's list.
+/// The cookies of a request that the auth server reads, in the order of the server's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cookies<'a> {
     found: [Option<(&'a [u8], Secret<'a>)>; MAX_COOKIES],
 }
 
 impl<'a> Cookies<'a> {
-    /// Reads all `Cookie` headers as Go's `net/http` does, which Authgear uses: of cookies with one name the first
-    /// counts, and a value with a byte that cookies cannot have is no cookie.
+    /// Reads all `Cookie` headers as Go's `net/http` does, because Authgear uses it: the first of several cookies
+    /// with one name counts, and a cookie whose value has a forbidden byte is ignored.
     #[must_use]
     pub fn of(head: &Head<'a>, names: &[Vec<u8>; MAX_COOKIES]) -> Self {
         let mut found = [None; MAX_COOKIES];
@@ -60,48 +60,49 @@ impl<'a> Cookies<'a> {
         Self { found }
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no cookies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.found.iter().all(Option::is_none)
     }
 
-    /// Name and value of each.
+    /// Returns the name and value of each cookie.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Secret<'a>)> {
         self.found.into_iter().flatten()
     }
 }
 
-/// The cookies of a request without some, joined as one header; `None` where it has none of those.
+/// Returns a request's cookies without the unwanted ones, joined as one header; `None` if it has no unwanted ones.
 pub fn cookies_without(head: &Head<'_>, is_unwanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let pairs = || head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii);
-    // A pair without `=` is a name to some, and a value to others.
+    // Some programs read a pair without `=` as a name, others as a value.
     let is_unwanted =
         |pair: &[u8]| is_unwanted(split_once(pair, b'=').map_or(pair, |(name, _)| name).trim_ascii());
     let rest: Vec<_> = pairs().filter(|pair| !pair.is_empty() && !is_unwanted(pair)).collect();
     pairs().any(is_unwanted).then(|| rest.join(b"; ".as_slice()))
 }
 
-/// Each cookie in all `Cookie` headers of a request, as it came, whatever bytes it is; never empty.
+/// Returns each cookie of all `Cookie` headers as sent, whatever its bytes. None is empty.
 pub fn cookie_pairs<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     head.values(b"cookie").flat_map(pairs).map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
-/// Name and value of such a cookie; `None` where it has no `=`.
+/// Splits a cookie into name and value; `None` if it has no `=`.
 #[must_use]
 pub fn split_cookie(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = split_once(pair, b'=')?;
     Some((name.trim_ascii(), value.trim_ascii()))
 }
 
-/// Name and value of a cookie, if it has this name. Most cookies are rejected by one comparison at the place of `=`.
+/// Returns the name and value of a cookie that has this name. Most cookies are rejected by one comparison at the
+/// place of `=`.
 fn cookie_named<'a>(pair: &'a [u8], known: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (name, rest) = pair.split_at_checked(known.len())?;
     let value = rest.trim_ascii_start().strip_prefix(b"=")?;
     (name == known).then(|| (name, value.trim_ascii_start()))
 }
 
-/// What stands between the semicolons of a `Cookie` header.
+/// Splits a `Cookie` header at its semicolons.
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -112,23 +113,23 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Go's `validCookieValueByte`, around which one pair of quotes may stand.
+/// Go's `validCookieValueByte`; one pair of quotes may surround the value.
 fn is_cookie_value(value: &[u8]) -> bool {
     let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
     inner.iter().all(|&byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b';' | b'\\'))
 }
 
-/// All by which a server may know a request.
+/// Everything that can identify a request's sender to an auth server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Credentials<'a> {
-    /// The token that decides, wherever it stood.
+    /// The token that decides, wherever the request carried it.
     pub bearer: Option<Secret<'a>>,
     /// The cookies.
     pub cookies: Cookies<'a>,
 }
 
 impl Credentials<'_> {
-    /// Whether there are more than [`MAX_CREDENTIALS`] bytes of them.
+    /// Returns whether they exceed [`MAX_CREDENTIALS`] bytes.
     #[must_use]
     pub fn are_too_large(&self) -> bool {
         let token = self.bearer.map_or(0, |token| token.reveal().len());

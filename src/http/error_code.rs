@@ -1,6 +1,6 @@
-//! What a denial of the filter's own says in its body: JSON that is never empty.
+//! The body of a denial that the filter makes itself: JSON, never empty.
 
-/// What kind of denial it is, in the word that a client reads.
+/// The kind of a denial, as the client reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// `unauthorized`
@@ -18,7 +18,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The kind that a status tells.
+    /// Returns the kind that belongs to a status.
     #[must_use]
     pub const fn of_status(status: u16) -> Self {
         match status {
@@ -30,7 +30,7 @@ impl ErrorCode {
         }
     }
 
-    /// The body of a denial.
+    /// Returns the body of a denial.
     #[must_use]
     pub fn body(self, message: &str) -> Vec<u8> {
         serde_json::json!({"error": self.word(), "message": message}).to_string().into_bytes()

@@ -1,38 +1,38 @@
-//! Headers as bytes: borrowed from the proxy, or kept together in one allocation.
+//! Headers as bytes: borrowed from the proxy, or stored together in one buffer.
 
 use std::fmt;
 
 use memchr::arch::all::is_equal;
 
-/// A header: its name in lower case, as every proxy gives it, and its value.
+/// A header: its name, in lower case as every proxy passes it, and its value.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
 
 /// A header that owns its bytes.
 pub type OwnedField = (Vec<u8>, Vec<u8>);
 
-/// A list of headers that owns their bytes, all together: two pieces of memory, however many headers. Prints without
-/// their values, some of which let their bearer in.
+/// An owned list of headers in two allocations, however many headers it holds. Its `Debug` output leaves out the
+/// values, because some are credentials.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Fields {
-    /// Of each name and of its value.
+    /// The lengths of each name and value.
     lengths: Vec<(usize, usize)>,
-    /// Each name, and its value behind it.
+    /// Each name, followed by its value.
     bytes: Vec<u8>,
 }
 
 impl Fields {
-    /// An empty list with room for as many headers and bytes.
+    /// Returns an empty list with room for this many headers and bytes.
     #[must_use]
     pub fn with_room(headers: usize, bytes: usize) -> Self {
         Self { lengths: Vec::with_capacity(headers), bytes: Vec::with_capacity(bytes) }
     }
 
-    /// Adds a header behind the others.
+    /// Appends a header.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         self.push_parts(name, [value]);
     }
 
-    /// The same, the value in parts.
+    /// Appends a header whose value comes in parts.
     pub fn push_parts<'a>(&mut self, name: &[u8], value: impl IntoIterator<Item = &'a [u8]>) {
         self.bytes.extend_from_slice(name);
         let start = self.bytes.len();
@@ -42,7 +42,7 @@ impl Fields {
         self.lengths.push((name.len(), self.bytes.len().saturating_sub(start)));
     }
 
-    /// Adds a header behind the others, its name in lower case.
+    /// Appends a header with its name in lower case.
     pub fn push_lowercase(&mut self, name: &[u8], value: &[u8]) {
         let start = self.bytes.len();
         self.push(name, value);
@@ -51,7 +51,7 @@ impl Fields {
         }
     }
 
-    /// All of them, in order.
+    /// Returns all headers, in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
         let mut rest = self.bytes.as_slice();
         self.lengths.iter().map_while(move |&(name, value)| {
@@ -62,20 +62,20 @@ impl Fields {
         })
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.lengths.is_empty()
     }
 
-    /// The value of the first of that name.
+    /// Returns the value of the first header of this name.
     #[must_use]
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         let mut start = 0usize;
         for &(name_length, value_length) in &self.lengths {
             let middle = start.saturating_add(name_length);
             let end = middle.saturating_add(value_length);
-            // Most names differ in length, and then nothing else is looked at.
+            // Most names differ in length, so nothing else is compared.
             if name_length == name.len()
                 && self.bytes.get(start..middle).is_some_and(|known| is_equal(known, name))
             {
@@ -86,7 +86,7 @@ impl Fields {
         None
     }
 
-    /// The memory that it owns, in bytes.
+    /// Returns the heap memory that it owns, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         size_of_val(self.lengths.as_slice()).saturating_add(self.bytes.len())

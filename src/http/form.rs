@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-/// Names and values, encoded. Prints as `[secret]`: values are tokens.
+/// Encoded names and values. Prints as `[secret]`, because values are tokens.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Form(String);
 
 impl Form {
-    /// Its media type.
+    /// The media type of a form.
     pub const CONTENT_TYPE: &'static str = "application/x-www-form-urlencoded";
 
-    /// Adds a name and its value behind the others.
+    /// Appends a name and its value.
     #[must_use]
     pub fn with(mut self, name: &str, value: &[u8]) -> Self {
         let separator = if self.0.is_empty() { "" } else { "&" };
@@ -22,14 +22,14 @@ impl Form {
         self
     }
 
-    /// The bytes to send. Never for a log or a message.
+    /// Returns the bytes to send. Never pass them to a log or a message.
     #[must_use]
     pub const fn reveal(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-/// One name or value as it stands in a form.
+/// Encodes one name or value.
 #[must_use]
 pub fn encoded(bytes: &[u8]) -> String {
     form_urlencoded::byte_serialize(bytes).collect()

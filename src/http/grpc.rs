@@ -1,10 +1,11 @@
-//! Denials of gRPC requests: which status a client of gRPC is told, where the proxy can. Envoy answers a gRPC
-//! request with HTTP 200, the status as `grpc-status`, and the body as `grpc-message`.
+//! Denials of gRPC requests: the gRPC status for the client, where the proxy can send one. Envoy answers a gRPC
+//! request with HTTP 200, the status in `grpc-status` and the body in `grpc-message`.
 
 use super::error_code::ErrorCode;
 use crate::http::Head;
 
-/// Whether a request is gRPC: by its `Content-Type`, `application/grpc`, perhaps with a `+format` or parameters.
+/// Returns whether a request is gRPC: its `Content-Type` is `application/grpc`, perhaps with a `+format` or
+/// parameters.
 #[must_use]
 pub fn is_grpc(head: &Head<'_>) -> bool {
     const GRPC: &[u8] = b"application/grpc";
@@ -16,26 +17,26 @@ pub fn is_grpc(head: &Head<'_>) -> bool {
     })
 }
 
-/// A status of gRPC that a denial has.
+/// The gRPC status of a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The request cannot be understood.
     InvalidArgument,
-    /// Its session is not enough.
+    /// The session does not suffice.
     PermissionDenied,
-    /// There is nobody who could say.
+    /// No auth server is available.
     Unavailable,
-    /// It has no valid session.
+    /// The request has no valid session.
     Unauthenticated,
 }
 
 impl Status {
-    /// The status of a denial that would have this status of HTTP.
+    /// Returns the gRPC status for a denial with this HTTP status.
     #[must_use]
     pub const fn of(http: u16) -> Self {
         match ErrorCode::of_status(http) {
             ErrorCode::Forbidden if http == 407 => Self::Unauthenticated,
-            // Clients of gRPC follow no redirect to a login page.
+            // gRPC clients do not follow redirects to a login page.
             ErrorCode::Unauthorized => Self::Unauthenticated,
             ErrorCode::BadRequest | ErrorCode::TooLarge => Self::InvalidArgument,
             ErrorCode::Forbidden | ErrorCode::Misdirected => Self::PermissionDenied,
@@ -43,7 +44,7 @@ impl Status {
         }
     }
 
-    /// Its number, as the proxy takes it.
+    /// Returns the status number.
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
@@ -54,7 +55,8 @@ impl Status {
         }
     }
 
-    /// What the client is told beside it: the body of a denial becomes a header, where a page would not fit.
+    /// Returns the message for the client. It becomes a header, so it replaces the denial's body, which may be a
+    /// page.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {

@@ -1,37 +1,37 @@
-//! The head of a request as the proxy received it, and the requests whose heads cannot be decided upon.
+//! The head of a request as the proxy received it, and the heads that are refused.
 
 use std::net::IpAddr;
 
 use super::Field;
 
-/// Tells the address of the client's connection. A function, because asking the proxy costs more than most
-/// requests need: only a call to the auth server wants it.
+/// Returns the address of the client's connection. A function, because only calls to an auth server need the address
+/// and asking the proxy for it is expensive.
 pub type ClientAddress<'a> = &'a dyn Fn() -> Option<IpAddr>;
 
 /// The head of a request, as the proxy received it.
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
-    /// `GET` and such, as sent.
+    /// The method, as sent.
     pub method: &'a [u8],
-    /// `http` or `https`: how the client's connection was made, in the word of the proxy (`x-forwarded-proto`).
+    /// `http` or `https`: how the client connected, according to the proxy (`x-forwarded-proto`).
     pub scheme: &'a [u8],
-    /// `Host` or `:authority`, as sent: host and perhaps a port.
+    /// `Host` or `:authority`, as sent: a host, perhaps with a port.
     pub authority: &'a [u8],
     /// The path and the query, as sent.
     pub path: &'a [u8],
-    /// All headers but the pseudo headers, in order, repeated ones apart.
+    /// All headers except pseudo headers, in order. Repeated headers are separate.
     pub fields: &'a [Field<'a>],
-    /// The peer of the connection, never what a header says.
+    /// The peer of the connection, never the content of a header.
     pub client_address: ClientAddress<'a>,
 }
 
 impl<'a> Head<'a> {
-    /// Splits a proxy's list of headers, which has the pseudo headers among the others, into a head.
-    /// `fields` receives the others, so that the head can borrow them.
+    /// Builds a head from the proxy's list of headers, in which pseudo headers stand among the others. `fields`
+    /// receives the others, so that the head can borrow them.
     ///
     /// # Errors
     ///
-    /// Names the first thing that makes the request one that cannot be decided upon.
+    /// Fails with the first reason why the request cannot be judged.
     pub fn new(
         listed: &[Field<'a>],
         fields: &'a mut Vec<Field<'a>>,
@@ -55,7 +55,7 @@ impl<'a> Head<'a> {
             }
         }
         let path = path.ok_or(BadHead::NoPath)?;
-        // Programs read what follows differently: some cut the path there, some do not.
+        // Programs disagree here: some cut the path at such a byte, some do not.
         if path.iter().any(|&byte| byte == b'#' || byte.is_ascii_control()) {
             return Err(BadHead::Path);
         }
@@ -69,15 +69,15 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The values of a header, in order; `name` in lower case.
+    /// Returns the values of a header, in order. `name` is in lower case.
     pub fn values<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.fields.iter().filter(move |field| field.0 == name).map(|field| field.1)
     }
 }
 
-/// How the client's connection was made, in the word of the proxy: Envoy and APISIX both write `x-forwarded-proto`
-/// themselves, or let through that of a proxy which they were told to trust. `:scheme` is what a client of
-/// cleartext HTTP/2 says, and is never looked at. `http` where the proxy says nothing, or nothing clear.
+/// Returns how the client connected, according to the proxy. Envoy and APISIX both write `x-forwarded-proto`
+/// themselves, or pass on that of a trusted proxy. `:scheme` is ignored: over cleartext HTTP/2 the client chooses it.
+/// Returns `http` if the proxy says nothing clear.
 fn original_scheme<'a>(fields: &[Field<'a>]) -> &'a [u8] {
     let mut told = fields.iter().filter(|(name, _)| *name == b"x-forwarded-proto").map(|(_, value)| *value);
     match (told.next(), told.next()) {
@@ -86,8 +86,8 @@ fn original_scheme<'a>(fields: &[Field<'a>]) -> &'a [u8] {
     }
 }
 
-/// Why a request is answered with 400 or 431: the filter cannot tell what it asks for, or cannot ask the auth
-/// server about it.
+/// Why a request gets 400 or 431: the filter cannot determine what it asks for, or cannot ask the auth server about
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadHead {
     /// No method.
@@ -98,24 +98,24 @@ pub enum BadHead {
     Path,
     /// Neither `Host` nor `:authority`.
     NoHost,
-    /// A pseudo header twice.
+    /// A pseudo header that occurs twice.
     Repeated,
-    /// The proxy's list of headers cannot be read.
+    /// The proxy's list of headers is malformed.
     Unreadable,
-    /// More headers than the proxy shows: what it hides could be forged.
+    /// More headers than the proxy shows. The hidden ones could be forged.
     TooManyHeaders,
-    /// The auth server would have to be sent a control byte, which proxies refuse to send.
+    /// A call would contain a control byte, which proxies refuse to send.
     ControlByte,
-    /// The auth server would have to be sent more than servers take.
+    /// A call would be larger than servers accept.
     TooLarge,
-    /// The auth server would have to be sent the host, which programs could read differently.
+    /// A call would contain the host, which programs could read differently.
     UnclearHost,
-    /// Programs could read the path differently, and about each reading another URL would have to be asked.
+    /// Programs could read the path differently, and each reading would need a call about another URL.
     UnclearPath,
 }
 
 impl BadHead {
-    /// The status of the answer.
+    /// Returns the status of the denial.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -132,7 +132,7 @@ impl BadHead {
         }
     }
 
-    /// What the client is told.
+    /// Returns the message for the client.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {

@@ -1,11 +1,10 @@
-//! Names and values of headers: which names are one to something that folds them, which are the connection's
-//! own and never travel, and which values may be set.
+//! Header names and values: which names are equal once folded, which headers belong to the connection and never
+//! travel, and which values may be set.
 
 use std::fmt;
 
-/// What frames a message or concerns one connection only (RFC 9110 section 7.6.1, and those that came before
-/// it). In the call to an auth server or in its answer such a header is about that call, never about the
-/// client's request or response.
+/// The headers that frame a message or concern one connection only (RFC 9110 section 7.6.1 and its predecessors). In
+/// a call to an auth server, or in its answer, they describe that call, never the client's request or response.
 const HOP_BY_HOP: [&[u8]; 12] = [
     b"connection",
     b"content-length",
@@ -21,19 +20,19 @@ const HOP_BY_HOP: [&[u8]; 12] = [
     b"upgrade",
 ];
 
-/// Whether a header frames a message, concerns one connection only, or is a pseudo header; in whatever spelling.
+/// Returns whether a header, in any spelling, frames a message, concerns one connection only, or is a pseudo header.
 #[must_use]
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
     name.first() == Some(&b':') || HOP_BY_HOP.iter().any(|known| is_same(known, name))
 }
 
-/// Whether two names are one to something that folds them.
+/// Returns whether two names are equal once folded.
 #[must_use]
 pub fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && begins_with(one, other)
 }
 
-/// Whether a name begins with `prefix` to something that folds names.
+/// Returns whether a name begins with `prefix` once both are folded.
 #[must_use]
 pub fn begins_with(name: &[u8], prefix: &[u8]) -> bool {
     name.len() >= prefix.len()
@@ -43,45 +42,45 @@ pub fn begins_with(name: &[u8], prefix: &[u8]) -> bool {
             .all(|(&byte, &expected)| byte == expected || folded(byte) == folded(expected))
 }
 
-/// Whether a value may become a header of a request or a response: no control byte but the tab
-/// (RFC 9110 section 5.5), so that it cannot end the header and begin another one.
+/// Returns whether a value may become a header. It may not contain a control byte other than the tab (RFC 9110
+/// section 5.5), so it cannot end the header and begin another one.
 #[must_use]
 pub fn is_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// Whether there is an ASCII control byte in a value.
+/// Returns whether a value contains an ASCII control byte.
 #[must_use]
 pub fn has_control(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_control)
 }
 
-/// A byte of a name as the most lenient reader has it. Some apps and gateways read `X_Authgear_User.Id` as
-/// `x-authgear-user-id` (CGI turns all but letters and digits into `_`).
+/// Folds a byte of a name as the most lenient reader does. Some apps and gateways read `X_Authgear_User.Id` as
+/// `x-authgear-user-id` (CGI turns everything but letters and digits into `_`).
 const fn folded(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
-/// A text that is neither a header's name nor a beginning of names.
+/// A text that is neither a header name nor a prefix of names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is neither a header's name nor a beginning of names such as x-auth-*", .0.escape_default())]
 pub struct PatternError(String);
 
-/// A name, or all names that begin alike; known in whatever spelling. Displays as it is typed.
+/// A header name, or a prefix of names. Matches every spelling. Displays as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
-    /// This name, in lower case.
+    /// One name, in lower case.
     Name(String),
-    /// All names that begin with this, in lower case; it ends with a `-`.
+    /// All names with this prefix, which is in lower case and ends with a `-`.
     Prefix(String),
 }
 
 impl Pattern {
-    /// Reads a name, or a beginning of names such as `x-auth-*`.
+    /// Parses a name, or a prefix such as `x-auth-*`.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Fails if the text is neither.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let lower = text.to_ascii_lowercase();
         if let Some(prefix) = lower.strip_suffix('*')
@@ -97,7 +96,7 @@ impl Pattern {
         Ok(Self::Name(lower))
     }
 
-    /// Whether a header is meant.
+    /// Returns whether the pattern matches a name.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
         match self {
@@ -106,7 +105,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a name that begins with `prefix` could be meant.
+    /// Returns whether the pattern could match a name that begins with `prefix`.
     #[must_use]
     pub fn reaches(&self, prefix: &[u8]) -> bool {
         match self {
@@ -115,14 +114,14 @@ impl Pattern {
         }
     }
 
-    /// The first header that frames a message or concerns one connection only and is meant.
+    /// Returns the first hop-by-hop header that the pattern matches.
     #[must_use]
     pub fn hop_by_hop(&self) -> Option<&'static str> {
         let found = HOP_BY_HOP.iter().find(|known| self.matches(known))?;
         std::str::from_utf8(found).ok()
     }
 
-    /// Whether two patterns are one to something that folds names.
+    /// Returns whether two patterns match the same names.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -143,13 +142,13 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Whether something can be the name of a header or a cookie: a token (RFC 9110 section 5.6.2).
+/// Returns whether a text can name a header or a cookie: a token (RFC 9110 section 5.6.2).
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_token)
 }
 
-/// A character of a token.
+/// Returns whether a character may occur in a token.
 #[must_use]
 pub const fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric()
@@ -159,7 +158,7 @@ pub const fn is_token(c: char) -> bool {
         )
 }
 
-/// What stands before the first `separator`, and what behind it; `None` where there is none.
+/// Splits at the first `separator`; `None` if there is none.
 pub(crate) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let (before, rest) = bytes.split_at_checked(memchr::memchr(separator, bytes)?)?;
     Some((before, rest.get(1..)?))

@@ -1,12 +1,12 @@
-//! The headers that only the filter may set. Owns which of a client's headers are forged.
+//! The headers that only the filter may set, and which of a client's headers are therefore forged.
 
 use super::Field;
 use super::header::{self, Pattern};
 
-/// An identity to some, a credential to others.
+/// Some programs take it as an identity, others as a credential.
 const AUTHORIZATION: &[u8] = b"authorization";
 
-/// The headers that only the filter may set; what a client sends by such a name is removed.
+/// The headers that only the filter may set. A client's headers of these names are removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Managed {
     patterns: Vec<Pattern>,
@@ -15,17 +15,17 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// All headers that one of the patterns matches.
+    /// Manages all headers that one of the patterns matches.
     #[must_use]
     pub fn new(patterns: Vec<Pattern>) -> Self {
         Self::with_unseen(patterns, [])
     }
 
-    /// The same, with names that are known to be meant by a prefix.
+    /// Manages the same headers, and records names that a prefix is known to match.
     #[must_use]
     pub fn with_unseen(patterns: Vec<Pattern>, known: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let named = patterns.iter().filter_map(|pattern| match pattern {
-            // A proxy lists at least its own header; on public routes it stays.
+            // The proxy always lists this one, and on public routes it stays.
             Pattern::Name(name) if name.as_bytes() != AUTHORIZATION => Some(name.clone().into_bytes()),
             Pattern::Name(_) | Pattern::Prefix(_) => None,
         });
@@ -37,7 +37,7 @@ impl Managed {
         Self { patterns, unseen }
     }
 
-    /// The same, and headers of these names, which are in lower case.
+    /// Also manages headers of these names, which are in lower case.
     #[must_use]
     pub fn and<const N: usize>(mut self, names: [&str; N]) -> Self {
         let more = Self::new(names.map(|name| Pattern::Name(name.to_owned())).to_vec());
@@ -46,27 +46,27 @@ impl Managed {
         self
     }
 
-    /// Whether a header is one of them, in whatever spelling.
+    /// Returns whether a header is managed, in any spelling.
     #[must_use]
     pub fn contains(&self, name: &[u8]) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// The names that are known without having seen the request's headers, with `-` and with `_`: for proxies that do
-    /// not list all of them.
+    /// Returns the names that are known without seeing the request, spelled with `-` and with `_`. For proxies that
+    /// do not list all headers.
     #[must_use]
     pub fn unseen(&self) -> &[Vec<u8>] {
         &self.unseen
     }
 
-    /// The names of those that a client sent, each once.
+    /// Returns the names of the managed headers that a client sent, each once.
     #[must_use]
     pub fn forged(&self, fields: &[Field<'_>]) -> Vec<Vec<u8>> {
         self.sent(fields, |_name| true)
     }
 
-    /// The same on a public route: `Authorization` stays, because there it is the app's to read, and no word of the
-    /// filter's.
+    /// Returns the same for a public route, where `Authorization` stays: there it is for the app to read, and the
+    /// filter does not vouch for it.
     #[must_use]
     pub fn forged_where_public(&self, fields: &[Field<'_>]) -> Vec<Vec<u8>> {
         self.sent(fields, |name| !header::is_same(name, AUTHORIZATION))

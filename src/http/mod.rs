@@ -1,7 +1,7 @@
-//! Plain data that crosses the edge: what the core is asked, and what it answers.
+//! Plain data that crosses the edge: the core's input and output.
 //!
-//! Names and values of headers are bytes, because that is what proxies and clients send; nothing here assumes
-//! UTF-8. Nothing here calls the proxy.
+//! Header names and values are bytes, because that is what proxies and clients send. Nothing here assumes UTF-8, and
+//! nothing here calls the proxy.
 
 pub mod authority;
 pub mod browser;

@@ -1,20 +1,20 @@
-//! Percent-coding (RFC 3986 section 2.1). The `percent-encoding` crate encodes; it decodes every escape or none,
-//! where paths want some, so that is done here.
+//! Percent-encoding (RFC 3986 section 2.1). The `percent-encoding` crate encodes. It decodes either every escape or
+//! none, and paths need only some decoded, so decoding is done here.
 
 use std::borrow::Cow;
 use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// All but unreserved characters (RFC 3986 section 2.3).
+/// Everything but unreserved characters (RFC 3986 section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Encodes all but unreserved characters, so that the bytes are one value wherever they stand in a URL.
+/// Encodes everything but unreserved characters, so that the bytes stay one value anywhere in a URL.
 pub(crate) fn encode(bytes: &[u8]) -> impl Display + '_ {
     percent_encode(bytes, RESERVED)
 }
 
-/// Decodes the escapes of those bytes that are wanted, once; `None` where there are none.
+/// Decodes the escapes of the wanted bytes, once; `None` if there are none.
 pub(crate) fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -34,8 +34,8 @@ pub(crate) fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
     (out.len() != path.len()).then_some(out)
 }
 
-/// Decodes a name or a value of a query as forms are decoded (URL standard): `+` is a space, every escape is decoded
-/// once, and a `%` that begins none stays.
+/// Decodes a name or value of a query like a form (URL standard): `+` is a space, every escape is decoded once, and a
+/// `%` that begins no escape stays.
 pub(crate) fn decode_form(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
         return Cow::Borrowed(text);
@@ -44,13 +44,13 @@ pub(crate) fn decode_form(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decode(&spaced, |_byte| true).unwrap_or(spaced))
 }
 
-/// Reads an escape's two hexadecimal digits (RFC 3986 section 2.1).
+/// Decodes the two hexadecimal digits of an escape (RFC 3986 section 2.1).
 pub(crate) fn unescape(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// Whether there is a `%` that begins no escape: some programs drop it, some refuse the path, some read `%u002f`.
+/// Returns whether some `%` begins no escape. Some programs drop it, some refuse the path, some read `%u002f`.
 pub(crate) fn has_stray_percent(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'%').skip(1).any(|after| !after.first_chunk().is_some_and(is_escape))
 }

@@ -1,19 +1,19 @@
-//! A text of the configuration that nobody may read in a log, a message or a dump.
+//! A configured text that must not appear in a log, a message or a dump.
 
 use std::fmt;
 
-/// A text that lets its bearer in. Prints as `[secret]`, and has no other way out than [`SecretText::reveal`].
+/// A configured secret. Prints as `[secret]`; only [`SecretText::reveal`] returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 
 impl SecretText {
-    /// Hides a text.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself. Never for a log, a metric or a message.
+    /// Returns the text. Never pass it to a log, a metric or a message.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,12 +1,12 @@
-//! The URL of a request as its client saw it, without query and fragment, in the one form that all its spellings have
-//! (RFC 3986 section 6.2).
+//! The URL of a request as its client saw it, without query and fragment, normalised so that all its spellings are
+//! equal (RFC 3986 section 6.2).
 
 use super::Head;
 use super::authority::Authority;
 use super::percent;
 use super::url::Scheme;
 
-/// See the module. Two of them are equal if the URLs are.
+/// A normalised URL. Two are equal if the URLs are equivalent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     scheme: Scheme,
@@ -17,7 +17,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// That of a request; none where it has no path, or its host is not clear.
+    /// Returns the URL of a request; `None` if it has no path, or its host is unclear.
     #[must_use]
     pub fn of(head: &Head<'_>) -> Option<Self> {
         let scheme = match head.scheme {
@@ -31,7 +31,7 @@ impl Target {
         Self::new(scheme, head.authority, path)
     }
 
-    /// Reads an absolute http or https URL. Whatever it says of a query or a fragment is left out.
+    /// Parses an absolute http or https URL, and drops its query and fragment.
     #[must_use]
     pub fn parse(url: &[u8]) -> Option<Self> {
         let (scheme, rest) = cut(url, |byte| byte == b':');
@@ -51,13 +51,14 @@ impl Target {
     }
 }
 
-/// What stands before the first such byte, and the rest with it.
+/// Splits before the first byte that satisfies `is_end`.
 fn cut(bytes: &[u8], is_end: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|&byte| is_end(byte)).unwrap_or(bytes.len());
     bytes.split_at_checked(end).unwrap_or((bytes, b""))
 }
 
-/// A path that begins with a slash: unreserved characters decoded, escapes in capitals, dot segments resolved.
+/// Normalises a path that begins with a slash: decodes unreserved characters, writes escapes in capitals, resolves
+/// dot segments.
 fn normal(path: &[u8]) -> Vec<u8> {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let decoded = percent::decode(path, unreserved);

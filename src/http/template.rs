@@ -1,11 +1,11 @@
-//! Values with placeholders, made of the request itself and its connection, never of what a header says.
+//! Values with placeholders. They are filled from the request line and the connection, never from headers.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::{Head, percent};
 
-/// A value with placeholders. Prints without its text, which may be a key that lets the proxy in.
+/// A value with placeholders. Prints without its text, which may be a key that the upstream trusts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -15,18 +15,18 @@ impl fmt::Debug for Template {
     }
 }
 
-/// Why a text is no [`Template`].
+/// Why a text is not a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// It holds a control character.
+    /// It contains a control character.
     #[error("`{}` has a control character", .0.escape_default())]
     ControlCharacter(String),
-    /// It holds a brace that begins or ends none of the placeholders, which are named.
+    /// It contains a brace that belongs to no known placeholder. The known ones are listed.
     #[error("`{}` has a placeholder that is {}", .0.escape_default(), none_of(.1))]
     Placeholder(String, &'static [(&'static str, Piece)]),
 }
 
-/// The placeholders in words: `neither {url} nor {path}`, or `none of` more of them.
+/// Lists the placeholders in words: `neither {url} nor {path}`, or `none of` if there are more.
 fn none_of(known: &[(&str, Piece)]) -> String {
     let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
     match names.as_slice() {
@@ -38,13 +38,13 @@ fn none_of(known: &[(&str, Piece)]) -> String {
 /// A part of a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// What stands there.
+    /// Literal text.
     Text(String),
     /// `{method}`
     Method,
     /// `{scheme}`
     Scheme,
-    /// `{host}`: with the port, where the request names one.
+    /// `{host}`: with the port, if the request names one.
     Host,
     /// `{path}`: with the query.
     Path,
@@ -54,7 +54,7 @@ pub enum Piece {
     ClientIp,
 }
 
-/// What may stand in a header of a call.
+/// The placeholders that a header of a call may use.
 const OF_HEADERS: &[(&str, Piece)] = &[
     ("{method}", Piece::Method),
     ("{scheme}", Piece::Scheme),
@@ -64,24 +64,24 @@ const OF_HEADERS: &[(&str, Piece)] = &[
     ("{client_ip}", Piece::ClientIp),
 ];
 
-/// What may stand in the address of a login page.
+/// The placeholders that the address of a login page may use.
 const OF_REDIRECTS: &[(&str, Piece)] = &[("{url}", Piece::Url), ("{path}", Piece::Path)];
 
 impl Template {
-    /// Reads the template of a header of a call.
+    /// Parses the template of a header of a call.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
+    /// Fails with what is wrong and what would be right.
     pub fn parse(template: &str) -> Result<Self, TemplateError> {
         Self::with(template, OF_HEADERS)
     }
 
-    /// Reads the template of a redirect, which knows `{url}` and `{path}` alone.
+    /// Parses the template of a redirect, which may use only `{url}` and `{path}`.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
+    /// Fails with what is wrong and what would be right.
     pub fn of_redirect(template: &str) -> Result<Self, TemplateError> {
         Self::with(template, OF_REDIRECTS)
     }
@@ -109,13 +109,14 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// Its parts.
+    /// Returns its parts.
     #[must_use]
     pub fn pieces(&self) -> &[Piece] {
         &self.0
     }
 
-    /// The value for a request; none where it tells the client's address and there is none, as on a unix socket.
+    /// Fills in the values of a request; `None` if it uses the client's address and there is none, as on a unix
+    /// socket.
     #[must_use]
     pub fn render(&self, head: &Head<'_>) -> Option<Vec<u8>> {
         let mut value = Vec::new();
@@ -125,7 +126,7 @@ impl Template {
         Some(value)
     }
 
-    /// The same with each placeholder's value percent-encoded, so that it stays one value wherever it stands in a URL.
+    /// Does the same with each placeholder's value percent-encoded, so that it stays one value anywhere in a URL.
     #[must_use]
     pub fn render_encoded(&self, head: &Head<'_>) -> Option<String> {
         let mut value = String::new();
@@ -141,7 +142,7 @@ impl Template {
 }
 
 impl Piece {
-    /// What it stands for in a request.
+    /// Returns its value for a request.
     fn value<'a>(&'a self, head: &Head<'a>) -> Option<Cow<'a, [u8]>> {
         Some(match self {
             Self::Text(text) => Cow::Borrowed(text.as_bytes()),

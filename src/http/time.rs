@@ -1,4 +1,4 @@
-//! Moments. The core never reads a clock: time is an argument everywhere.
+//! Moments in time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct UnixTime(Duration);
 
 impl UnixTime {
-    /// The end of time, for what never ends.
+    /// The end of time, for things that never expire.
     pub const END: Self = Self(Duration::MAX);
 
     /// A moment `since_epoch` after 1970-01-01T00:00:00Z.
@@ -29,13 +29,13 @@ impl UnixTime {
         self.0.as_secs()
     }
 
-    /// The moment `later` after this one; the end of time where that cannot be told.
+    /// Returns the moment `later` after this one, or the end of time if the sum overflows.
     #[must_use]
     pub const fn after(self, later: Duration) -> Self {
         Self(self.0.saturating_add(later))
     }
 
-    /// How long ago `earlier` was; zero where it lies in the future, as after a clock was set back.
+    /// Returns how long ago `earlier` was; zero if it lies in the future, as after a clock was set back.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)

@@ -1,11 +1,11 @@
-//! URLs of a configuration: `http` or `https`, a host, perhaps a port and a path; a query only
-//! where one is of use.
+//! URLs of a configuration: `http` or `https`, a host, perhaps a port and a path, and a query only where one makes
+//! sense.
 
 use std::fmt;
 
 use super::authority::{Authority, AuthorityError};
 
-/// How a server is reached, or was.
+/// How a server is, or was, reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain HTTP.
@@ -15,7 +15,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As it stands in `:scheme` and `X-Forwarded-Proto`.
+    /// Returns the scheme as in `:scheme` and `X-Forwarded-Proto`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,23 +32,23 @@ impl Scheme {
     }
 }
 
-/// An absolute URL without user or fragment (RFC 3986), its host in lower case, its scheme's own port
+/// An absolute URL without user or fragment (RFC 3986). The host is in lower case, and the scheme's default port is
 /// left out. Displays without the text of its query, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
     authority: String,
     path: String,
-    /// With its `?`, or nothing.
+    /// Begins with `?`, or is empty.
     query: String,
 }
 
 impl Url {
-    /// Reads a URL.
+    /// Parses a URL without a query.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Fails with what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse_with_query(text)?;
         if !url.query.is_empty() {
@@ -57,11 +57,11 @@ impl Url {
         Ok(url)
     }
 
-    /// Reads a URL that may have a query.
+    /// Parses a URL that may have a query.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Fails with what is wrong with it.
     pub fn parse_with_query(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
@@ -84,7 +84,7 @@ impl Url {
         }
         let mut read = Authority::parse(authority.as_bytes())
             .map_err(|error| UrlError::Authority(shown(text), error))?;
-        // A colon without a port, or port 0, is a slip of the pen.
+        // A colon without a port, or port 0, is a typing mistake.
         if authority.ends_with(':') || read.port == Some(0) {
             return Err(UrlError::Authority(shown(text), AuthorityError::Port));
         }
@@ -93,47 +93,47 @@ impl Url {
         Ok(Self { scheme, authority, path: path.to_owned(), query: query.to_owned() })
     }
 
-    /// Its scheme.
+    /// Returns the scheme.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// `host`, or `host:port` where the port is not the scheme's own: what `Host` says.
+    /// Returns `host`, or `host:port` if the port is not the scheme's default: the value of `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The path; `/` where there is none.
+    /// Returns the path; `/` if there is none.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The path, and the query where there is one: what is asked for.
+    /// Returns the path, with the query if there is one: the request target.
     #[must_use]
     pub fn path_and_query(&self) -> String {
         format!("{}{}", self.path, self.query)
     }
 
-    /// The same server with another path, which begins with a slash, and without a query.
+    /// Returns a URL of the same server with another path, which begins with a slash, and without a query.
     #[must_use]
     pub fn with_path(&self, path: &str) -> Self {
         Self { path: path.to_owned(), query: String::new(), ..self.clone() }
     }
 
-    /// `scheme://authority` (RFC 6454 section 6.2), as in `iss`.
+    /// Returns `scheme://authority` (RFC 6454 section 6.2), as in `iss`.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme.as_str(), self.authority)
     }
 }
 
-/// What is shown in place of a query.
+/// Shown in place of a query.
 const HIDDEN_QUERY: &str = "?…";
 
-/// A text as it may be shown: without its query.
+/// Returns a text as it may be shown: without its query.
 fn shown(text: &str) -> String {
     match text.split_once('?') {
         Some((shown, _)) => format!("{shown}{HIDDEN_QUERY}"),
@@ -141,7 +141,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Why a text is no [`Url`]. No variant holds the text of a query.
+/// Why a text is not a [`Url`]. No variant holds the text of a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Neither `http://` nor `https://`.
@@ -150,16 +150,16 @@ pub enum UrlError {
     /// A character that no URL has.
     #[error("`{}` has a character that URLs cannot have: '{}'", .0.escape_default(), .1.escape_default())]
     Character(String, char),
-    /// A query, where none is of use.
+    /// A query, where none makes sense.
     #[error("`{0}` has a query; only scheme, host, port and path are used")]
     Query(String),
     /// A fragment.
     #[error("`{0}` has a fragment, which is never sent")]
     Fragment(String),
-    /// A user name or a password, which is not shown.
+    /// A user name or a password. It is not shown.
     #[error("a URL with a user name or password is refused")]
     User,
-    /// No host that every program reads alike.
+    /// The host is one that programs could read differently.
     #[error("`{0}` {1}")]
     Authority(String, #[source] AuthorityError),
 }

@@ -1,12 +1,12 @@
-//! Which requests a rule is for. Where the request is unclear the answer is too: such a rule's demands are
-//! met as well, but it never hides the rules after it.
+//! Which requests a rule applies to. Where a request is unclear, so is the answer: the demands of such a rule apply
+//! too, but it never hides the rules after it.
 
 use super::host::HostPattern;
 use super::path::PathPattern;
 use crate::http::authority::Host;
 use crate::http::header::is_name;
 
-/// Whether a rule is for a request; in the order of certainty.
+/// Whether a rule applies to a request, in order of certainty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     No,
@@ -15,7 +15,7 @@ pub(super) enum Match {
     Yes,
 }
 
-/// One reading of a request. None stands for what cannot be told.
+/// One reading of a request. `None` means that the value is unclear.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) method: &'a [u8],
@@ -23,14 +23,14 @@ pub(super) struct Reading<'a> {
     pub(super) path: Option<&'a [u8]>,
 }
 
-/// What a request must be for a rule to be for it; the default is every request.
+/// The requests that a rule applies to. The default applies to all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Condition {
-    /// The path; any where there is none.
+    /// The path; any if `None`.
     pub path: Option<PathPattern>,
-    /// One of these methods; any where there is none.
+    /// One of these methods; any if empty.
     pub methods: Vec<Method>,
-    /// One of these hosts; any where there is none.
+    /// One of these hosts; any if empty.
     pub hosts: Vec<HostPattern>,
 }
 
@@ -72,13 +72,13 @@ impl Condition {
     }
 }
 
-/// Why a text is no [`Method`].
+/// Why a text is not a [`Method`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MethodError {
-    /// It is no token (RFC 9110 section 9.1).
+    /// It is not a token (RFC 9110 section 9.1).
     #[error("`{0}` is no method; right would be GET or POST")]
     NoToken(String),
-    /// It has letters in lower case; in upper case it would be right.
+    /// It has lower-case letters. In upper case it would be right.
     #[error("`{0}` is not as methods are sent; right would be {1}")]
     LowerCase(String, String),
 }
@@ -88,11 +88,11 @@ pub enum MethodError {
 pub struct Method(String);
 
 impl Method {
-    /// Reads a method.
+    /// Parses a method.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
+    /// Fails with what is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Self, MethodError> {
         if !is_name(text) {
             return Err(MethodError::NoToken(text.escape_default().to_string()));
@@ -104,8 +104,8 @@ impl Method {
         Ok(Self(upper))
     }
 
-    /// GET includes HEAD, which asks for the same. A method in lower case is another one by RFC 9110
-    /// section 9.1, and the same to some programs.
+    /// GET includes HEAD, which asks for the same resource. By RFC 9110 section 9.1 a method in lower case is a
+    /// different method, but some programs treat it as the same.
     fn matches(&self, method: &[u8]) -> Match {
         let expected = self.0.as_bytes();
         if method == expected || (expected == b"GET" && method == b"HEAD") {

@@ -1,27 +1,27 @@
-//! The hosts that a rule is for.
+//! The hosts that a rule applies to.
 
 use std::net::Ipv6Addr;
 
 use crate::http::authority::{Host, is_host_name};
 
-/// One entry of a rule's `hosts`.
+/// An entry of a rule's `hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostPattern {
     /// This name, in lower case.
     Name(Vec<u8>),
     /// This address.
     V6(Ipv6Addr),
-    /// Every name that ends so, in lower case, with its first dot: `.example.com` of `*.example.com`. Any
-    /// number of labels may stand before it, but not none.
+    /// Every name with this suffix, in lower case and with its first dot: `.example.com` for `*.example.com`. At
+    /// least one label must precede it.
     Below(Vec<u8>),
 }
 
 impl HostPattern {
-    /// Reads `example.com`, `*.example.com`, `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`.
+    /// Parses `example.com`, `*.example.com`, `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
+    /// Fails with what is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Self, HostPatternError> {
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = bare.parse() {
@@ -53,7 +53,7 @@ impl HostPattern {
         })
     }
 
-    /// Whether a request's host is one of these.
+    /// Returns whether the pattern covers a request's host.
     #[must_use]
     pub fn is_met_by(&self, host: Host<'_>) -> bool {
         match (self, host) {
@@ -68,13 +68,13 @@ impl HostPattern {
     }
 }
 
-/// Why a text is no [`HostPattern`].
+/// Why a text is not a [`HostPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostPatternError {
     /// `*` alone.
     #[error("`{0}` means every host; leave `hosts` out for that")]
     Every(String),
-    /// A `*` elsewhere than in the first label, or beside other characters in it.
+    /// A `*` outside the first label, or beside other characters in it.
     #[error("`{0}` may have a `*` only as its first label, as in *.example.com")]
     Wildcard(String),
     /// A colon.
@@ -83,7 +83,7 @@ pub enum HostPatternError {
     /// Characters beyond ASCII.
     #[error("`{0}` is not as hosts are sent; write it in its ASCII form (xn--…)")]
     NotAscii(String),
-    /// No host at all.
+    /// Not a host at all.
     #[error("`{0}` is no host; right would be example.com, *.example.com or [2001:db8::1]")]
     NoHost(String),
 }

@@ -1,9 +1,9 @@
-//! Rules: a request's method, host and path → what is demanded of it. Reads nothing else of the request, and
-//! decides nothing about its credentials.
+//! Rules map a request's method, host and path to demands. They read nothing else of the request, and decide nothing
+//! about its credentials.
 //!
-//! Of the rules the first that matches counts. A request that programs read differently ([`readings`]) is
-//! matched once for each reading, and everything found is demanded of it together: an odd spelling of a path
-//! never makes more of it than the plain one.
+//! The first rule that matches counts. A request that programs read differently ([`readings`]) is matched once per
+//! reading, and must meet the demands of all of them together. So an odd spelling of a path never gains anything over
+//! the plain one.
 
 mod condition;
 pub mod host;
@@ -29,12 +29,12 @@ use crate::http::UnixTime;
 use crate::http::authority::Authority;
 use crate::http::url::Url;
 
-/// Terms, and the requests that they are for.
+/// Terms, and the requests that they apply to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Which requests.
+    /// The requests.
     pub when: Condition,
-    /// What is demanded of them.
+    /// The demands on them.
     pub terms: Terms,
 }
 
@@ -43,12 +43,11 @@ pub struct Rule {
 pub struct Rules {
     rules: Vec<(Condition, Rc<Terms>)>,
     otherwise: Rc<Terms>,
-    /// Whether any rule asks for the host. Where none does it is not read.
+    /// Whether any rule looks at the host. If none does, the host is not parsed.
     know_hosts: bool,
 }
 
-/// Everything that is demanded of one request. Shares the terms with the rules, so that it can be kept for as
-/// long as the request waits.
+/// All demands on one request. Shares the terms with the rules, so it is cheap to keep while the request waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
     strictest: Rc<Terms>,
@@ -56,7 +55,7 @@ pub struct Demand {
 }
 
 impl Rules {
-    /// Rules in their order, and the terms for requests that none of them matches.
+    /// Creates the rules, in order, with the terms for requests that match none of them.
     #[must_use]
     pub fn new(rules: Vec<Rule>, otherwise: Terms) -> Self {
         let know_hosts = rules.iter().any(|rule| !rule.when.hosts.is_empty());
@@ -64,13 +63,13 @@ impl Rules {
         Self { rules, otherwise: Rc::new(otherwise), know_hosts }
     }
 
-    /// All terms that a request can meet with.
+    /// Returns all terms that can apply to a request.
     pub fn terms(&self) -> impl Iterator<Item = &Terms> {
         self.rules.iter().map(|(_, terms)| terms.as_ref()).chain([self.otherwise.as_ref()])
     }
 
-    /// What is demanded of a request: `method` and `host` (`Host` or `:authority`) as sent, `path` with or
-    /// without its query. Of a plain request that takes one pass over the rules, and allocates nothing.
+    /// Returns the demands on a request. `method` and `host` (`Host` or `:authority`) are as sent; `path` may include
+    /// its query. A plain request takes one pass over the rules and allocates nothing.
     #[must_use]
     pub fn decide(&self, method: &[u8], host: &[u8], path: &[u8]) -> Demand {
         let host = if self.know_hosts { Authority::parse(host).ok() } else { None };
@@ -92,7 +91,7 @@ impl Rules {
         self.demand(&found)
     }
 
-    /// The terms of the first rule that matches; none where a rule before it might.
+    /// Returns the terms of the first rule that matches; `None` if an earlier rule might match.
     fn first(&self, reading: &Reading<'_>) -> Option<&Rc<Terms>> {
         for (when, terms) in &self.rules {
             match when.matches(reading) {
@@ -104,7 +103,7 @@ impl Rules {
         Some(&self.otherwise)
     }
 
-    /// Adds the first rule that matches, and all before it that might.
+    /// Adds the first rule that matches, and all earlier rules that might.
     fn gather(&self, reading: &Reading<'_>, found: &mut FoundRules) {
         for ((when, _), is_found) in self.rules.iter().zip(&mut found.rules) {
             let matched = when.matches(reading);
@@ -123,42 +122,43 @@ impl Rules {
         let access = others.iter().map(|terms| terms.access()).max();
         match others.iter().position(|terms| Some(terms.access()) == access) {
             Some(at) => Demand { strictest: others.remove(at), others },
-            // Not reached: each pass ends with a rule or with the terms for the rest.
+            // Unreachable: each pass ends with a rule or with the default terms.
             None => Demand { strictest: Rc::clone(&self.otherwise), others },
         }
     }
 }
 
-/// For the readings of a request, different URLs of the auth server would have to be asked.
+/// The readings of a request need calls to different URLs of the auth server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TwoUrls;
 
-/// Which rules were found for any reading of a request.
+/// The rules that some reading of a request matched.
 struct FoundRules {
     rules: Vec<bool>,
     otherwise: bool,
 }
 
 impl Demand {
-    /// What no rule says: these terms.
+    /// Creates the demand for terms that no rule states.
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         Self { strictest: Rc::new(terms), others: Vec::new() }
     }
 
-    /// Who may pass.
+    /// Returns who may pass.
     #[must_use]
     pub fn access(&self) -> Access {
         self.strictest.access()
     }
 
-    /// What a session must be; all of these. Where there is one, `on_error` never lets the request through.
+    /// Returns the requirements on a session; it must meet all of them. If there is one, `on_error` never lets the
+    /// request through.
     pub fn requirements(&self) -> impl Iterator<Item = &Requirement> {
         std::iter::once(&self.strictest).chain(&self.others).filter_map(|terms| terms.require())
     }
 
-    /// Whether a token may be used here, by what it says that it is for. One that says that it is no access token may
-    /// only where a requirement names the claim that says so; where there are several terms, each of them.
+    /// Returns whether a token of another use is admitted. A token that declares itself not to be an access token
+    /// passes only if a requirement names the claim that declares it. If several terms apply, each must name it.
     #[must_use]
     pub fn admits(&self, other_use: UseClaims) -> bool {
         let is_named = |claim: fn(&UseClaims) -> bool| {
@@ -172,12 +172,11 @@ impl Demand {
         (!typ || is_named(|names| names.typ)) && (!token_use || is_named(|names| names.token_use))
     }
 
-    /// Which URL of the auth server is asked about the request; none for the one for all requests. Nobody is asked on
-    /// a public route.
+    /// Returns the URL of the auth server for this request; `None` means the common one. Public routes ask nobody.
     ///
     /// # Errors
     ///
-    /// Its readings name two.
+    /// Fails if the readings of the request name two URLs.
     pub fn auth_url(&self) -> Result<Option<Rc<Url>>, TwoUrls> {
         let url = &self.strictest.auth_url;
         let mut others = self.others.iter().filter(|terms| terms.access() != Access::Public);
@@ -188,19 +187,20 @@ impl Demand {
     ///
     /// # Errors
     ///
-    /// The first thing that is not met.
+    /// Fails with the first requirement that is not met.
     pub fn check(&self, session: &SessionFacts, now: UnixTime) -> Result<(), Unmet> {
         self.requirements().try_for_each(|requirement| requirement.check(session, now))
     }
 
-    /// The answer to a request without a valid session; none where the configuration gives none. That of the
-    /// first rule among the strictest.
+    /// Returns the configured answer to a request without a valid session. It comes from the first of the strictest
+    /// rules.
     #[must_use]
     pub fn on_unauthenticated(&self) -> Option<&OnUnauthenticated> {
         self.strictest.on_unauthenticated.as_ref()
     }
 
-    /// The answer where a requirement is not met; likewise.
+    /// Returns the configured answer to a request that fails a requirement. It comes from the first of the strictest
+    /// rules.
     #[must_use]
     pub fn on_forbidden(&self) -> Option<&CustomReply> {
         self.strictest.on_forbidden.as_ref()

@@ -1,15 +1,15 @@
-//! The path of a rule: exact, or a prefix of whole segments. Matched against one reading of a request's path
-//! at a time.
+//! The path of a rule: exact, or a prefix of whole segments. It is matched against one reading of a request's path at
+//! a time.
 
 use crate::http::percent::{decode, has_stray_percent, unescape};
 
-/// A path that some program would not read as it stands is refused, so what is here is plain.
+/// The path of a rule. Always plain: paths that programs read differently are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
     kind: Kind,
-    /// Decoded. Of a prefix: without the slash at its end, so that `/` is empty.
+    /// Decoded. A prefix has no final slash, so `/` is empty.
     path: Vec<u8>,
-    /// Whether none of its characters needs an escape in a URL.
+    /// Whether it contains only characters that need no escape in a URL.
     is_literal: bool,
 }
 
@@ -20,22 +20,21 @@ enum Kind {
 }
 
 impl PathPattern {
-    /// A path that must be the same, byte for byte. It may be typed with escapes or without: `/hello%20world`
-    /// is `/hello world`.
+    /// Parses a path that must match byte for byte. Escapes are optional: `/hello%20world` is `/hello world`.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
+    /// Fails with what is wrong and what would be right.
     pub fn exact(text: &str) -> Result<Self, PathPatternError> {
         parse(text).map(|path| Self::new(Kind::Exact, path))
     }
 
-    /// The first segments of a path: `/a` is met by `/a`, `/a/` and `/a/b`, not by `/ab`. A slash at its end
-    /// makes no difference.
+    /// Parses a prefix of whole segments: `/a` matches `/a`, `/a/` and `/a/b`, but not `/ab`. A final slash makes no
+    /// difference.
     ///
     /// # Errors
     ///
-    /// As of [`PathPattern::exact`].
+    /// Fails for the same reasons as [`PathPattern::exact`].
     pub fn prefix(text: &str) -> Result<Self, PathPatternError> {
         let mut path = parse(text)?;
         if path.last() == Some(&b'/') {
@@ -48,7 +47,7 @@ impl PathPattern {
         Self { kind, is_literal: path.iter().all(|&byte| stands_in_urls(byte)), path }
     }
 
-    /// Whether a reading of a request's path meets it.
+    /// Returns whether a reading of a request's path matches.
     #[must_use]
     pub fn is_met_by(&self, reading: &[u8]) -> bool {
         let ends_here = |rest: &[u8]| match self.kind {
@@ -58,19 +57,19 @@ impl PathPattern {
         if !self.is_literal {
             return self.strip(reading).is_some_and(ends_here);
         }
-        // The end first: of many rules with a common beginning it tells most apart, without looking at it.
+        // Checks the end first: it distinguishes most rules with a common prefix without comparing that prefix.
         let split = reading.split_at_checked(self.path.len());
         split.is_some_and(|(start, rest)| ends_here(rest) && start == self.path)
     }
 
-    /// Whether every path meets it.
+    /// Returns whether every path matches.
     #[must_use]
     pub const fn is_met_by_all(&self) -> bool {
         self.path.is_empty()
     }
 
-    /// What follows the pattern in `reading`. A character that no URL can hold as it is has two spellings with
-    /// one meaning: itself, where the path was decoded, and its escape.
+    /// Returns what follows the pattern in `reading`. A character that must be escaped in URLs has two spellings: its
+    /// escape and, in a decoded path, itself.
     fn strip<'r>(&self, reading: &'r [u8]) -> Option<&'r [u8]> {
         let mut rest = reading;
         for &byte in &self.path {
@@ -88,12 +87,12 @@ impl PathPattern {
     }
 }
 
-/// RFC 3986 section 3.3, `pchar` and the slash.
+/// The characters of `pchar` (RFC 3986 section 3.3), and the slash.
 fn stands_in_urls(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
 }
 
-/// A path's bytes, its escapes decoded.
+/// Parses a path and decodes its escapes.
 fn parse(text: &str) -> Result<Vec<u8>, PathPatternError> {
     let shown = || text.escape_default().to_string();
     if !text.starts_with('/') {
@@ -130,22 +129,22 @@ fn parse(text: &str) -> Result<Vec<u8>, PathPatternError> {
     Ok(path)
 }
 
-/// Whether a character stands in a text as its escape.
+/// Returns whether a text contains a character in escaped form.
 fn has_escaped(text: &str, character: char) -> bool {
     let escape = format!("%{:02x}", u32::from(character));
     text.to_ascii_lowercase().contains(&escape)
 }
 
-/// Why a text is no [`PathPattern`].
+/// Why a text is not a [`PathPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathPatternError {
-    /// No slash at the beginning.
+    /// It does not begin with a slash.
     #[error("`{0}` does not begin with a slash, as every path does")]
     NoSlash(String),
     /// A query or a fragment.
     #[error("`{0}` has a `{1}`; rules see the path only, never a query or a fragment")]
     Query(String, char),
-    /// What looks like a wildcard or a placeholder.
+    /// Something that looks like a wildcard or a placeholder.
     #[error("`{0}` has a `{1}`, but there are no wildcards; `prefix` matches all below it")]
     Wildcard(String, char),
     /// A `%` without two hexadecimal digits.
@@ -154,10 +153,10 @@ pub enum PathPatternError {
     /// An escaped character that some programs decode and others keep.
     #[error("`{0}` has an escaped `{1}`, which programs read differently")]
     Escaped(String, char),
-    /// A control character, or bytes that are no UTF-8.
+    /// A control character, or bytes that are not UTF-8.
     #[error("`{0}` has a control character, or what is no UTF-8")]
     NoText(String),
-    /// A character that some programs read as another one.
+    /// A character that some programs read as a different one.
     #[error("`{0}` has a `{1}`, which programs read differently; leave it out")]
     Ambiguous(String, char),
     /// `.` or `..`.

@@ -1,33 +1,33 @@
-//! How programs may read a path. They decode, fold and resolve it differently, and in different orders; what a
-//! rule protects must stay protected for whichever of them the backend, or a proxy before it, happens to be.
+//! How programs may read a path. They decode, fold and resolve it differently, and in different orders. What a rule
+//! protects must stay protected whichever of them the backend, or a proxy before it, happens to be.
 //!
-//! From the path as it is, every step that some program takes is taken, again and again, until nothing new
-//! comes of it. That is bounded: a path with more readings than [`MAX_READINGS`], or longer ones than
-//! [`MAX_BYTES`] together, is [`Readings::Unclear`], as one that no two programs need agree upon at all.
+//! Starting from the path as sent, every step that some program takes is applied again and again until nothing new
+//! results. The work is bounded: a path with more than [`MAX_READINGS`] readings, or whose readings exceed
+//! [`MAX_BYTES`] together, is [`Readings::Unclear`]. So is a path on which no two programs need agree.
 
 use unicode_normalization::{IsNormalized, is_nfkc_quick};
 
 use crate::http::percent::{decode, has_stray_percent};
 
-/// The most readings of one path that are matched one by one.
+/// The most readings of one path that are matched individually.
 pub const MAX_READINGS: usize = 64;
 
-/// The most bytes that the readings of one path have together. A plain path may be of any length.
+/// The most bytes that all readings of one path may have together. A plain path may have any length.
 pub const MAX_BYTES: usize = 32 * 1024;
 
-/// What a path may mean.
+/// The possible meanings of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readings<'a> {
     /// The same to every program.
     Plain(&'a [u8]),
-    /// One of these, the first being the path as it is. Each begins with a slash; no two are the same.
+    /// One of these. The first is the path as sent. Each begins with a slash, and all differ.
     Several(Vec<Vec<u8>>),
     /// Anything.
     Unclear,
 }
 
 impl<'a> Readings<'a> {
-    /// The readings of a request's path; a query is cut off first. Allocates nothing for a plain path.
+    /// Returns the readings of a request's path, without its query. Allocates nothing for a plain path.
     #[must_use]
     pub fn of(path: &'a [u8]) -> Self {
         let path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
@@ -37,7 +37,7 @@ impl<'a> Readings<'a> {
         if is_plain(path) { Self::Plain(path) } else { closure(path).map_or(Self::Unclear, Self::Several) }
     }
 
-    /// Whether any reading is such; an unclear path is.
+    /// Returns whether any reading satisfies `is_such`. An unclear path always does.
     pub fn any(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
         match self {
             Self::Plain(path) => is_such(path),
@@ -47,7 +47,7 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// Reads a path in one way more; none where that changes nothing.
+/// Reads a path in one more way; `None` if that changes nothing.
 type Transformation = fn(&[u8]) -> Option<Vec<u8>>;
 
 const STEPS: [Transformation; 10] = [
@@ -86,7 +86,7 @@ fn closure(path: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(readings)
 }
 
-/// Whether every program reads a path alike.
+/// Returns whether all programs read a path alike.
 fn is_plain(path: &[u8]) -> bool {
     let mut after_slash = false;
     for &byte in path {
@@ -98,29 +98,29 @@ fn is_plain(path: &[u8]) -> bool {
         }
         after_slash = byte == b'/';
     }
-    // The root is the only path that every program reads with its slash.
+    // All programs keep the final slash of the root, but not that of other paths.
     !after_slash || path.len() == 1
 }
 
-/// Each escape decoded once.
+/// Decodes each escape once.
 fn decoded(path: &[u8]) -> Option<Vec<u8>> {
     decode(path, |_| true)
 }
 
-/// Those escapes decoded that are equivalent to their characters (RFC 3986 section 6.2.2.2): URL parsers take
-/// `%2e%2e` for `..` and still keep `%2f`.
+/// Decodes the escapes that are equivalent to their characters (RFC 3986 section 6.2.2.2): URL parsers read `%2e%2e`
+/// as `..` but keep `%2f`.
 fn unreserved_decoded(path: &[u8]) -> Option<Vec<u8>> {
     decode(path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// Each escape decoded but those of slashes, which many servers keep so that a segment may hold one.
+/// Decodes each escape except that of a slash. Many servers keep those so that a segment can contain one.
 fn all_but_slashes_decoded(path: &[u8]) -> Option<Vec<u8>> {
     decode(path, |byte| byte != b'/')
 }
 
-/// Whether a reading is UTF-8 text that no program folds: Unicode's compatibility form (NFKC) leaves it as it is,
-/// and it has none of the characters that best-fit tables turn into a slash or a backslash. `ⓐdmin` is `admin` to
-/// a program that folds.
+/// Returns whether a reading is UTF-8 text that no program folds: Unicode's compatibility form (NFKC) leaves it
+/// unchanged, and it contains none of the characters that best-fit tables turn into a slash or a backslash. A program
+/// that folds reads `ⓐdmin` as `admin`.
 fn is_stable_text(reading: &[u8]) -> bool {
     std::str::from_utf8(reading).is_ok_and(|text| {
         text.is_ascii()
@@ -133,7 +133,7 @@ fn backslashes_as_slashes(path: &[u8]) -> Option<Vec<u8>> {
     path.contains(&b'\\').then(|| path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect())
 }
 
-/// `/a;x=y/b;z` is `/a/b` to Java's servlets.
+/// Drops parameters: Java's servlets read `/a;x=y/b;z` as `/a/b`.
 fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     let name = |segment: &'_ [u8]| segment.iter().position(|&byte| byte == b';');
     path.contains(&b';').then(|| {
@@ -145,14 +145,14 @@ fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// A path that was decoded before it was taken apart ends at what had been an escaped `?` or `#`.
+/// Cuts the path at a decoded `?` or `#`, as programs do that decode before they split.
 fn cut_at_query(path: &[u8]) -> Option<Vec<u8>> {
     let end = path.iter().position(|byte| b"?#".contains(byte))?;
     path.get(..end).map(<[u8]>::to_vec)
 }
 
-/// `//host/path` is a URL without a scheme (RFC 3986 section 4.2), whose path is `/path`; URL parsers after
-/// WHATWG's standard take as many slashes as there are for two.
+/// Drops an authority: `//host/path` is a URL without a scheme (RFC 3986 section 4.2), and its path is `/path`.
+/// Parsers that follow the WHATWG standard accept any number of slashes as two.
 fn without_authority(path: &[u8]) -> Option<Vec<u8>> {
     let mut authority = path.strip_prefix(b"//")?;
     while let Some(rest) = authority.strip_prefix(b"/") {
@@ -168,7 +168,7 @@ fn slashes_merged(path: &[u8]) -> Option<Vec<u8>> {
     (out.len() != path.len()).then_some(out)
 }
 
-/// `.` and `..` resolved (RFC 3986 section 5.2.4); above the root there is nothing.
+/// Resolves `.` and `..` (RFC 3986 section 5.2.4). `..` at the root stays at the root.
 fn dots_resolved(path: &[u8]) -> Option<Vec<u8>> {
     let mut segments = path.strip_prefix(b"/")?.split(|&byte| byte == b'/').peekable();
     let mut out = Vec::with_capacity(path.len());
@@ -187,7 +187,7 @@ fn dots_resolved(path: &[u8]) -> Option<Vec<u8>> {
     (out != path).then_some(out)
 }
 
-/// What resolved a path often also drops the slash at its end, as Go's `path.Clean` and Node's `normalize`.
+/// Drops the final slash, as Go's `path.Clean` and Node's `normalize` often do when they resolve a path.
 fn without_final_slash(path: &[u8]) -> Option<Vec<u8>> {
     let mut out = path;
     while let Some(shorter) = out.strip_suffix(b"/").filter(|shorter| !shorter.is_empty()) {
@@ -251,7 +251,7 @@ mod tests {
             ("/a//../b", &["/a//../b", "/a/../b", "/a/b", "/b"]),
             ("/a/..;/b", &["/a/..;/b", "/a/../b", "/b"]),
             ("/a/%2e%2e/b", &["/a/%2e%2e/b", "/a/../b", "/b"]),
-            // Decoded but for the slash, then resolved: only a URL parser does that.
+            // Decoded except for the slash, then resolved: only a URL parser does that.
             ("/p/x%2fy/%2e%2e/b", &["/p/x%2fy/%2e%2e/b", "/p/x/y/../b", "/p/x%2fy/../b", "/p/x/b", "/p/b"]),
             ("/a#b", &["/a#b", "/a"]),
             ("/a%23b", &["/a%23b", "/a#b", "/a"]),

@@ -1,6 +1,6 @@
-//! Where a person without a session is sent to log in: a template, and the `Location` that it makes of a
-//! request. The way back is built from the request's own scheme, host and path, and is one address on one
-//! host to every program, or there is no redirect.
+//! Where a person without a session is sent to log in: a template, and the `Location` that it yields for a request.
+//! The way back is built from the request's own scheme, host and path. Unless every program reads it as one address
+//! on one host, there is no redirect.
 
 use crate::http::Head;
 use crate::http::authority::Authority;
@@ -9,10 +9,10 @@ use crate::http::template::{Template, TemplateError};
 use crate::http::url::{Url, UrlError};
 use crate::rules::readings::Readings;
 
-/// The longest `Location` that is sent; proxies and servers refuse much longer ones.
+/// The longest `Location` that is sent. Proxies and servers refuse much longer ones.
 pub const MAX_LOCATION: usize = 8 * 1024;
 
-/// A URL or a path with `{url}` or `{path}` in it.
+/// A URL or a path that contains `{url}` or `{path}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     template: Template,
@@ -22,20 +22,20 @@ pub struct Redirect {
 /// The page that a template or a URL leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// `host` or `host:port`; none where the template is a path, so that it is the request's own.
+    /// `host` or `host:port`; `None` if the template is a path, which stays on the request's own host.
     authority: Option<String>,
     path: String,
-    /// Whether the path goes on with a placeholder.
+    /// Whether a placeholder continues the path.
     goes_on: bool,
 }
 
 impl Redirect {
-    /// Reads a template: an absolute http or https URL, or a path, with `{url}` and `{path}` anywhere behind
-    /// the host.
+    /// Parses a template: an absolute http or https URL, or a path, with `{url}` and `{path}` anywhere after the
+    /// host.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, and what would be right.
+    /// Fails with what is wrong and what would be right.
     pub fn parse(template: &str) -> Result<Self, RedirectError> {
         let shown = || template.escape_default().to_string();
         if let Some(odd) = template.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`|".contains(*c)) {
@@ -66,8 +66,8 @@ impl Redirect {
         Ok(Self { template: Template::of_redirect(template)?, target })
     }
 
-    /// The `Location` for a request; none where it is to be denied plainly instead: it is no navigation, it is
-    /// for the login page itself, its own address is not clear to every program, or the result is too long.
+    /// Returns the `Location` for a request. Returns `None` when the request must get a plain denial: it is not a
+    /// navigation, it is for the login page itself, programs disagree about its address, or the result is too long.
     #[must_use]
     pub fn location(&self, head: &Head<'_>) -> Option<String> {
         if !is_navigation(head) {
@@ -78,7 +78,7 @@ impl Redirect {
         }
         let authority = Authority::parse(head.authority).ok()?;
         let readings = Readings::of(head.path);
-        // What follows two slashes is a host to browsers.
+        // Browsers take what follows two slashes as a host.
         let is_elsewhere = readings.any(|path| path.starts_with(b"//"));
         if is_elsewhere || self.target.is_at(authority, &readings) {
             return None;
@@ -89,21 +89,21 @@ impl Redirect {
 }
 
 impl Destination {
-    /// The page at a URL.
+    /// Returns the page at a URL.
     #[must_use]
     pub fn at(url: &Url) -> Self {
         Self { authority: Some(url.authority().to_owned()), path: url.path().to_owned(), goes_on: false }
     }
 
-    /// Whether a request is for this very page.
+    /// Returns whether a request is for this page.
     #[must_use]
     pub fn is_of(&self, head: &Head<'_>) -> bool {
         let authority = Authority::parse(head.authority);
         authority.is_ok_and(|authority| self.is_at(authority, &Readings::of(head.path)))
     }
 
-    /// Whether a request is for this very page. The scheme is left out: behind a proxy that ends TLS a request
-    /// says `http`, and would be sent to its own `https` for ever.
+    /// Returns whether a request is for this page. The scheme is ignored: behind a proxy that terminates TLS a
+    /// request says `http`, and would be redirected to its own `https` forever.
     fn is_at(&self, authority: Authority<'_>, readings: &Readings<'_>) -> bool {
         let is_here = self.authority.as_ref().is_none_or(|own| {
             let port = |authority: Authority<'_>| authority.port.filter(|port| !matches!(port, 80 | 443));
@@ -116,31 +116,31 @@ impl Destination {
     }
 }
 
-/// Whether two paths are one page, but for a slash at the end.
+/// Returns whether two paths are the same page, apart from a final slash.
 fn same_page(path: &[u8], own: &[u8], goes_on: bool) -> bool {
     let bare = |path: &'_ [u8]| path.strip_suffix(b"/").map_or(path.len(), <[u8]>::len);
     if goes_on { path.starts_with(own) } else { path.get(..bare(path)) == own.get(..bare(own)) }
 }
 
-/// Why a text is no [`Redirect`].
+/// Why a text is not a [`Redirect`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
     /// A character that no URL has.
     #[error("`{}` has a character that URLs cannot have: '{}'", .0.escape_default(), .1.escape_default())]
     Character(String, char),
-    /// A placeholder where the host stands: the client would choose it.
+    /// A placeholder in place of the host. The client would choose the host.
     #[error("`{0}` has a placeholder in the host's place; put a `/` or `/?` before it")]
     PlaceholderAsHost(String),
-    /// Two slashes at the beginning, which browsers take for a host.
+    /// Two slashes at the beginning. Browsers take what follows as a host.
     #[error("`{0}` names a host without https:// before it")]
     NoScheme(String),
     /// Neither a URL nor a path.
     #[error("`{0}` is neither an absolute URL nor a path: /login?return={{url}} would be one")]
     NoUrl(String),
-    /// An address that is no URL of a server.
+    /// The URL part is invalid.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// A placeholder that is not known.
+    /// An unknown placeholder.
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// The requests of `tests/data/open-redirects.txt`: what is expected of a line, the host, and the path.
+    /// The requests of `tests/data/open-redirects.txt`: the expectation, the host and the path of each line.
     fn corpus() -> Vec<(String, Vec<u8>, Vec<u8>)> {
         let text = include_str!("../../tests/data/open-redirects.txt");
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -320,9 +320,9 @@ mod tests {
         out
     }
 
-    /// Whether a browser, given `path` as a `Location`, could leave the host: it drops tabs and newlines, takes
-    /// a backslash for a slash, and reads a host after two slashes. A server before it may have decoded the
-    /// path once too often, or resolved it.
+    /// Returns whether a browser that receives `path` as a `Location` could leave the host: it drops tabs and
+    /// newlines, reads a backslash as a slash, and takes what follows two slashes as a host. A server before it may
+    /// have decoded the path once too often, or resolved it.
     fn leads_elsewhere(path: &[u8]) -> bool {
         let mut path = path.split(|&byte| byte == b'?').next().unwrap().to_vec();
         (0..4).any(|_| {

@@ -1,20 +1,20 @@
-//! What a rule's `require` asks of a session, and whether one meets it.
+//! What a rule's `require` demands of a session, and whether a session meets it.
 
 use std::time::Duration;
 
 use crate::http::UnixTime;
 use crate::rules::{ClaimId, SessionFacts, UseClaims};
 
-/// How far in the future a session may say that it began, for clocks that differ. It counts as now then;
-/// further ahead it is no time at all.
+/// How far in the future the start of a session may lie, because clocks differ. Within this margin it counts as now;
+/// beyond it the time is invalid.
 pub const LEEWAY: Duration = Duration::from_secs(30);
 
-/// What a session must be to meet a rule; the default asks for nothing beyond a valid session.
+/// The requirements of a rule on a session. The default requires only a valid session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requirement {
-    /// It has one of these roles; empty asks for none.
+    /// The session has one of these roles; no role is needed if empty.
     pub roles: Vec<String>,
-    /// It has all of these scopes.
+    /// The session has all of these scopes.
     pub scopes: Vec<String>,
     /// The user is verified.
     pub verified: bool,
@@ -26,35 +26,35 @@ pub struct Requirement {
     pub max_auth_age: Option<Duration>,
     /// The token meets all of these demands on its claims.
     pub claims: Vec<ClaimId>,
-    /// Which claims that say what a token is for are among them: those decide here, and nothing else.
+    /// The claims among them that state what a token is for. Only these decide about that here.
     pub names: UseClaims,
 }
 
-/// The first thing of a [`Requirement`] that a session does not meet.
+/// The first part of a [`Requirement`] that a session fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmet {
     /// None of the roles.
     Roles,
-    /// Not all of the scopes.
+    /// Not verified, or not stated.
     Scopes,
     /// Not verified, or it does not say.
     Verified,
-    /// Anonymous, or it does not say.
+    /// Anonymous, or not stated.
     Anonymous,
-    /// Not authenticated by all of the methods.
+    /// Not authenticated with all of the methods.
     Amr,
-    /// Authenticated too long ago, in the future, or it does not say when.
+    /// Authenticated too long ago or in the future, or not stated.
     AuthAge,
     /// Not all of the claims.
     Claims,
 }
 
 impl Requirement {
-    /// Checks a valid session. What it does not state is not met; texts are compared byte for byte.
+    /// Checks a valid session. Facts that it does not state are not met. Texts are compared byte for byte.
     ///
     /// # Errors
     ///
-    /// The first thing that is not met.
+    /// Fails with the first requirement that is not met.
     pub fn check(&self, session: &SessionFacts, now: UnixTime) -> Result<(), Unmet> {
         let has = |held: &[Vec<u8>], wanted: &String| held.iter().any(|held| held == wanted.as_bytes());
         let is_recent = |at: UnixTime, limit| at <= now.after(LEEWAY) && now.since(at) <= limit;
@@ -75,7 +75,7 @@ impl Requirement {
         is_met(self.claims.iter().all(|claim| session.claims.contains(claim)), Unmet::Claims)
     }
 
-    /// Whether it asks for what only a verified token states.
+    /// Returns whether it demands something that only a verified token states.
     #[must_use]
     pub fn asks_for_a_token(&self) -> bool {
         !self.scopes.is_empty() || !self.claims.is_empty()
@@ -83,7 +83,7 @@ impl Requirement {
 }
 
 impl Unmet {
-    /// What the client is told.
+    /// Returns the message for the client.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -97,7 +97,7 @@ impl Unmet {
         }
     }
 
-    /// Whether `WWW-Authenticate` says `insufficient_scope` (RFC 6750 section 3.1).
+    /// Returns whether `WWW-Authenticate` contains `insufficient_scope` (RFC 6750 section 3.1).
     #[must_use]
     pub const fn is_insufficient_scope(self) -> bool {
         match self {
@@ -123,7 +123,7 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    /// Every single requirement, with what is said where it is not met.
+    /// Each requirement on its own, with the result of failing it.
     fn each() -> [(Requirement, Unmet); 7] {
         [
             (requirement(|r| r.roles = list(&["admin", "staff"])), Unmet::Roles),

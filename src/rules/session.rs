@@ -1,9 +1,8 @@
-//! What rules demand of a session.
+//! The facts about a session that rules can require.
 
 use crate::http::UnixTime;
 
-/// What a valid session states about itself, for rules that require something of it. What it does not state
-/// stays empty.
+/// The facts that a valid session states about itself, as rules need them. Facts that it does not state are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionFacts {
     /// Whether the user is verified.
@@ -18,18 +17,18 @@ pub struct SessionFacts {
     pub amr: Vec<Vec<u8>>,
     /// When the user authenticated.
     pub authenticated_at: Option<UnixTime>,
-    /// Which of the configured demands on claims its token meets.
+    /// The configured demands on claims that its token meets.
     pub claims: Vec<ClaimId>,
-    /// By which claims its token says that it is no access token.
+    /// The claims in which its token declares itself not to be an access token.
     pub other_use: UseClaims,
 }
 
-/// A demand on a claim, by its place among those of the configuration. What it demands is not for rules to know: a
-/// token is held against all of them when it is verified, and remembered with what it meets.
+/// A demand on a claim, as its index among the configured ones. Rules need not know its content: each token is
+/// checked against all demands when it is verified, and cached with those that it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimId(pub usize);
 
-/// Some of the claims by which issuers say what a token is for.
+/// A subset of the claims in which issuers state what a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UseClaims {
     /// `typ`, which may be `ID` or `Refresh` (Keycloak).

@@ -1,7 +1,7 @@
-//! Where tokens stand in requests, how one is read from each place, and what is left of a request without them. Does
-//! not judge tokens.
+//! The places of a request that can hold a token: how to read one from each, and what remains of the request without
+//! it. Does not judge tokens.
 //!
-//! A place that holds two tokens is unclear, the same one twice included: programs behind would choose differently.
+//! A place with two tokens is unclear, even if they are equal: the programs behind could choose differently.
 
 mod query;
 mod scheme;
@@ -16,39 +16,39 @@ use super::{Field, Head};
 
 const AUTHORIZATION: &[u8] = b"authorization";
 
-/// The header by which a WebSocket client offers subprotocols (RFC 6455 section 11.3.4).
+/// The header in which a WebSocket client offers subprotocols (RFC 6455 section 11.3.4).
 pub const WEBSOCKET_PROTOCOL: &[u8] = b"sec-websocket-protocol";
 
-/// A place where a token may stand.
+/// A place that can hold a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In a header.
     Header {
         /// Its name, in lower case.
         name: Vec<u8>,
-        /// The word before the token, in any case; none where the whole value is the token.
+        /// The word before the token, in any case. `None` if the whole value is the token.
         scheme: Option<Vec<u8>>,
     },
-    /// In the cookie of this name.
+    /// In the cookie with this name.
     Cookie(Vec<u8>),
-    /// In the parameter of the query of this name, which is decoded.
+    /// In the query parameter with this name, given decoded.
     Query(Vec<u8>),
-    /// In the entry of `Sec-WebSocket-Protocol` that begins so, behind this beginning.
+    /// In the entry of `Sec-WebSocket-Protocol` with this prefix. The token follows the prefix.
     WebSocketProtocol(Vec<u8>),
 }
 
-/// What a place holds.
+/// The content of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found<'a> {
     /// No token.
     Nothing,
-    /// One.
+    /// One token.
     Token(Carried<'a>),
-    /// More than one, or bytes that no token has.
+    /// Several tokens, or bytes that no token has.
     Unclear,
 }
 
-/// A token as a request carries it, decoded. Prints as `[secret]`.
+/// A token as the request carries it, decoded. Prints as `[secret]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Carried<'a>(Cow<'a, [u8]>);
 
@@ -59,7 +59,7 @@ impl fmt::Debug for Carried<'_> {
 }
 
 impl Carried<'_> {
-    /// The token itself.
+    /// Returns the token.
     #[must_use]
     pub fn secret(&self) -> Secret<'_> {
         Secret::new(&self.0)
@@ -67,8 +67,8 @@ impl Carried<'_> {
 }
 
 impl<'a> Found<'a> {
-    /// A value that is a token as a whole; an empty one is none. No token has a comma (RFC 6750 section 2.1), and with
-    /// one, or with white space at an end, it would be another token in the header of a call.
+    /// Reads a value that is a token as a whole, or empty. Tokens contain no comma (RFC 6750 section 2.1). With a
+    /// comma, or with white space at an end, the value would be another token in the header of a call.
     fn whole(value: impl Into<Cow<'a, [u8]>>) -> Self {
         let value = value.into();
         let is_token = value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b',')
@@ -80,7 +80,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// What two parts of one place hold together.
+    /// Combines the content of two parts of one place.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Nothing, found) | (found, Self::Nothing) => found,
@@ -94,25 +94,25 @@ impl<'a> Found<'a> {
 }
 
 impl Place {
-    /// `Authorization: Bearer` (RFC 6750 section 2.1), where tokens stand by default.
+    /// `Authorization: Bearer` (RFC 6750 section 2.1), the default place.
     #[must_use]
     pub fn bearer() -> Self {
         Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"Bearer".to_vec()) }
     }
 
-    /// `Authorization: DPoP` (RFC 9449 section 7.1), where tokens that are bound to a key stand.
+    /// `Authorization: DPoP` (RFC 9449 section 7.1), the place of tokens that are bound to a key.
     #[must_use]
     pub fn dpop() -> Self {
         Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"DPoP".to_vec()) }
     }
 
-    /// Whether it is a header of this name.
+    /// Returns whether this is the header of this name.
     #[must_use]
     pub fn is_header(&self, known: &[u8]) -> bool {
         matches!(self, Self::Header { name, .. } if name == known)
     }
 
-    /// Whether two places are one.
+    /// Returns whether two places are the same.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -124,18 +124,18 @@ impl Place {
         }
     }
 
-    /// Whether a text can begin a subprotocol (RFC 6455 section 4.1: a token).
+    /// Returns whether a text can begin a subprotocol (RFC 6455 section 4.1: a token).
     #[must_use]
     pub fn is_protocol_prefix(text: &str) -> bool {
         is_name(text)
     }
 
-    /// What it holds in a request.
+    /// Finds the token in a request.
     #[must_use]
     #[inline(never)]
     pub fn find<'a>(&self, head: &Head<'a>) -> Found<'a> {
         match self {
-            // Two of them are resolved differently by programs, whatever they hold.
+            // Programs disagree about which of two counts, whatever they hold.
             Self::Header { name, .. } if name == AUTHORIZATION && head.values(name).nth(1).is_some() => {
                 Found::Unclear
             }
@@ -161,7 +161,7 @@ impl Place {
         }
     }
 
-    /// Whether a header of a request holds a token of this place, in whatever spelling its name is.
+    /// Returns whether a header, in any spelling of its name, holds a token of this place.
     #[must_use]
     pub fn is_in(&self, field: Field<'_>) -> bool {
         let (known, value) = field;
@@ -174,7 +174,7 @@ impl Place {
     }
 }
 
-/// What one value of a header holds. Proxies join repeated headers with commas.
+/// Reads one value of a header. Proxies join repeated headers with commas.
 fn in_value<'a>(value: &'a [u8], scheme: Option<&[u8]>) -> Found<'a> {
     match scheme {
         Some(scheme) => scheme::read(value, scheme),
@@ -182,19 +182,19 @@ fn in_value<'a>(value: &'a [u8], scheme: Option<&[u8]>) -> Found<'a> {
     }
 }
 
-/// A cookie's value without the quotes that may stand around it (RFC 6265 section 4.1.1).
+/// Removes the quotes that may surround a cookie's value (RFC 6265 section 4.1.1).
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// The subprotocols that a WebSocket client offers, in all lines.
+/// Returns the subprotocols that a WebSocket client offers, from all lines.
 fn protocols<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let lines = head.values(WEBSOCKET_PROTOCOL).flat_map(|line| line.split(|&byte| byte == b','));
     lines.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty())
 }
 
-/// The subprotocols that a WebSocket client offers, but for tokens, joined as one header; `None` where there is no
-/// token among them.
+/// Returns the subprotocols that a WebSocket client offers, without tokens, joined as one header; `None` if none of
+/// them is a token.
 #[must_use]
 pub fn protocols_without_tokens(head: &Head<'_>, places: &[Place]) -> Option<Vec<u8>> {
     let is_token = |entry: &[u8]| {
@@ -207,8 +207,8 @@ pub fn protocols_without_tokens(head: &Head<'_>, places: &[Place]) -> Option<Vec
     protocols(head).any(is_token).then(|| rest.join(b", ".as_slice()))
 }
 
-/// A path and its query without the tokens in it, and otherwise as they came. Whatever is made of a request's URL is
-/// made of this.
+/// Returns a path and its query without tokens, otherwise unchanged. Everything that the filter builds from a
+/// request's URL starts from this.
 #[must_use]
 pub fn path_without_tokens<'p>(path: &'p [u8], places: &[Place]) -> Cow<'p, [u8]> {
     let names = || {

@@ -1,19 +1,19 @@
-//! The query of a path, read as the query of a form is (URL standard, "application/x-www-form-urlencoded parsing"), and
-//! cut without changing the rest.
+//! The query of a path, read like that of a form (URL standard, "application/x-www-form-urlencoded parsing"), and cut
+//! without changing the rest.
 
 use std::borrow::Cow;
 
 use crate::http::header::split_once;
 use crate::http::percent;
 
-/// A path, and its query where it has one.
+/// A path with its query, if it has one.
 pub(super) struct Query<'p> {
     whole: &'p [u8],
-    /// What stands before the `?`, and behind it.
+    /// The text before the `?` and the text after it.
     parts: Option<(&'p [u8], &'p [u8])>,
 }
 
-/// A parameter, as it was sent.
+/// A parameter as sent.
 pub(super) struct Pair<'p> {
     name: &'p [u8],
     value: &'p [u8],
@@ -28,7 +28,7 @@ impl<'p> Query<'p> {
         self.segments().map(Pair::of)
     }
 
-    /// The path and the query without some parameters.
+    /// Returns the path and the query without the unwanted parameters.
     pub(super) fn without(&self, is_unwanted: impl Fn(&Pair<'p>) -> bool) -> Cow<'p, [u8]> {
         let is_unwanted = |segment: &&'p [u8]| is_unwanted(&Pair::of(segment));
         let Some((path, _)) = self.parts.filter(|_| self.segments().any(|segment| is_unwanted(&segment)))
@@ -55,17 +55,17 @@ impl<'p> Pair<'p> {
         Self { name, value }
     }
 
-    /// Whether its name, decoded, is this one.
+    /// Returns whether its decoded name is `name`.
     pub(super) fn is_named(&self, name: &[u8]) -> bool {
         *percent::decode_form(self.name) == *name
     }
 
-    /// Whether it has no value.
+    /// Returns whether its value is empty.
     pub(super) const fn is_empty(&self) -> bool {
         self.value.is_empty()
     }
 
-    /// Its value, decoded.
+    /// Returns its decoded value.
     pub(super) fn value(&self) -> Cow<'p, [u8]> {
         percent::decode_form(self.value)
     }

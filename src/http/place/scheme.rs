@@ -1,12 +1,12 @@
-//! The value of a header of credentials: a scheme and a token (RFC 9110 section 11.4), read as Authgear reads it.
+//! The value of a credentials header: a scheme and a token (RFC 9110 section 11.4), read as Authgear reads it.
 
 use super::{Carried, Found};
 use crate::http::header::split_once;
 
-/// The token behind a scheme. Any other scheme is nothing.
+/// Reads the token after a scheme. Any other scheme counts as nothing.
 pub(super) fn read<'a>(value: &'a [u8], scheme: &[u8]) -> Found<'a> {
     let token = |token: &'a [u8]| Found::Token(Carried(token.into()));
-    // What almost every request with a token sends; the rest is read byte by byte.
+    // Almost every request with a token takes this path. The rest is read byte by byte.
     if let Some(rest) = value.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(b" "))
         && !rest.is_empty()
         && rest.iter().all(|byte| matches!(byte, b'-'..=b'~'))
@@ -20,22 +20,22 @@ pub(super) fn read<'a>(value: &'a [u8], scheme: &[u8]) -> Found<'a> {
     if value.split(|&byte| byte == b',').skip(1).any(starts_credentials) {
         return Found::Unclear;
     }
-    // Authgear separates them by exactly one space: a second one is the token's, and a tab is no space.
+    // Authgear separates them by exactly one space. A second space belongs to the token, and a tab is not a space.
     let Some((word, rest)) = split_once(value, b' ') else {
         return Found::Nothing;
     };
     if !word.eq_ignore_ascii_case(scheme) || rest.is_empty() {
         return Found::Nothing;
     }
-    // No token has a comma (RFC 6750: b64token), so this is two headers after all.
+    // Tokens contain no comma (RFC 6750: b64token), so these are two headers after all.
     if rest.contains(&b',') || rest.contains(&b'\t') {
         return Found::Unclear;
     }
     token(rest)
 }
 
-/// Whether an element of a comma-separated list begins credentials of its own (`Bearer abc`) instead of
-/// going on with the parameters of the scheme before it (`realm="x"`, as in Digest).
+/// Returns whether an element of a comma-separated list begins new credentials (`Bearer abc`) rather than continuing
+/// the parameters of the scheme before it (`realm="x"`, as in Digest).
 fn starts_credentials(element: &[u8]) -> bool {
     let element = element.trim_ascii();
     match split_once(element, b' ') {

@@ -1,4 +1,4 @@
-//! What each place holds, and what is left of a request without it.
+//! Reads a token from each place, and checks what remains of the request without it.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn two_authorization_headers_are_invalid_whatever_they_hold() {
     }
 }
 
-/// Of each line: the name of a header, and its value.
+/// The name and the value of each header.
 type Lines = &'static [(&'static [u8], &'static [u8])];
 
 #[test]
@@ -159,7 +159,7 @@ fn a_subprotocol_that_begins_so_holds_the_token() {
     let place = Place::WebSocketProtocol(b"bearer.".to_vec());
     let name = WEBSOCKET_PROTOCOL;
     let cases: &[(&[&[u8]], Found<'_>, Option<&[u8]>)] = &[
-        // Lines, what they hold, what is left of them.
+        // Lines, their content, and what remains of them.
         (&[b"bearer.abc"], token(b"abc"), Some(b"")),
         (&[b"chat, bearer.a.b.c ,json"], token(b"a.b.c"), Some(b"chat, json")),
         (&[b"chat", b"bearer.abc"], token(b"abc"), Some(b"chat")),
