@@ -8,6 +8,8 @@ mod corpus;
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod issuer;
 
+use std::sync::{Arc, Mutex};
+
 use authgear_filter::jose::Algorithm;
 use issuer::{ISSUER, Issuer};
 use serde_json::{Value, json};
@@ -28,6 +30,8 @@ on_each_host! {
     white_space_at_an_end_of_a_claim_is_nobody_elses_identity,
     keys_may_be_published_at_a_url_with_a_query_and_written_as_real_servers_do,
     a_bad_key_of_the_configuration_is_told_in_the_log_and_costs_only_itself,
+    a_token_that_names_no_key_is_tried_with_eight_and_the_client_is_told_that_there_were_more,
+    keys_that_come_byte_by_byte_let_nobody_in,
 }
 
 /// Claims for the current time, not for the table's fixed time.
@@ -277,6 +281,96 @@ async fn a_bad_key_of_the_configuration_is_told_in_the_log_and_costs_only_itself
     let host = H::start(H::builder(&app, &[]), configuration).await;
     assert_eq!(send(&host, &issuer.token(Algorithm::Rs256, &claims())).await.status, 200);
     host.wait_for_log("the-broken-one").await;
+}
+
+/// A set of this many keys for RS256, the issuer's the last of them.
+fn many_keys(issuer: &Issuer, count: usize) -> Value {
+    let own =
+        issuer.jwks()["keys"].as_array().unwrap().iter().find(|key| key["kty"] == "RSA").unwrap().clone();
+    let other = |number: usize| {
+        let mut other = own.clone();
+        other["kid"] = json!(format!("other-{number}"));
+        // Another modulus.
+        let (before, after) = own["n"].as_str().unwrap().split_at(20 + number);
+        other["n"] =
+            json!(format!("{before}{}{}", if after.starts_with('A') { 'B' } else { 'A' }, &after[1..]));
+        other
+    };
+    json!({"keys": (1..count).map(other).chain([own.clone()]).collect::<Vec<_>>()})
+}
+
+async fn a_token_that_names_no_key_is_tried_with_eight_and_the_client_is_told_that_there_were_more<
+    H: Host,
+>() {
+    const SAID: &str = "the token names no key, and more than 8 keys could have signed it";
+    let issuer = Issuer::new();
+    let app = Echo::start().await.unwrap();
+    let header = |kid: Option<&str>| {
+        let mut header = json!({"alg": "RS256", "typ": "at+jwt"});
+        kid.into_iter().for_each(|kid| header["kid"] = json!(kid));
+        header.to_string()
+    };
+    let published = Arc::new(Mutex::new(Value::Null));
+    let said = published.clone();
+    let server = Authorizer::start(move |_| Answer::status(200).body(said.lock().unwrap().to_string()));
+    let server = server.await.unwrap();
+    for is_inline in [true, false] {
+        for (count, expected) in [(8, 200), (9, 401)] {
+            let keys = many_keys(&issuer, count);
+            let kid = keys["keys"][count - 1]["kid"].clone();
+            let mut configuration = configuration(&issuer);
+            configuration["jwt"][0]["algorithms"] = json!(["RS256"]);
+            configuration["jwt"][0]["jwks"] = keys.clone();
+            if !is_inline {
+                *published.lock().unwrap() = keys;
+                let jwt = configuration["jwt"][0].as_object_mut().unwrap();
+                jwt.remove("jwks");
+                jwt.insert("jwks_uri".into(), json!("http://login.internal/keys"));
+                jwt.insert("upstream".into(), json!(H::upstream("login", server.address())));
+            }
+            let host = H::start(H::builder(&app, &[("login", server.address())]), configuration).await;
+            for (kid, expected) in [(None, expected), (kid.as_str(), 200), (Some("unknown"), 401)] {
+                let token = issuer.signed(Algorithm::Rs256, &header(kid), &claims().to_string());
+                let answer = send(&host, &token).await;
+                assert_eq!(answer.status, expected, "{count} keys, {kid:?}: {answer:?}");
+                assert_eq!(answer.text().contains(SAID), kid.is_none() && count > 8, "{kid:?}: {answer:?}");
+            }
+        }
+    }
+}
+
+/// In Envoy the wait ends with `timeout`. On APISIX it ends when the server does: each byte that comes begins it anew.
+async fn keys_that_come_byte_by_byte_let_nobody_in<H: Host>() {
+    let issuer = Issuer::new();
+    for failure in [Failure::DripHead, Failure::DripBody] {
+        let (app, server) = (Echo::start().await.unwrap(), Faulty::start(failure.clone()).await.unwrap());
+        let mut configuration = configuration(&issuer);
+        configuration["timeout"] = json!("500ms");
+        configuration["rules"] = json!([{"prefix": "/public", "access": "public"}]);
+        let jwt = configuration["jwt"][0].as_object_mut().unwrap();
+        jwt.remove("jwks");
+        jwt.insert("jwks_uri".into(), json!("http://login.internal/keys"));
+        jwt.insert("upstream".into(), json!(H::upstream("login", server.address())));
+        let host = H::start(H::builder(&app, &[("login", server.address())]), configuration).await;
+        let token = issuer.token(Algorithm::Rs256, &claims());
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let waiting = tokio::spawn(client::send(host.address(), request));
+        server.wait_for_requests(1).await;
+        // Others are served meanwhile.
+        assert_eq!(client::send(host.address(), Request::get("/public")).await.status, 200);
+        if !H::BOUNDS_CALLS {
+            assert!(!waiting.is_finished(), "{failure:?}");
+            server.stop().await;
+        }
+        let answer = waiting.await.unwrap();
+        assert_eq!(
+            (answer.status, answer.json()["error"].clone()),
+            (503, json!("unavailable")),
+            "{failure:?}"
+        );
+        assert_eq!(app.received().count(), 1, "{failure:?}");
+        host.wait_for_log("cannot be fetched").await;
+    }
 }
 
 async fn keys_may_come_from_a_server_and_several_issuers_stand_side_by_side<H: Host>() {

@@ -48,6 +48,7 @@ pub struct Builder {
     upstream: Option<SocketAddr>,
     workers: usize,
     checks_clients: bool,
+    trusts_peers: bool,
 }
 
 impl Builder {
@@ -56,6 +57,14 @@ impl Builder {
     #[must_use]
     pub fn checks_clients(mut self) -> Self {
         self.checks_clients = true;
+        self
+    }
+
+    /// Believes what every peer says in `X-Forwarded-Proto`, `-Host` and `-Port`, as APISIX does where
+    /// `apisix.trusted_addresses` lists the peer. By default it overwrites them.
+    #[must_use]
+    pub fn trusts_peers(mut self) -> Self {
+        self.trusts_peers = true;
         self
     }
 
@@ -121,7 +130,7 @@ impl Builder {
         for number in 0..self.workers {
             let (listener, routes) = (listener.try_clone().expect("a descriptor"), routes.clone());
             let (module, record, upstream) = (module.clone(), apisix.record.clone(), self.upstream);
-            let checks_clients = self.checks_clients;
+            let (checks_clients, trusts_peers) = (self.checks_clients, self.trusts_peers);
             let (stop, stopped) = oneshot::channel::<()>();
             let (loaded, load) = std::sync::mpsc::channel();
             let thread = thread::spawn(move || {
@@ -130,8 +139,8 @@ impl Builder {
                     Ok(worker) => worker,
                     Err(problem) => return drop(loaded.send(Err(problem))),
                 };
-                let process =
-                    Rc::new(Process { worker: RefCell::new(worker), upstream, record, checks_clients });
+                let worker = RefCell::new(worker);
+                let process = Rc::new(Process { worker, upstream, record, checks_clients, trusts_peers });
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a runtime of its own");
                 // The receiver is there: it started this thread and waits.
@@ -161,7 +170,14 @@ pub struct Apisix {
 impl Apisix {
     /// Starts with the filter, without routes or upstream.
     pub fn builder() -> Builder {
-        Builder { module: None, routes: Vec::new(), upstream: None, workers: 2, checks_clients: false }
+        Builder {
+            module: None,
+            routes: Vec::new(),
+            upstream: None,
+            workers: 2,
+            checks_clients: false,
+            trusts_peers: false,
+        }
     }
 
     /// Where it takes requests: HTTP/1, or HTTP/2 with prior knowledge.

@@ -30,6 +30,8 @@ pub(super) struct Process {
     pub(super) record: Arc<Record>,
     /// Whether a request ends when its client leaves (`lua_check_client_abort on`).
     pub(super) checks_clients: bool,
+    /// Whether peers say how, for which host and at which port they were asked (`apisix.trusted_addresses`).
+    pub(super) trusts_peers: bool,
 }
 
 /// The answer to the client.
@@ -180,11 +182,15 @@ async fn handle(
     let Some(route) = process.worker.borrow().route(&target) else {
         return Some(page(404, Fields::default()));
     };
-    // The client's own values are overwritten before any plugin runs.
+    // Before any plugin runs, the client's own values are overwritten, but for those of a trusted peer.
     let host = fields.first(b"host").unwrap_or_default().to_vec();
-    fields.set(b"x-forwarded-proto", b"http");
-    fields.set(b"x-forwarded-host", &host);
-    fields.set(b"x-forwarded-port", b"9080");
+    let own: [(&[u8], &[u8]); 3] =
+        [(b"x-forwarded-proto", b"http"), (b"x-forwarded-host", &host), (b"x-forwarded-port", b"9080")];
+    for (name, value) in own {
+        if !process.trusts_peers || fields.first(name).is_none_or(<[u8]>::is_empty) {
+            fields.set(name, value);
+        }
+    }
     let exchange = Exchange::new(Head { method, target, fields, peer });
 
     let (mut exchange, context, mut next) = process.worker.borrow_mut().request(route, exchange);

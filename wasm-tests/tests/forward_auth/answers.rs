@@ -21,6 +21,7 @@ on_each_host! {
     a_header_reaches_the_app_by_the_apps_name_and_no_client_sends_either_name,
     groups_of_an_answer_meet_what_a_rule_requires,
     a_list_of_groups_reaches_the_app_only_where_it_is_listed,
+    over_http_2_the_client_gets_the_same_headers,
 }
 
 /// Lists headers for the client.
@@ -64,11 +65,9 @@ async fn headers_of_an_accepting_answer_take_the_place_of_the_apps_and_cookies_a
     }
 }
 
-// In Envoy alone: the host that behaves as APISIX speaks no HTTP/2.
-#[tokio::test]
-async fn over_http_2_the_client_gets_the_same_headers() {
+async fn over_http_2_the_client_gets_the_same_headers<H: Host>() {
     let list = json!(["cache-control", "x-session-*", "set-*"]);
-    let guarded = Guarded::<Envoy>::start(for_client(list), |_| with_headers()).await;
+    let guarded = Guarded::<H>::start(for_client(list), |_| with_headers()).await;
     let answer = client::send_http2(guarded.host.address(), Request::get("/")).await;
     has_the_headers_of_the_answer(&answer);
     assert_eq!(answer.header_lines("set-cookie"), ["sid=2; Path=/", "b=1"]);

@@ -1,8 +1,9 @@
 //! What the server is asked, and what a client cannot make the filter ask.
 
 use serde_json::{Value, json};
+use wasm_tests::apisix::Apisix;
 use wasm_tests::authorizer::Authorizer;
-use wasm_tests::client::{self, Request};
+use wasm_tests::client::{self, Protocol, Request};
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::Envoy;
 use wasm_tests::faulty::Answer;
@@ -22,6 +23,7 @@ on_each_host! {
     a_cookie_that_no_call_can_hold_is_left_out_and_the_others_are_sent,
     the_query_of_the_url_is_sent_and_in_no_line_of_the_log,
     headers_that_override_path_or_method_do_not_reach_the_app,
+    the_scheme_that_a_client_of_cleartext_http_2_claims_is_not_believed,
 }
 
 async fn a_body_reaches_the_app_whole_and_the_server_not_at_all<H: Host>() {
@@ -75,42 +77,56 @@ async fn a_client_steers_no_call_by_headers_of_envoys_own<H: Host>() {
     assert_ne!(text(&asked, "x-envoy-expected-rq-timeout-ms").as_deref(), Some("200"));
 }
 
-// In Envoy only: the APISIX-like host has no HTTP/2.
-#[tokio::test]
-async fn the_scheme_that_a_client_of_cleartext_http_2_claims_is_not_believed() {
-    let guarded = Guarded::<Envoy>::start(|_| (), |_| ok()).await;
+async fn the_scheme_that_a_client_of_cleartext_http_2_claims_is_not_believed<H: Host>() {
+    let guarded = Guarded::<H>::start(|_| (), |_| ok()).await;
     for scheme in ["https", "http", "ftp"] {
-        guarded.server.asked().clear();
-        let request = Request::get("/a").scheme(scheme);
-        assert_eq!(client::send_http2(guarded.host.address(), request).await.status, 200);
-        let asked = guarded.server.asked().last().unwrap();
-        assert_eq!(text(&asked, "x-forwarded-proto").as_deref(), Some("http"), "{scheme}");
+        for said in ["https", "HTTPS"] {
+            guarded.server.asked().clear();
+            let request = Request::get("/a").scheme(scheme).header("x-forwarded-proto", said);
+            assert_eq!(client::send_http2(guarded.host.address(), request).await.status, 200);
+            let asked = guarded.server.asked().last().unwrap();
+            assert_eq!(text(&asked, "x-forwarded-proto").as_deref(), Some("http"), "{scheme} {said}");
+        }
     }
 }
 
 /// Behind a load balancer that terminates TLS, the proxy repeats what the balancer says.
 #[tokio::test]
 async fn the_scheme_that_a_trusted_balancer_says_is_told() {
-    let (server, app) = (Authorizer::start(|_| ok()).await.unwrap(), Echo::start().await.unwrap());
-    let envoy = Envoy::builder()
-        .cluster("app", app.address())
-        .cluster("auth", server.address())
-        .connection_manager("xff_num_trusted_hops", json!(1))
-        .plugin(json!({"forward_auth": {
-            "url": "http://auth.internal/verify", "upstream": "auth", "identity_headers": ["x-user-id"],
-            "extra_headers": {"x-url": "{url}"},
-        }}))
-        .start()
+    behind_a_trusted_balancer::<Envoy>(|host| host.connection_manager("xff_num_trusted_hops", json!(1)))
         .await;
-    for (said, expected) in [(Some("https"), "https"), (None, "http")] {
-        server.asked().clear();
-        let request = Request::get("/a").host("shop.example").header("x-forwarded-for", "203.0.113.9");
-        let request =
-            said.into_iter().fold(request, |request, said| request.header("x-forwarded-proto", said));
-        assert_eq!(client::send(envoy.address(), request).await.status, 200);
-        let asked = server.asked().last().unwrap();
-        assert_eq!(text(&asked, "x-forwarded-proto").as_deref(), Some(expected));
-        assert_eq!(text(&asked, "x-url"), Some(format!("{expected}://shop.example/a")));
+    behind_a_trusted_balancer::<Apisix>(|host| host.trusts_peers()).await;
+}
+
+async fn behind_a_trusted_balancer<H: Host>(trusting: impl FnOnce(H::Builder) -> H::Builder) {
+    let (server, app) = (Authorizer::start(|_| ok()).await.unwrap(), Echo::start().await.unwrap());
+    let configuration = json!({
+        "forward_auth": {
+            "url": "http://auth.internal/verify",
+            "upstream": H::upstream("auth", server.address()),
+            "identity_headers": ["x-user-id"],
+            "extra_headers": {"x-url": "{url}", "x-scheme": "{scheme}"},
+        },
+    });
+    let host = H::start(trusting(H::builder(&app, &[("auth", server.address())])), configuration).await;
+    // What is unclear is no TLS.
+    let said = [Some("https"), None, Some("http"), Some("https,http"), Some("ftp")];
+    for (said, expected) in said.into_iter().zip(["https", "http", "http", "http", "http"]) {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            server.asked().clear();
+            let request = Request::get("/a").host("shop.example").header("x-forwarded-for", "203.0.113.9");
+            let request = said.into_iter().fold(request, |all, said| all.header("x-forwarded-proto", said));
+            let answer = client::try_send(host.address(), protocol, request).await.unwrap();
+            assert_eq!(answer.status, 200, "{said:?}");
+            let asked = server.asked().last().unwrap();
+            for (name, value) in [
+                ("x-forwarded-proto", expected.to_owned()),
+                ("x-scheme", expected.to_owned()),
+                ("x-url", format!("{expected}://shop.example/a")),
+            ] {
+                assert_eq!(text(&asked, name).as_deref(), Some(value.as_str()), "{said:?} {protocol:?}");
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ on_each_host! {
     only_chosen_headers_of_a_denial_reach_the_client,
     a_denial_without_its_body_is_not_empty,
     a_server_that_does_not_answer_is_an_error,
+    a_server_that_answers_byte_by_byte_lets_nobody_in,
     the_operators_own_denials_come_before_the_servers,
 }
 
@@ -113,6 +114,40 @@ async fn a_server_that_does_not_answer_is_an_error<H: Host>() {
         let (_app, host) = start::<H>(server.address(), allow).await;
         let answer = client::send(host.address(), forging(Request::get("/"))).await;
         assert_eq!(identity(&answer), [], "{failure:?}");
+    }
+}
+
+/// In Envoy the wait ends with `timeout`. On APISIX it ends when the server does: each byte that comes begins it anew.
+async fn a_server_that_answers_byte_by_byte_lets_nobody_in<H: Host>() {
+    for failure in [Failure::DripHead, Failure::DripBody] {
+        for action in ["deny", "allow"] {
+            let server = Faulty::start(failure.clone()).await.unwrap();
+            let (app, host) = start::<H>(server.address(), |configuration| {
+                configuration["timeout"] = json!("500ms");
+                configuration["on_error"] = json!({"action": action});
+                configuration["rules"] = json!([{"prefix": "/public", "access": "public"}]);
+            })
+            .await;
+            let waiting = tokio::spawn(client::send(host.address(), forging(Request::get("/"))));
+            server.wait_for_requests(1).await;
+            // Others are served meanwhile.
+            let other = client::send(host.address(), forging(Request::get("/public"))).await;
+            assert_eq!(identity(&other), [], "{failure:?}");
+            if !H::BOUNDS_CALLS {
+                assert!(!waiting.is_finished(), "{failure:?}");
+                server.stop().await;
+            }
+            let answer = waiting.await.unwrap();
+            match action {
+                "allow" => assert_eq!(identity(&answer), [], "{failure:?}"),
+                _ => {
+                    let error = answer.json()["error"].clone();
+                    assert_eq!((answer.status, error), (503, json!("unavailable")), "{failure:?}");
+                }
+            }
+            assert_eq!(app.received().count(), if action == "allow" { 2 } else { 1 }, "{failure:?}");
+            host.wait_for_log("auth server http://auth.internal/verify").await;
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use wasm_tests::client::{self, Connection, Protocol, Request};
-use wasm_tests::envoy::Envoy;
 use wasm_tests::on_each_host;
 use wasm_tests::received::Received;
 use wasm_tests::scene::Host;
@@ -14,6 +13,7 @@ on_each_host! {
     a_host_that_is_not_clear_is_never_asked_and_never_opens_anything,
     each_rule_asks_its_own_url_and_no_answer_of_one_serves_for_another,
     a_path_that_names_two_urls_is_a_400_and_nothing_is_asked,
+    over_http_2_the_authority_is_the_host_of_the_call,
 }
 
 async fn the_host_of_the_call_is_the_clients_where_that_is_configured<H: Host>() {
@@ -73,11 +73,9 @@ async fn a_host_that_is_not_clear_is_never_asked_and_never_opens_anything<H: Hos
     assert_eq!(guarded.app.received().count(), 0);
 }
 
-// In Envoy alone: the host that behaves as APISIX speaks no HTTP/2.
-#[tokio::test]
-async fn over_http_2_the_authority_is_the_host_of_the_call() {
+async fn over_http_2_the_authority_is_the_host_of_the_call<H: Host>() {
     let change = |configuration: &mut Value| configuration["forward_auth"]["host"] = json!("client");
-    let guarded = Guarded::<Envoy>::start(change, |_| ok()).await;
+    let guarded = Guarded::<H>::start(change, |_| ok()).await;
     let request = Request::get("/").host("shop.example:8443");
     assert_eq!(client::send_http2(guarded.host.address(), request).await.status, 200);
     let asked = guarded.server.asked().last().unwrap();
