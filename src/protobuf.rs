@@ -1,23 +1,23 @@
-//! The wire format of protobuf, as far as it occurs here: reads fields of bytes, varints and 64-bit numbers, and
+//! The part of protobuf's wire format that the filter needs: reads fields of bytes, varints and 64-bit numbers, and
 //! writes fields of bytes.
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire<'a> {
     /// An integer, a boolean or an enum.
     Varint(u64),
-    /// A double, or an integer of fixed width, in little-endian order.
+    /// A double, or a fixed-width integer, in little-endian order.
     Fixed64([u8; 8]),
     /// A string, bytes, or a message.
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, by their numbers; `None` inside where the bytes are no message.
+/// Iterates over the fields of a message, with their numbers. Yields `None` inside `Some` if the bytes are malformed.
 #[derive(Debug, Clone)]
 pub struct WireFields<'a>(&'a [u8]);
 
 impl<'a> WireFields<'a> {
-    /// The fields of this message.
+    /// Reads the fields of this message.
     #[must_use]
     pub const fn new(message: &'a [u8]) -> Self {
         Self(message)
@@ -72,7 +72,7 @@ impl<'a> Iterator for WireFields<'a> {
     }
 }
 
-/// Appends a field of bytes, of a number below 16.
+/// Appends a field of bytes. The field number must be below 16.
 pub fn push_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     message.push(field << 3 | 2);
     let mut length = bytes.len();
@@ -84,7 +84,7 @@ pub fn push_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     message.extend_from_slice(bytes);
 }
 
-/// The seven that a byte of a varint holds.
+/// Returns the low seven bits, the payload of one byte of a varint.
 fn low_bits(value: usize) -> u8 {
     u8::try_from(value & 0x7f).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! What one map, or several together, may hold.
+//! The limits of one map, or of several together.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::{BoundedMap, Weigh};
 
-/// So many entries, and so many bytes. Counts what is held, and the uses of entries, by which it is known which of several
-/// maps holds the least recently used one.
+/// A limit on entries and bytes. Counts what is held, and numbers the uses of entries to find the least recently used
+/// one among several maps.
 #[derive(Debug)]
 pub struct Budget {
     max_entries: NonZeroUsize,
@@ -19,13 +19,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Of one map, which keeps to it by itself.
+    /// Creates the budget of one map, which enforces it itself.
     #[must_use]
     pub fn new(max_entries: NonZeroUsize, max_bytes: usize) -> Rc<Self> {
         Self::with(max_entries, max_bytes, false)
     }
 
-    /// Of several maps, which [`trim`] makes keep to it.
+    /// Creates the budget of several maps, which [`trim`] enforces.
     #[must_use]
     pub fn shared(max_entries: NonZeroUsize, max_bytes: usize) -> Rc<Self> {
         Self::with(max_entries, max_bytes, true)
@@ -36,7 +36,7 @@ impl Budget {
         Rc::new(Self { max_entries, max_bytes, is_shared, entries, bytes, uses })
     }
 
-    /// Whether more is held than may be.
+    /// Returns whether the maps hold more than the budget allows.
     #[must_use]
     pub fn is_exceeded(&self) -> bool {
         self.entries.get() > self.max_entries.get() || self.bytes.get() > self.max_bytes
@@ -65,7 +65,7 @@ impl Budget {
         self.bytes.set(self.bytes.get().saturating_sub(bytes));
     }
 
-    /// The number of a use; later uses have higher ones.
+    /// Returns the number of a new use. Later uses have higher numbers.
     pub(super) fn next_use(&self) -> u64 {
         let next = self.uses.get().wrapping_add(1);
         self.uses.set(next);
@@ -73,7 +73,7 @@ impl Budget {
     }
 }
 
-/// Has maps forget what was least recently used of all of them, until they keep to their budget.
+/// Evicts the least recently used entries of all maps until they fit their budget.
 pub fn trim<'m, V: Weigh + 'm>(budget: &Budget, maps: impl IntoIterator<Item = &'m mut BoundedMap<V>>) {
     if !budget.is_exceeded() {
         return;
@@ -126,7 +126,7 @@ mod tests {
             [held(0, "a"), held(0, "b"), held(1, "a"), held(1, "c"), held(1, "d")]
         };
         assert_eq!(held(&mut maps), [true, false, true, true, false]);
-        // What is heavy takes the place of the others; what is too heavy alone is not kept.
+        // A heavy entry displaces the others; one that is too heavy on its own is not kept.
         insert(&mut maps, 1, "d", 9_500);
         assert_eq!(held(&mut maps), [false, false, false, false, true]);
         insert(&mut maps, 0, "a", 10_001);

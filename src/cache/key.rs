@@ -1,11 +1,11 @@
-//! What an answer was given for: an encoding in which no two lists of inputs share a key, and its hash.
+//! The key of a cached answer: an encoding in which no two lists of inputs share a key, and its hash.
 
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
-/// Keyed at random, so that a client cannot choose tokens with the same hash.
+/// Uses a random key, so that a client cannot choose tokens with equal hashes.
 static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The kind of an input to the auth server's decision, with its name if it has one.
@@ -27,30 +27,30 @@ pub enum Part<'a> {
     Path,
     /// The address of the client's connection.
     ClientAddress,
-    /// What is asked for at the auth server, where that is not the same for all requests.
+    /// The URL of the auth server, if requests use different ones.
     AuthUrl,
 }
 
-/// Every input that could change an answer, as one string of bytes. Lists of inputs that differ in a kind, a name, a
-/// value or in their order have different keys. An absent input differs from an empty one.
+/// All inputs that could change an answer, as one string of bytes. Lists of inputs that differ in a kind, a name, a
+/// value or their order have different keys. An absent input differs from an empty one.
 ///
-/// Holds secrets, so it prints as `[secret]`. Meant to be used again: after [`Key::clear`] the next request's
-/// key needs no new memory. Hashed once, however many maps it is looked for in: of a token of 1 KB that takes 0.3 µs.
+/// Prints as `[secret]`, because it contains secrets. Reuse it: after [`Key::clear`] the next request's key needs no
+/// allocation. It is hashed once for all maps, which takes 0.3 µs for a token of 1 KB.
 #[derive(Clone, Default)]
 pub struct Key {
     bytes: Vec<u8>,
-    /// None until somebody asks.
+    /// Computed on first use.
     hash: Cell<Option<u64>>,
 }
 
 impl Key {
-    /// The key of no input.
+    /// Returns the key without inputs.
     #[must_use]
     pub const fn new() -> Self {
         Self { bytes: Vec::new(), hash: Cell::new(None) }
     }
 
-    /// The key of a list of inputs.
+    /// Returns the key of a list of inputs.
     #[must_use]
     pub fn of(parts: &[(Part<'_>, &[u8])]) -> Self {
         let mut key = Self::new();
@@ -62,8 +62,8 @@ impl Key {
 
     /// Appends an input.
     pub fn push(&mut self, part: Part<'_>, value: &[u8]) {
-        // Whoever reads from the front knows from the kind whether a name follows, and from each length where
-        // the next thing begins: no other list gives the same bytes.
+        // A reader knows from the kind whether a name follows, and from each length where the next item begins. So no
+        // other list yields the same bytes.
         let (kind, name) = match part {
             Part::Bearer => (0, None),
             Part::Header(name) => (1, Some(name)),
@@ -83,18 +83,18 @@ impl Key {
         }
     }
 
-    /// Removes all inputs, and keeps the memory.
+    /// Removes all inputs but keeps the allocation.
     pub fn clear(&mut self) {
         self.hash.set(None);
         self.bytes.clear();
     }
 
-    /// The bytes, for comparing and hashing. As secret as the inputs.
+    /// Returns the bytes, for comparison and hashing. They are as secret as the inputs.
     pub(super) fn reveal(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The hash of the bytes. Equal keys have equal hashes, within this process.
+    /// Returns the hash of the bytes. Equal keys have equal hashes within one process.
     pub(super) fn hash(&self) -> u64 {
         let hash = self.hash.get().unwrap_or_else(|| HASHING.hash_one(&self.bytes));
         self.hash.set(Some(hash));
@@ -153,7 +153,7 @@ mod tests {
             &[(Cookie(b"session"), b"a"), (Bearer, b"a")],
             &[(Bearer, b"a"), (Bearer, b"a")],
             &[(Bearer, b"aa")],
-            // Where one ends and the next begins.
+            // Different boundaries between name and value.
             &[(Cookie(b"a"), b"bc")],
             &[(Cookie(b"ab"), b"c")],
             &[(Cookie(b"abc"), b"")],
@@ -161,7 +161,7 @@ mod tests {
             &[(Method, b"GET"), (Host, b"a"), (Path, b"/b")],
             &[(Method, b"GET"), (Host, b"a/"), (Path, b"b")],
             &[(Method, b"GETa"), (Host, b""), (Path, b"/b")],
-            // Separators of those who join strings.
+            // Separators that a joined string would use.
             &[(Cookie(b"session=a; app_session"), b"b")],
             &[(Cookie(b"session"), b"a; app_session=b")],
             &[(Cookie(b"session"), b"a"), (Cookie(b"app_session"), b"b")],
@@ -174,13 +174,13 @@ mod tests {
             for (j, other) in cases.iter().enumerate() {
                 assert_eq!(Key::of(one) == Key::of(other), i == j, "{one:?} and {other:?}");
             }
-            // What the encoding itself looks like, sent as a token.
+            // A token that contains an encoded key.
             let token = Key::of(&[(Bearer, Key::of(one).reveal())]);
             assert!(one.is_empty() || cases.iter().all(|other| Key::of(other) != token), "{one:?}");
         }
     }
 
-    /// A short string over few bytes, among them the encoding's own, so that near-collisions are common.
+    /// Returns a short string over few bytes, some of them from the encoding, so that near-collisions are common.
     fn bytes(random: &mut Rng) -> Vec<u8> {
         let alphabet = [b'a', b'b', b'=', b';', b'|', 0, 1, 2];
         (0..random.usize(..4)).map(|_| alphabet[random.usize(..alphabet.len())]).collect()
@@ -215,7 +215,7 @@ mod tests {
         assert!(seen.len() > 10_000, "{} lists only", seen.len());
     }
 
-    /// The key of what Authgear's resolver is sent.
+    /// Returns the key of a call to Authgear's resolver.
     fn key_of(credentials: &Credentials<'_>) -> Key {
         let mut key = Key::new();
         if let Some(token) = credentials.bearer {
@@ -237,7 +237,7 @@ mod tests {
             let prefix = ["", "app_", "p"][random.usize(..3)];
             let value =
                 |random: &mut Rng| ["a", "b", "ab", "", "session=a", "a|b"][random.usize(..6)].to_owned();
-            // The order of the cookies is the client's affair; other cookies lie between them.
+            // The client chooses the order of the cookies; other cookies stand between them.
             let mut sent: Vec<_> =
                 cookies.iter().map(|name| (format!("{prefix}{name}"), value(&mut random))).collect();
             sent.retain(|_| random.usize(..3) > 0);

@@ -1,7 +1,7 @@
-//! A cache of answers: a map with a bound on entries and on bytes, whose entries expire. It decides which entries stay
-//! and for how long. It does not decide what an answer is or whether it may be kept.
+//! A cache of answers: a map, bounded in entries and bytes, whose entries expire. It decides which entries stay and
+//! for how long, not what an answer is or whether it may be kept.
 //!
-//! Each worker has its own, so nothing is shared or locked. Reads no clock.
+//! Each worker has its own cache, so nothing is shared or locked. It reads no clock.
 
 mod budget;
 mod key;
@@ -24,7 +24,7 @@ pub trait Weigh {
     fn weight(&self) -> usize;
 }
 
-/// How long an entry may serve. It is never stale before it stops being fresh.
+/// How long an entry may serve. An entry becomes stale only after it stops being fresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
     fresh_until: UnixTime,
@@ -32,34 +32,34 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// Fresh before `fresh_until`, and stale for `stale_for` from then on; zero for an entry that may never
-    /// serve stale.
+    /// Creates a lifetime that is fresh before `fresh_until`, and stale for `stale_for` from then on. Zero means that
+    /// the entry never serves stale.
     #[must_use]
     pub const fn new(fresh_until: UnixTime, stale_for: Duration) -> Self {
         Self { fresh_until, stale_until: fresh_until.after(stale_for) }
     }
 
-    /// The same, but fresh only before `end`; stale for as long as it was.
+    /// Shortens the fresh period to end before `end`. The stale period still ends when it did.
     #[must_use]
     pub fn fresh_until(self, end: UnixTime) -> Self {
         Self { fresh_until: self.fresh_until.min(end), ..self }
     }
 
-    /// The same, but it ends at `end` at the latest, stale or not. `end` is the token's own expiry.
+    /// Ends the lifetime, fresh or stale, at `end` at the latest. `end` is the token's own expiry.
     #[must_use]
     pub fn ending_by(self, end: UnixTime) -> Self {
         Self { fresh_until: self.fresh_until.min(end), stale_until: self.stale_until.min(end) }
     }
 }
 
-/// A map from [`Key`] to answers. It drops expired entries. When there are too many entries, or they are too heavy, it
-/// evicts the least recently used one.
+/// A map from [`Key`] to answers. It drops expired entries. When it exceeds its limits, it evicts the least recently
+/// used entry.
 ///
 /// Every operation but [`BoundedMap::clear`] takes amortised constant time. Nothing sweeps: an expired entry is removed
 /// when it is looked up, or when it is evicted.
 ///
-/// When the clock is set back, the age of the entries is unknown, and each would live longer by as much. So an entry
-/// from before that moment never serves again.
+/// When the clock is set back, the age of the entries is unknown, and each would live longer. So entries from before
+/// that moment never serve again.
 pub struct BoundedMap<V> {
     budget: Rc<Budget>,
     map: RecentMap<Held<V>>,
@@ -80,40 +80,40 @@ struct Held<V> {
 }
 
 impl<V: Weigh> BoundedMap<V> {
-    /// An empty map of at most `max_entries` entries and `max_bytes` bytes. The bytes of an entry are its
-    /// key's, what its value weighs, and a fixed part for itself. Takes memory as it fills.
+    /// Creates an empty map of at most `max_entries` entries and `max_bytes` bytes. The bytes of an entry are those
+    /// of its key, the weight of its value, and a fixed overhead. Memory is allocated as the map fills.
     #[must_use]
     pub fn new(max_entries: NonZeroUsize, max_bytes: usize) -> Self {
         Self::within(Budget::new(max_entries, max_bytes))
     }
 
-    /// An empty map that keeps to a budget, together with whatever other maps do. Where there are others, [`trim`] sees
-    /// to it after each insertion.
+    /// Creates an empty map within a budget that other maps may share. If they do, call [`trim`] after each
+    /// insertion.
     #[must_use]
     pub fn within(budget: Rc<Budget>) -> Self {
         Self { budget, map: RecentMap::new(), bytes: 0, latest: UnixTime::default(), era: 0 }
     }
 
-    /// The value of a key, if it is fresh.
+    /// Returns the value of a key, if it is fresh.
     pub fn get(&mut self, key: &Key, now: UnixTime) -> Option<&V> {
         let at = self.living(key, now)?;
         self.map.value(at).filter(|kept| now < kept.life.fresh_until).map(|kept| &kept.value)
     }
 
-    /// The value of a key, if it is fresh, for changing. Its weight must stay the same.
+    /// Returns a mutable reference to the value of a key, if it is fresh. Its weight must not change.
     pub fn get_mut(&mut self, key: &Key, now: UnixTime) -> Option<&mut V> {
         let at = self.living(key, now)?;
         self.map.value_mut(at).filter(|kept| now < kept.life.fresh_until).map(|kept| &mut kept.value)
     }
 
-    /// The value of a key, even if it is stale. Only for when the auth server cannot answer.
+    /// Returns the value of a key, even if it is stale. Only for when the auth server cannot answer.
     pub fn get_stale(&mut self, key: &Key, now: UnixTime) -> Option<&V> {
         let at = self.living(key, now)?;
         self.map.value(at).map(|kept| &kept.value)
     }
 
-    /// Keeps a value instead of the key's previous one. If it cannot be kept, because it has already expired or is
-    /// heavier than the whole cache may be, the key has no value afterwards.
+    /// Replaces the value of a key. If the new value cannot be kept, because it has expired or exceeds the whole
+    /// budget, the key has no value afterwards.
     pub fn insert(&mut self, key: &Key, value: V, life: Lifetime, now: UnixTime) {
         self.look_at(now);
         self.remove(key);
@@ -129,17 +129,17 @@ impl<V: Weigh> BoundedMap<V> {
         self.budget.take(bytes);
     }
 
-    /// Forgets the least recently used entry; whether there was one.
+    /// Evicts the least recently used entry. Returns whether there was one.
     fn evict(&mut self) -> bool {
         self.map.oldest().is_some_and(|oldest| self.remove_at(oldest).is_some())
     }
 
-    /// When the least recently used entry was used.
+    /// Returns the number of the use of the least recently used entry.
     fn oldest_use(&self) -> Option<u64> {
         self.map.value(self.map.oldest()?).map(|kept| kept.used)
     }
 
-    /// Removes a key, and returns the value that it had, fresh or not.
+    /// Removes a key and returns its value, fresh or not.
     pub fn remove(&mut self, key: &Key) -> Option<V> {
         let at = self.map.find(key)?;
         self.remove_at(at)
@@ -152,25 +152,25 @@ impl<V: Weigh> BoundedMap<V> {
         self.bytes = 0;
     }
 
-    /// How many entries there are, including expired ones that were not noticed yet.
+    /// Returns the number of entries, including expired ones that have not been noticed yet.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Whether nothing is kept.
+    /// Returns whether the map is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.map.len() == 0
     }
 
-    /// What the entries weigh together, in bytes.
+    /// Returns the weight of all entries, in bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The slot of a key's entry, which becomes the most recently used one. An expired entry is removed.
+    /// Returns the slot of a key's entry and marks it as the most recently used one. Removes an expired entry.
     fn living(&mut self, key: &Key, now: UnixTime) -> Option<Slot> {
         self.look_at(now);
         let at = self.map.find(key)?;
@@ -187,7 +187,7 @@ impl<V: Weigh> BoundedMap<V> {
         Some(at)
     }
 
-    /// Notices that the clock was set back.
+    /// Detects that the clock was set back.
     fn look_at(&mut self, now: UnixTime) {
         if now < self.latest {
             self.era = self.era.wrapping_add(1);
@@ -203,7 +203,7 @@ impl<V: Weigh> BoundedMap<V> {
     }
 }
 
-/// Prints how full it is, never what it holds.
+/// Prints how full it is, never its content.
 impl<V> fmt::Debug for BoundedMap<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundedMap")
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use fastrand::Rng;
 
-    /// Knows whose it is.
+    /// A value with an owner.
     #[derive(Debug, Clone, PartialEq, Eq)]
     struct Item {
         of: &'static str,
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_fresh_then_stale_then_gone() {
-        // Looked up when; fresh, served stale.
+        // Time of the look-up; fresh; served stale.
         let cases: &[(u64, bool, bool)] = &[
             (100, true, true),
             (109, true, true),
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn no_life_outlasts_the_end_that_it_was_given() {
-        // fresh_until, stale_for, end; when fresh ends, when stale ends.
+        // fresh_until, stale_for, end; end of the fresh period, end of the stale period.
         let cases = [
             ((110, 5, 200), (110, 115)),
             ((110, 5, 112), (110, 112)),
@@ -394,7 +394,7 @@ mod tests {
         assert!(printed.contains("entries: 1") && !printed.contains("hunter"), "{printed}");
     }
 
-    /// The same rules over a list, the least recently used first.
+    /// The same rules implemented with a list, least recently used first.
     struct Model {
         max_entries: usize,
         max_bytes: usize,
@@ -407,7 +407,7 @@ mod tests {
         key: Key,
         answer: Item,
         bytes: usize,
-        /// None where the clock was set back since.
+        /// `None` after the clock was set back.
         life: Option<Lifetime>,
     }
 
@@ -454,7 +454,7 @@ mod tests {
     #[test]
     fn a_cache_does_what_a_plain_list_would() {
         const NAMES: [&str; 8] = ["a", "ab", "abc", "b", "bc", "c", "", "a long name"];
-        // max_entries, max_bytes; whether anything is kept, and whether anything has to make room.
+        // max_entries, max_bytes; whether anything is kept; whether anything is evicted.
         let bounds = [
             (1, usize::MAX, true, true),
             (3, usize::MAX, true, true),

@@ -10,15 +10,15 @@ use super::key::Key;
 pub(super) struct Slot(usize);
 
 impl Slot {
-    /// No entry: beyond both ends of the list. No vector is that long.
+    /// No entry. No vector is long enough to have this index.
     const NONE: Self = Self(usize::MAX);
 }
 
-/// The entries stand side by side, without gaps; each knows its neighbours in the order of use. The index
-/// finds an entry's slot by the hash of its key.
+/// Entries lie contiguously, and each links to its neighbours in the order of use. The index finds the slot of an
+/// entry by the hash of its key.
 ///
-/// Each operation takes constant time, and a growing index constant time per entry ever added: the hash stands
-/// in the entry, so that growing never reads the keys.
+/// Each operation takes constant time; growing the index takes amortised constant time. Entries store their hash, so
+/// growing never reads the keys.
 pub(super) struct RecentMap<T> {
     index: HashTable<Slot>,
     entries: Vec<Entry<T>>,
@@ -48,7 +48,7 @@ impl<T> RecentMap<T> {
         self.entries.len()
     }
 
-    /// The slot of a key's entry. Compares the whole key.
+    /// Returns the slot of a key's entry. Compares the whole key.
     pub(super) fn find(&self, key: &Key) -> Option<Slot> {
         let (hash, key) = (key.hash(), key.reveal());
         let same =
@@ -61,7 +61,7 @@ impl<T> RecentMap<T> {
         self.entry(at).map(|entry| &entry.value)
     }
 
-    /// The same, for changing.
+    /// Returns a mutable reference to the value at a slot.
     pub(super) fn value_mut(&mut self, at: Slot) -> Option<&mut T> {
         self.entries.get_mut(at.0).map(|entry| &mut entry.value)
     }
@@ -79,7 +79,7 @@ impl<T> RecentMap<T> {
         }
     }
 
-    /// Adds an entry, as just used. The key must have none.
+    /// Adds an entry as the most recently used one. The key must not have one yet.
     pub(super) fn push(&mut self, key: &Key, value: T) {
         let hash = key.hash();
         let at = Slot(self.entries.len());
@@ -114,10 +114,10 @@ impl<T> RecentMap<T> {
         (self.newest, self.oldest) = (Slot::NONE, Slot::NONE);
     }
 
-    /// Tells the index and the neighbours that the last entry has filled a gap.
+    /// Updates the index and the neighbours after the last entry was moved into a gap.
     fn moved(&mut self, from: Slot, to: Slot) {
         let Some(&Entry { hash, older, newer, .. }) = self.entry(to) else {
-            return; // The last one was removed: there is no gap.
+            return; // The last entry was removed, so there is no gap.
         };
         if let Some(slot) = self.index.find_mut(hash, |slot| *slot == from) {
             *slot = to;
@@ -145,12 +145,12 @@ impl<T> RecentMap<T> {
         self.entries.get(at.0)
     }
 
-    /// What follows an entry in the order of use; before the first comes the oldest.
+    /// Returns the link to the entry used just after `at`; for `NONE`, the link to the oldest entry.
     fn newer_of(&mut self, at: Slot) -> &mut Slot {
         self.entries.get_mut(at.0).map_or(&mut self.oldest, |entry| &mut entry.newer)
     }
 
-    /// What precedes an entry in the order of use; behind the last comes the newest.
+    /// Returns the link to the entry used just before `at`; for `NONE`, the link to the newest entry.
     fn older_of(&mut self, at: Slot) -> &mut Slot {
         self.entries.get_mut(at.0).map_or(&mut self.newest, |entry| &mut entry.older)
     }
@@ -158,7 +158,7 @@ impl<T> RecentMap<T> {
 
 #[cfg(test)]
 impl<T> RecentMap<T> {
-    /// The keys and values, the least recently used first. Panics where index and list disagree.
+    /// Returns the keys and values, least recently used first. Panics if index and list disagree.
     pub(super) fn listed(&self) -> Vec<(&[u8], &T)> {
         let (mut listed, mut at, mut before) = (Vec::new(), self.oldest, Slot::NONE);
         while let Some(entry) = self.entry(at) {

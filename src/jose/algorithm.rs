@@ -1,7 +1,7 @@
 //! The signature algorithms that a token may use, and what each of them needs.
 //!
-//! HMAC and `none` have no variant: no configuration can allow them. That is what this type is for beside that of
-//! `jsonwebtoken`, which has HMAC, and has it as its default.
+//! HMAC and `none` have no variant, so no configuration can allow them. This is why the type exists beside that of
+//! `jsonwebtoken`, whose default is HMAC.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,15 +17,15 @@ pub enum Algorithm {
     Rs512,
     /// RSASSA-PSS with SHA-256, MGF1 with the same hash, and a salt as long as the hash.
     Ps256,
-    /// RSASSA-PSS with SHA-384, likewise.
+    /// RSASSA-PSS with SHA-384, MGF1 with the same hash, and a salt as long as the hash.
     Ps384,
-    /// RSASSA-PSS with SHA-512, likewise.
+    /// RSASSA-PSS with SHA-512, MGF1 with the same hash, and a salt as long as the hash.
     Ps512,
     /// ECDSA on P-256 with SHA-256.
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// EdDSA, on Ed25519 only; also named `Ed25519` (RFC 9864 section 2.2).
+    /// EdDSA on Ed25519 only; also named `Ed25519` (RFC 9864 section 2.2).
     EdDsa,
 }
 
@@ -43,7 +43,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The name in `alg`.
+    /// Returns the name used in `alg`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl From<Algorithm> for jsonwebtoken::Algorithm {
     }
 }
 
-/// A name that is none of [`Algorithm::ALL`]; names are case-sensitive.
+/// A name that is not in [`Algorithm::ALL`]. Names are case-sensitive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownAlgorithm;
 

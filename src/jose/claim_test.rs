@@ -1,4 +1,4 @@
-//! What may be demanded of a claim: that it is one of some values. Owns when two values are the same.
+//! The demand that a claim has one of some values. Defines when two values are equal.
 
 use serde_json::value::RawValue;
 
@@ -10,16 +10,16 @@ use super::{ClaimPath, Claims};
 pub struct ClaimTest {
     /// The claim.
     pub claim: ClaimPath,
-    /// It must be one of these, or a list that holds one of them.
+    /// It must equal one of these, or be a list that contains one of them.
     pub any_of: Vec<Scalar>,
 }
 
 /// A string, a number or a boolean. Values of different types differ: 3 is not "3".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scalar {
-    /// A string, compared to the letter.
+    /// A string, compared exactly.
     Text(String),
-    /// A number, compared by what it is, not by how it is written.
+    /// A number, compared by value, not by spelling.
     Number(Number),
     /// A boolean.
     Boolean(bool),
@@ -35,8 +35,8 @@ pub struct Number {
 }
 
 impl ClaimTest {
-    /// Whether it is met. A claim that is absent, an object or `null`, or that two readers could understand
-    /// differently, meets nothing.
+    /// Returns whether the claims meet the demand. A claim never meets it if it is absent, an object or `null`, or if
+    /// two readers could understand it differently.
     #[must_use]
     pub fn is_met(&self, claims: &Claims) -> bool {
         let Ok(Some(json)) = claims.find(&self.claim) else { return false };
@@ -50,8 +50,8 @@ impl ClaimTest {
 }
 
 impl Scalar {
-    /// Reads JSON text; `None` for a list, an object, `null`, a string with half a surrogate pair, and a number that
-    /// is too long to tell.
+    /// Parses JSON text. Returns `None` for a list, an object, `null`, a string with an unpaired surrogate, and a
+    /// number too long to compare.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         match json.bytes().next()? {
@@ -64,7 +64,7 @@ impl Scalar {
 }
 
 impl Number {
-    /// Reads what JSON takes for a number (RFC 8259 section 6).
+    /// Parses a JSON number (RFC 8259 section 6).
     fn parse(text: &str) -> Option<Self> {
         let (is_negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),

@@ -1,14 +1,14 @@
-//! The claims of a token: the registered ones, typed; any other by name.
+//! The claims of a token: the registered ones typed, the others by name.
 
 use super::dpop::Binding;
 use super::members::{Members, string_or_strings, value};
 use super::{Refusal, base64url, is_plain};
 use crate::http::UnixTime;
 
-/// 9999-12-31T23:59:59Z. A later date is a mistake, such as milliseconds; it does not mean "for ever".
+/// 9999-12-31T23:59:59Z. A later date is a mistake, such as milliseconds. It does not mean "never".
 const LATEST_DATE: i64 = 253_402_300_799;
 
-/// The claims of a token. A [`Token`](super::Token) has unverified claims; those of a [`Verified`](super::Verified)
+/// The claims of a token. Those of a [`Token`](super::Token) are unverified; those of a [`Verified`](super::Verified)
 /// token come from the issuer.
 pub struct Claims {
     members: Members,
@@ -29,8 +29,8 @@ impl Claims {
         Self::of(Members::parse(&json).ok_or(Refusal::Claims)?)
     }
 
-    /// The claims that a JSON object states. The types of `iss`, `sub`, `aud`, `client_id`, `exp`, `nbf` and `iat` are
-    /// checked here.
+    /// Takes the claims from a JSON object. Checks the types of `iss`, `sub`, `aud`, `client_id`, `exp`, `nbf` and
+    /// `iat`.
     pub(crate) fn of(members: Members) -> Result<Self, Refusal> {
         Ok(Self {
             issuer: typed(&members, "iss", value)?,
@@ -68,50 +68,50 @@ impl Claims {
         self.client_id.as_deref()
     }
 
-    /// `azp`: to whom the token was issued, as issuers say it that state no `client_id`.
+    /// Returns `azp`, the party to which the token was issued. Some issuers use it instead of `client_id`.
     ///
     /// # Errors
-    /// [`Refusal::Claim`] where it is no string.
+    /// [`Refusal::Claim`] if it is not a string.
     pub(super) fn authorized_party(&self) -> Result<Option<String>, Refusal> {
         typed(&self.members, "azp", value)
     }
 
-    /// When they expire by `exp`: good for forgetting them no later than then. `None` where they do not say it.
+    /// Returns when they expire according to `exp`. Use it only to forget them in time. `None` if they have no `exp`.
     #[must_use]
     pub fn expiry(&self) -> Option<UnixTime> {
         Some(UnixTime::from_secs(u64::try_from(self.expires?).unwrap_or(0)))
     }
 
-    /// `exp`, in seconds since the Unix epoch.
+    /// Returns `exp`, in seconds since the Unix epoch.
     pub(super) fn expires(&self) -> Option<i64> {
         self.expires
     }
 
-    /// `nbf`, in seconds since the Unix epoch.
+    /// Returns `nbf`, in seconds since the Unix epoch.
     pub(super) fn not_before(&self) -> Option<i64> {
         self.not_before
     }
 
-    /// `iat`, in seconds since the Unix epoch.
+    /// Returns `iat`, in seconds since the Unix epoch.
     pub(super) fn issued_at(&self) -> Option<i64> {
         self.issued_at
     }
 
-    /// `auth_time`: when the user authenticated. `None` if it is absent or no date since 1970.
+    /// Returns `auth_time`: when the user authenticated. `None` if it is absent or not a date since 1970.
     #[must_use]
     pub fn auth_time(&self) -> Option<UnixTime> {
         let seconds = numeric_date(self.members.get("auth_time")?)?;
         u64::try_from(seconds).ok().map(UnixTime::from_secs)
     }
 
-    /// `amr`: how the user authenticated. Empty if it is absent or not made of strings.
+    /// Returns `amr`: how the user authenticated. Empty if it is absent or not made of strings.
     #[must_use]
     pub fn amr(&self) -> Vec<String> {
         self.strings_at("amr")
     }
 
-    /// `scope`: space-separated in one string (RFC 8693 section 4.2), or an array as some issuers have it. Where it
-    /// is absent `scp`, in the same forms. Empty where the token does not say it in strings.
+    /// Returns the scopes in `scope`: one space-separated string (RFC 8693 section 4.2), or an array, as some issuers
+    /// write it. If `scope` is absent, reads `scp` in the same forms. Empty if the claim is not made of strings.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
         let words = self.strings_at(if self.get("scope").is_some() { "scope" } else { "scp" });
@@ -123,7 +123,7 @@ impl Claims {
             .collect()
     }
 
-    /// Whether `typ` says that it is an ID token or one that renews others, as Keycloak has it: `ID`, `Refresh` or
+    /// Returns whether `typ` names an ID token or a token that renews others, as in Keycloak: `ID`, `Refresh` or
     /// `Offline`.
     #[must_use]
     pub fn typ_is_of_another_token(&self) -> bool {
@@ -131,7 +131,7 @@ impl Claims {
         self.strings_at("typ").iter().any(|typ| others.iter().any(|other| other.eq_ignore_ascii_case(typ)))
     }
 
-    /// Whether `token_use` says anything but `access` or `access_token`, as Cognito does of an ID token: `id`.
+    /// Returns whether `token_use` is present and neither `access` nor `access_token`. Cognito's ID tokens have `id`.
     #[must_use]
     pub fn token_use_is_not_access(&self) -> bool {
         let is_access =
@@ -139,12 +139,12 @@ impl Claims {
         self.get("token_use").is_some_and(|json| !is_access(json))
     }
 
-    /// The roles that a claim holds: a string is one role, an array of strings several, and of an object each name is
-    /// one. Empty where the claim is absent or holds anything else, such as a role that is empty or has white space at
-    /// an end.
+    /// Returns the roles in a claim: a string is one role, an array of strings several, and an object has one per
+    /// name. Empty if the claim is absent or has another form, such as a role that is empty or has white space at an
+    /// end.
     ///
     /// # Errors
-    /// [`Refusal::Claims`] where the path leads through an object with a member twice.
+    /// [`Refusal::Claims`] if the path leads through an object with a duplicate member.
     pub fn roles(&self, path: &ClaimPath) -> Result<Vec<String>, Refusal> {
         let json = self.find(path)?.unwrap_or_default();
         let roles = match json.starts_with('{') {
@@ -155,13 +155,13 @@ impl Claims {
         Ok(if roles.iter().all(|role| is_plain(role)) { roles } else { Vec::new() })
     }
 
-    /// `cnf`: which key the bearer must have (RFC 7800 section 3.1).
+    /// Returns the key that the bearer must have according to `cnf` (RFC 7800 section 3.1).
     #[must_use]
     pub fn binding(&self) -> Binding {
         Binding::of(self.get("cnf"))
     }
 
-    /// The JSON text of a claim by its exact name.
+    /// Returns the JSON text of the claim with exactly this name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.members.get(name)
     }
@@ -170,7 +170,7 @@ impl Claims {
         self.members.get(name).and_then(string_or_strings).unwrap_or_default()
     }
 
-    /// The JSON text of a claim.
+    /// Returns the JSON text of the claim at a path.
     pub(super) fn find(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
         let Some(mut json) = self.members.get(&path.first).map(str::to_owned) else {
             return Ok(None);
@@ -189,7 +189,7 @@ impl Claims {
     }
 }
 
-/// Where a claim is found: by its exact name, or below other claims.
+/// The location of a claim: its exact name, or a path through other claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimPath {
     first: String,
@@ -197,27 +197,27 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
-    /// A claim at the top level. Dots and slashes in its name have no meaning.
+    /// Locates a top-level claim. Dots and slashes in its name have no special meaning.
     #[must_use]
     pub fn top(name: impl Into<String>) -> Self {
         Self { first: name.into(), rest: Vec::new() }
     }
 
-    /// A nested claim, the outermost name first. `None` if there is no name.
+    /// Locates a nested claim, outermost name first. `None` if there is no name.
     #[must_use]
     pub fn nested(names: impl IntoIterator<Item = String>) -> Option<Self> {
         let mut names = names.into_iter();
         Some(Self { first: names.next()?, rest: names.collect() })
     }
 
-    /// Whether it is a claim at the top, of this name.
+    /// Returns whether it is the top-level claim of this name.
     #[must_use]
     pub fn is_top(&self, name: &str) -> bool {
         self.first == name && self.rest.is_empty()
     }
 }
 
-/// A claim of one type. Any other type refuses the token.
+/// Reads a claim of one type. Any other type refuses the token.
 fn typed<T>(
     members: &Members,
     name: &'static str,
@@ -229,8 +229,8 @@ fn typed<T>(
     }
 }
 
-/// A `NumericDate` (RFC 7519 section 2) in whole seconds, rounded towards 1970. Exponents are refused: no issuer writes
-/// dates that way, and 1e999 is not a date.
+/// Parses a `NumericDate` (RFC 7519 section 2) in whole seconds, rounded towards 1970. Exponents are refused: no
+/// issuer writes dates that way, and 1e999 is not a date.
 fn numeric_date(json: &str) -> Option<i64> {
     let (seconds, fraction) = json.split_once('.').unwrap_or((json, ""));
     let digits_only = fraction.bytes().all(|byte| byte.is_ascii_digit());
@@ -280,7 +280,7 @@ mod tests {
             (r#""\tadmin""#, &[]),
             (r#"["a",""]"#, &[]),
             (r#""""#, &[]),
-            // An object, as Zitadel has it
+            // An object, as Zitadel writes it
             (r#"{"staff":{"1":"a.example"},"admin":{}}"#, &["admin", "staff"]),
             (r#"{"a,b":1}"#, &["a,b"]),
             ("{}", &[]),

@@ -1,7 +1,8 @@
-//! Proofs of possession (RFC 9449): which key made the proof of a request, for which token, and which proof it is.
+//! Proofs of possession (RFC 9449): the key that made a request's proof, the token that it is for, and the proof's
+//! identity.
 //!
-//! A proof is checked but for three things that are the caller's: whether the token is bound to its key, whether it is of
-//! now, and whether it was seen before.
+//! This module checks everything about a proof except three things, which are left to the caller: that the token is
+//! bound to the proof's key, that the proof is recent, and that it was not used before.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::{Algorithm, MediaType, Refusal, UnusableKey, VerifyingKey, base64url}
 use crate::http::target::Target;
 use crate::http::{Head, UnixTime};
 
-/// The algorithms of proofs: asymmetric ones, whatever the issuer's tokens are signed with.
+/// The algorithms of proofs. They are asymmetric, and independent of those of the issuer's tokens.
 pub const PROOF_ALGORITHMS: [Algorithm; 5] =
     [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa];
 
@@ -28,26 +29,26 @@ pub const PROOF_HEADER: &[u8] = b"dpop";
 /// The `typ` of a proof.
 const TYPE: &str = "dpop+jwt";
 
-/// The SHA-256 of a public key in its canonical form (RFC 7638), by which a token names the key that it is bound to.
+/// The SHA-256 of a public key's canonical form (RFC 7638). A token names the key that it is bound to by this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    /// Reads it in base64url, as it stands in `jkt`.
+    /// Parses the base64url text of a `jkt`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         base64url(text)?.try_into().ok().map(Self)
     }
 }
 
-/// What a token says of the key that its bearer must have (RFC 7800 section 3, RFC 9449 section 6.1).
+/// What a token states about the key that its bearer must have (RFC 7800 section 3, RFC 9449 section 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
     /// Nothing: it is a bearer token.
     None,
-    /// The bearer must prove to have this key.
+    /// The bearer must prove possession of this key.
     Key(Thumbprint),
-    /// The bearer must prove something else, or nothing that is clear.
+    /// The bearer must prove something else, or the claim is unclear.
     Unknown,
 }
 
@@ -60,7 +61,7 @@ impl Binding {
     }
 }
 
-/// A proof that was made for a request and its token, by whoever has its key.
+/// A proof for a request and its token, made with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
     key: Thumbprint,
@@ -68,24 +69,24 @@ pub struct Proof {
     number: ProofNumber,
 }
 
-/// Which proof of its key it is: the SHA-256 of the key's thumbprint and `jti`.
+/// The identity of a proof: the SHA-256 of its key's thumbprint and `jti`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProofNumber([u8; 32]);
 
 #[cfg(test)]
 impl ProofNumber {
-    /// Any number, another one for each name.
+    /// Returns a number for a test, different for each name.
     pub(crate) fn for_tests(name: &str) -> Self {
         Self(Sha256::digest(name).into())
     }
 }
 
 impl Proof {
-    /// Reads and checks the proof of a request for `token`, its signature included.
+    /// Reads and checks the proof of a request for `token`, including its signature.
     ///
     /// # Errors
     ///
-    /// The first check that it fails.
+    /// Fails with the first check that the proof fails.
     pub fn read(head: &Head<'_>, token: &[u8], backend: Backend) -> Result<Self, ProofRefusal> {
         let mut values = head.values(PROOF_HEADER);
         let (Some(proof), None) = (values.next(), values.next()) else { return Err(ProofRefusal::NotOne) };
@@ -121,12 +122,12 @@ impl Proof {
         Ok(Self { key: thumbprint, issued_at, number: ProofNumber(number.into()) })
     }
 
-    /// Whether it is a proof by the key that a token is bound to, and of now. Gives the moment from which it would be
-    /// refused: until then it could be replayed.
+    /// Checks that the proof was made recently, with the key that the token is bound to. Returns the moment from
+    /// which it would be refused; until then it could be replayed.
     ///
     /// # Errors
     ///
-    /// Which of them it is not.
+    /// Fails with the check that the proof fails.
     pub fn check(&self, key: Thumbprint, leeway: Duration, now: UnixTime) -> Result<UnixTime, ProofRefusal> {
         if self.key != key {
             return Err(ProofRefusal::OtherKey);
@@ -139,7 +140,7 @@ impl Proof {
         Ok(UnixTime::from_secs(last.saturating_add(1)))
     }
 
-    /// Which proof it is.
+    /// Returns the identity of the proof.
     #[must_use]
     pub const fn number(&self) -> ProofNumber {
         self.number
@@ -151,15 +152,15 @@ impl Proof {
 pub enum ProofRefusal {
     /// There is not exactly one `DPoP` header.
     NotOne,
-    /// It is no signed token.
+    /// It is not a signed token.
     Malformed(Refusal),
     /// `typ` is not `dpop+jwt`.
     Type,
     /// `alg` is not one of [`PROOF_ALGORITHMS`].
     Algorithm,
-    /// `jwk` is absent, or no object with distinct members.
+    /// `jwk` is absent, or not an object with distinct members.
     NoKey,
-    /// `jwk` is no usable public key.
+    /// `jwk` is not a usable public key.
     Key(UnusableKey),
     /// `htm` is not the request's method.
     Method,
@@ -175,9 +176,9 @@ pub enum ProofRefusal {
     Signature,
     /// The token is bound to another key.
     OtherKey,
-    /// `iat` is not of now, leeway included.
+    /// `iat` is too far from now, even with leeway.
     Time,
-    /// It was seen before.
+    /// It was used before.
     Replayed,
 }
 

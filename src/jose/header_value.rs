@@ -1,4 +1,4 @@
-//! What a claim becomes as the value of a header: a plain text, or its JSON.
+//! A claim as the value of a header: plain text, or its JSON.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,28 +7,28 @@ use serde_json::value::RawValue;
 use super::members::value;
 use super::{ClaimPath, Claims, Refusal};
 
-/// In which form a claim becomes a header.
+/// The form of a claim in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimForm {
-    /// Strings, numbers and booleans as they are, lists of them joined by commas; anything else is no header.
+    /// Strings, numbers and booleans as they are, and lists of them joined by commas. Anything else yields no header.
     Plain,
-    /// Its JSON, whatever it is, without white space between its parts.
+    /// The JSON of any claim, without white space between its parts.
     Json,
-    /// The same in base64url.
+    /// The same JSON in base64url.
     Base64,
 }
 
 impl Claims {
-    /// A claim as the value of a header: strings and numbers as they are (a number as the very text in
-    /// the token, `1e3` and 30 digits included), booleans as `true` and `false`, arrays of them joined by
-    /// commas. `None` where the claim is absent or holds anything else: an object, `null`, an empty
-    /// array, a string that is empty or has white space at an end, an array with an element that is none
-    /// of these or that holds a comma.
+    /// Returns a claim as the value of a header. Strings stay as they are, numbers keep the exact text of the token
+    /// (`1e3` and 30 digits included), booleans become `true` or `false`, and the elements of an array are joined by
+    /// commas. Returns `None` if the claim is absent or anything else: an object, `null`, an empty array, a string
+    /// that is empty or has white space at an end, or an array with an element that is none of these or contains a
+    /// comma.
     ///
     /// # Errors
-    /// [`Refusal::ControlCharacter`] where the value holds a control character; [`Refusal::WhiteSpace`]
-    /// where the claim is `sub` and not plain; [`Refusal::Claims`] where a string in it is malformed, or
-    /// the path leads through an object with a member twice.
+    /// [`Refusal::ControlCharacter`] if the value contains a control character; [`Refusal::WhiteSpace`] if the claim
+    /// is `sub` and not plain; [`Refusal::Claims`] if a string in it is malformed, or the path leads through an
+    /// object with a duplicate member.
     pub fn header_value(&self, path: &ClaimPath) -> Result<Option<String>, Refusal> {
         let Some(json) = self.find(path)? else {
             return Ok(None);
@@ -45,10 +45,11 @@ impl Claims {
         }
     }
 
-    /// A claim as the value of a header, in any form. `None` where the claim is absent, or has no such form.
+    /// Returns a claim as the value of a header, in any form. `None` if the claim is absent or has no such form.
     ///
     /// # Errors
-    /// Those of [`Self::header_value`]; of JSON too [`Refusal::ControlCharacter`], which a string may hold unescaped.
+    /// Those of [`Self::header_value`]. JSON can also fail with [`Refusal::ControlCharacter`], because strings may
+    /// contain some unescaped.
     pub fn header_in_form(&self, path: &ClaimPath, form: ClaimForm) -> Result<Option<String>, Refusal> {
         let json = || Ok(self.find(path)?.map(|json| compact(&json)));
         match form {
@@ -59,21 +60,21 @@ impl Claims {
     }
 }
 
-/// Whether a text stays the same text in a header: it is not empty, and neither begins nor ends with white
-/// space, which programs on the way drop.
+/// Returns whether a text survives as a header: it is not empty, and has no white space at an end, which programs on
+/// the way drop.
 pub(crate) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.trim() == text
 }
 
-/// A value that may go into a header as it is.
+/// Returns a value that may become a header unchanged.
 ///
 /// # Errors
-/// [`Refusal::ControlCharacter`], for those of Unicode too.
+/// [`Refusal::ControlCharacter`], also for Unicode's control characters.
 pub(crate) fn text_for_header(value: String) -> Result<String, Refusal> {
     if value.chars().any(char::is_control) { Err(Refusal::ControlCharacter) } else { Ok(value) }
 }
 
-/// A string, a number or a boolean as text.
+/// Returns a string, a number or a boolean as text.
 fn scalar(json: &str) -> Result<Option<String>, Refusal> {
     match json.bytes().next() {
         Some(b'"') => value(json).map(Some).ok_or(Refusal::Claims),
@@ -82,7 +83,7 @@ fn scalar(json: &str) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// What a header joins by commas: one scalar, or those of an array.
+/// Returns the texts that a header joins by commas: one scalar, or those of an array.
 fn texts(json: &str) -> Result<Option<Vec<String>>, Refusal> {
     if !json.starts_with('[') {
         return Ok(scalar(json)?.map(|text| vec![text]));
@@ -98,7 +99,7 @@ fn texts(json: &str) -> Result<Option<Vec<String>>, Refusal> {
     Ok((!texts.is_empty()).then_some(texts))
 }
 
-/// JSON without the white space between its parts, which may hold line ends. Numbers and strings stay as they were
+/// Removes the white space between the parts of JSON text, which may contain line ends. Numbers and strings stay as
 /// sent.
 fn compact(json: &str) -> String {
     let (mut in_string, mut is_escaped) = (false, false);
@@ -125,7 +126,7 @@ mod tests {
             // Scalars
             (r#""Zoë""#, Ok(Some("Zoë"))),
             (r#""a b""#, Ok(Some("a b"))),
-            // Programs on the way drop white space: what they would make another value of is none.
+            // Programs on the way drop white space. A value that this would change yields no header.
             (r#""""#, Ok(None)),
             (r#"" ""#, Ok(None)),
             (r#"" a""#, Ok(None)),
@@ -156,7 +157,7 @@ mod tests {
             // Objects
             ("{}", Ok(None)),
             (r#"{"a":1}"#, Ok(None)),
-            // Control characters, and what is no text
+            // Control characters, and bytes that are not text
             (r#""a\r\nb""#, Err(Refusal::ControlCharacter)),
             (r#""\u0000""#, Err(Refusal::ControlCharacter)),
             (r#""a\tb""#, Err(Refusal::ControlCharacter)),
@@ -165,7 +166,7 @@ mod tests {
             (r#"["a","\n"]"#, Err(Refusal::ControlCharacter)),
             (r#""\ud800""#, Err(Refusal::Claims)),
             (r#"["\ud800"]"#, Err(Refusal::Claims)),
-            // Becomes no header anyway
+            // Yields no header anyway
             (r#"[null,"\n"]"#, Ok(None)),
             (r#"{"a":"\n"}"#, Ok(None)),
         ] {
@@ -233,7 +234,7 @@ mod tests {
             ("{\r\n\t\"a\\\\\" : \"b \\\" c\"\n}", Ok(r#"{"a\\":"b \" c"}"#)),
             (r#"{"a":"\r\nx-user: admin"}"#, Ok(r#"{"a":"\r\nx-user: admin"}"#)),
             ("\"Zoë\"", Ok("\"Zoë\"")),
-            // JSON lets a string hold these as they are.
+            // JSON strings may contain these unescaped.
             ("\"\u{7f}\"", Err(Refusal::ControlCharacter)),
             ("[\"\u{85}\"]", Err(Refusal::ControlCharacter)),
         ] {

@@ -1,14 +1,15 @@
-//! The `iss` of an issuer's tokens: exact, or with one placeholder for a claim of the token, such as its tenant.
+//! The `iss` of an issuer's tokens: an exact value, or one with a placeholder for a claim of the token, such as its
+//! tenant.
 
 use std::fmt;
 
 use super::Claims;
 use super::members::value;
 
-/// The longest value of a claim that stands for a placeholder.
+/// The longest claim value that can fill a placeholder.
 const MAX_VALUE: usize = 128;
 
-/// What the tokens of one issuer have as `iss`. Displays as it is typed.
+/// The `iss` of one issuer's tokens. Displays as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerName(IssuerForm);
 
@@ -23,10 +24,10 @@ enum IssuerForm {
     },
 }
 
-/// Why a text is no [`IssuerName`].
+/// Why a text is not an [`IssuerName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerNameError {
-    /// Nothing is typed.
+    /// It is empty.
     #[error("is empty")]
     Empty,
     /// Wildcards would accept the tokens of strangers.
@@ -35,31 +36,31 @@ pub enum IssuerNameError {
          claim of the token"
     )]
     Wildcard,
-    /// A brace that is no part of a placeholder, or an empty placeholder.
+    /// A brace that belongs to no placeholder, or an empty placeholder.
     #[error(
         "has a `{{` or `}}` that is no placeholder: one is the name of a claim in braces, such as `{{tid}}`"
     )]
     Brace,
-    /// A token could choose too much of its issuer.
+    /// Several placeholders would let a token choose too much of its issuer.
     #[error("has more than one placeholder; list each issuer instead")]
     Several,
-    /// The claim would name the issuer, and so choose itself.
+    /// Only a placeholder would let any issuer name itself.
     #[error("is nothing but a placeholder, so that any issuer would be this one")]
     Anyone,
 }
 
 impl IssuerName {
-    /// This `iss`, to the letter, braces and all.
+    /// Creates a name that matches this `iss` exactly, braces included.
     #[must_use]
     pub fn exact(iss: impl Into<String>) -> Self {
         Self(IssuerForm::Exact(iss.into()))
     }
 
-    /// Reads an `iss` that may hold one placeholder.
+    /// Parses an `iss` that may contain one placeholder.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Fails with what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, IssuerNameError> {
         if text.is_empty() {
             return Err(IssuerNameError::Empty);
@@ -87,8 +88,8 @@ impl IssuerName {
         Ok(Self(IssuerForm::OfClaim { before, claim, after }))
     }
 
-    /// Whether an `iss` may be this issuer's: good for choosing who judges a token, and for nothing else. Of several
-    /// issuers that do not [overlap](Self::overlaps) at most one is named.
+    /// Returns whether an `iss` may be this issuer's. Use it only to choose who judges a token. Of several issuers
+    /// that do not [overlap](Self::overlaps), at most one matches.
     #[must_use]
     pub fn may_be(&self, iss: &str) -> bool {
         match &self.0 {
@@ -101,7 +102,7 @@ impl IssuerName {
         }
     }
 
-    /// Whether a token's `iss` is this issuer's, its own claim in the placeholder's place.
+    /// Returns whether a token's `iss` is this issuer's, with the token's own claim in place of the placeholder.
     pub(super) fn is_of(&self, claims: &Claims) -> bool {
         let Some(iss) = claims.issuer() else { return false };
         match &self.0 {
@@ -116,7 +117,7 @@ impl IssuerName {
         }
     }
 
-    /// Whether there is an `iss` that may be either's.
+    /// Returns whether some `iss` may be either's.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         let both = |length| self.spelling(length).zip(other.spelling(length));
@@ -129,7 +130,7 @@ impl IssuerName {
         })
     }
 
-    /// The bytes of an `iss` of that length that may be this issuer's; gaps where the placeholder's value stands.
+    /// Returns the bytes of an `iss` of this length that may be this issuer's. The placeholder's bytes are `None`.
     fn spelling(&self, length: usize) -> Option<Vec<Option<u8>>> {
         let (before, gap, after) = match &self.0 {
             IssuerForm::Exact(exact) => (exact, (exact.len() == length).then_some(0)?, ""),
@@ -161,7 +162,7 @@ impl fmt::Display for IssuerName {
     }
 }
 
-/// Whether a claim's value may stand in an `iss`: it can then add no slash, dot or host of its own.
+/// Returns whether a claim's value may fill a placeholder. Such a value cannot add a slash, a dot or a host.
 fn is_value(text: &str) -> bool {
     (1..=MAX_VALUE).contains(&text.len()) && text.bytes().all(is_value_byte)
 }

@@ -1,11 +1,11 @@
-//! One key: from a JSON Web Key (RFC 7517, RFC 7518 section 6, RFC 8037 section 2) to what can verify.
+//! One key: from a JSON Web Key (RFC 7517, RFC 7518 section 6, RFC 8037 section 2) to a verifier.
 //!
-//! The result is a `jsonwebtoken::jwk::Jwk`, but that type does not read the text. Its deserializer refuses a key for
-//! members that nobody needs (`"x5c": 1`), does not know the name `Ed25519` for an algorithm, takes one of two members
-//! with the same name, and does not say what was wrong. So the members are read one by one, mended where servers write
-//! them against the RFC, and handed to it.
+//! The result is a `jsonwebtoken::jwk::Jwk`, but that type does not parse the text. Its deserializer refuses a key
+//! for members that nobody needs (`"x5c": 1`), does not know `Ed25519` as the name of an algorithm, accepts duplicate
+//! members, and does not say what is wrong. So this module reads the members one by one, mends what servers write
+//! against the RFC, and passes them on.
 //!
-//! All that is expensive or can fail happens here, once per key, so that verifying does neither.
+//! Everything that is expensive or can fail happens here, once per key, and not during verification.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ pub struct VerifyingKey {
     jwk: Jwk,
     decoding: DecodingKey,
     public: Arc<PublicKey>,
-    /// The key as DER `SubjectPublicKeyInfo`, which the proxy takes.
+    /// The key as DER `SubjectPublicKeyInfo`, as the proxy expects it.
     spki_der: Arc<[u8]>,
     id: KeyId,
 }
 
-/// Which key it is, whatever its `kid`: the SHA-256 of its `SubjectPublicKeyInfo`.
+/// The identity of a key, independent of its `kid`: the SHA-256 of its `SubjectPublicKeyInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 32]);
 
@@ -49,17 +49,17 @@ pub struct KeyId([u8; 32]);
 pub enum UnusableKey {
     /// It is not an object with distinct members.
     NotAnObject,
-    /// A member that is needed is absent, or one that is looked at has the wrong type; it is named.
+    /// The named member is missing, or has the wrong type.
     Member(&'static str),
     /// `use` is not `sig`, or `key_ops` does not hold `verify`.
     NotForSignatures,
-    /// `kty` `oct`: whoever can verify with it can sign.
+    /// `kty` is `oct`. Everyone who can verify with such a key can sign.
     Symmetric,
-    /// It holds the private key, which therefore is public.
+    /// It contains the private key, which is therefore public.
     Private,
     /// `kty` or `crv` is unknown.
     UnknownType,
-    /// `alg` is unknown, or does not go with the type of key.
+    /// `alg` is unknown, or does not fit the type of key.
     Algorithm,
     /// A number is not strict base64url.
     Base64,
@@ -67,32 +67,33 @@ pub enum UnusableKey {
     RsaTooSmall,
     /// An RSA modulus of more than 8192 bits.
     RsaTooLarge,
-    /// An RSA modulus or exponent that no RSA key has.
+    /// No RSA key has this modulus or exponent.
     RsaNumbers,
-    /// Coordinates of the wrong length, or of no point on the curve, or of a weak one.
+    /// Coordinates of the wrong length, not on the curve, or of a weak point.
     Point,
 }
 
 impl VerifyingKey {
-    /// `kid`.
+    /// Returns `kid`.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.jwk.common.key_id.as_deref()
     }
 
-    /// Which key it is.
+    /// Returns the identity of the key.
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
     }
 
-    /// By what a token names it (RFC 7638). It is of the key's numbers, however they were written.
+    /// Returns the thumbprint (RFC 7638), by which a token names the key. It depends on the key's numbers, not on
+    /// their spelling.
     #[must_use]
     pub fn thumbprint(&self) -> Option<Thumbprint> {
         Thumbprint::parse(&crypto::thumbprint(&self.jwk)?)
     }
 
-    /// Whether it may verify signatures of this algorithm: its type fits, and so does its own `alg`, if
+    /// Returns whether the key may verify signatures of this algorithm: its type must fit, and so must its `alg` if
     /// it has one.
     #[must_use]
     pub fn serves(&self, algorithm: Algorithm) -> bool {
@@ -188,7 +189,7 @@ impl fmt::Display for UnusableKey {
     }
 }
 
-/// The numbers of a key, in the form of RFC 7518.
+/// Returns the numbers of a key, in the form of RFC 7518.
 fn parameters(members: &Members, kty: &str) -> Result<AlgorithmParameters, UnusableKey> {
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     match kty {
@@ -225,7 +226,7 @@ fn named(algorithm: Algorithm) -> KeyAlgorithm {
     JwtAlgorithm::from(algorithm).into()
 }
 
-/// A member of a key; some servers write those that they do not have as `null`.
+/// Returns a member of a key. Some servers write absent members as `null`.
 fn member<'k>(members: &'k Members, name: &str) -> Option<&'k str> {
     members.get(name).filter(|json| *json != "null")
 }
@@ -238,13 +239,12 @@ fn required(members: &Members, name: &'static str) -> Result<String, UnusableKey
     optional(members, name)?.ok_or(UnusableKey::Member(name))
 }
 
-/// A number or a point. Some servers pad base64url, against RFC 7515 section 2.
+/// Decodes a number or a point. Some servers pad base64url, against RFC 7515 section 2.
 fn number(members: &Members, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
     jose::base64url(required(members, name)?.trim_end_matches('=')).ok_or(UnusableKey::Base64)
 }
 
-/// A coordinate in the curve's own length, which some servers cut by its leading zeros (against RFC 7518
-/// section 6.2.1.2).
+/// Pads a coordinate to its curve's length. Some servers drop leading zeros (against RFC 7518 section 6.2.1.2).
 fn coordinate(number: &[u8], length: usize) -> Result<Vec<u8>, UnusableKey> {
     let number = without_leading_zeros(number);
     let mut coordinate = vec![0; length.checked_sub(number.len()).ok_or(UnusableKey::Point)?];

@@ -1,5 +1,5 @@
-//! A JSON Web Key Set (RFC 7517 section 5), each key on its own: one that cannot be used is skipped with
-//! a reason, and never costs the others.
+//! A JSON Web Key Set (RFC 7517 section 5). Each key is parsed on its own: an unusable one is skipped with a reason
+//! and does not affect the others.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 /// The most keys that a set may hold, usable or not.
 pub const MAX_KEYS: usize = 100;
 
-/// How much of a `kid` is shown, in characters.
+/// How many characters of a `kid` are shown.
 const SHOWN_KID: usize = 64;
 
-/// The usable keys of a set; at least one. Several may share a `kid`; then each of them is tried.
+/// The usable keys of a set, at least one. Several may share a `kid`; then each of them is tried.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
@@ -40,7 +40,7 @@ pub enum KeySetError {
     NotAKeySet,
     /// More than [`MAX_KEYS`].
     TooManyKeys,
-    /// Nothing in it can verify a signature; why not, key by key.
+    /// No key in it can verify a signature. Lists the reasons, key by key.
     NoUsableKey(Vec<Skipped>),
 }
 
@@ -48,13 +48,13 @@ impl KeySet {
     /// Parses a key set.
     ///
     /// # Errors
-    /// Where not one usable key comes of it.
+    /// Fails if no key is usable.
     pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         if json.len() > MAX_KEY_SET_BYTES {
             return Err(KeySetError::TooLarge);
         }
         let json = std::str::from_utf8(json).map_err(|_| KeySetError::NotAKeySet)?;
-        // Some files begin with a byte order mark, which JSON does not have.
+        // Some files begin with a byte order mark, which JSON does not allow.
         let json = json.strip_prefix('\u{feff}').unwrap_or(json);
         let set = Members::parse(json).ok_or(KeySetError::NotAKeySet)?;
         let keys = set.get("keys").ok_or(KeySetError::NotAKeySet)?;
@@ -86,7 +86,7 @@ impl KeySet {
         &self.keys
     }
 
-    /// The keys that are not used.
+    /// Returns the keys that are not used.
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
@@ -103,7 +103,7 @@ impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kid {
             Some(kid) => {
-                // Nothing of a foreign text may end a line of the log or start a new one.
+                // Foreign text must not end a line of the log or begin a new one.
                 let shown: String = kid.chars().take(SHOWN_KID).collect();
                 write!(f, "key \"{}\": {}", shown.escape_default(), self.reason)
             }
@@ -138,7 +138,7 @@ mod tests {
 
     const N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
     const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
-    /// Its x begins with a zero byte, which is left out.
+    /// A key whose x begins with a zero byte, left out here.
     const SHORT_X: &str = r#""kty":"EC","crv":"P-256","x":"OnPPqRTxK7fuu-XgTjkg_MVixUaCtUg2AU1toMl39g","y":"yUU2QlFkrguwvIyh4rjVHeVovbF7HfvKZmQxbU0L1qA""#;
     const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
 
@@ -180,7 +180,7 @@ mod tests {
             (rsa(&modulus(256), "AQAA"), Some(UnusableKey::RsaNumbers)),
             (rsa(&modulus(256), ""), Some(UnusableKey::RsaNumbers)),
             (rsa(&modulus(256), &base64url(&[0xff; 9])), Some(UnusableKey::RsaNumbers)),
-            // Padding that JWK does not have, and leading zeros that it has
+            // Padding that JWK forbids, and leading zeros that it requires
             (rsa(&modulus(256), "AQAB="), None),
             (format!(r#"{{"kty":"RSA","n":"{N}==","e":"AQAB"}}"#), None),
             (format!(r#"{{"kty":"RSA","n":"={N}","e":"AQAB"}}"#), Some(UnusableKey::Base64)),
@@ -220,7 +220,7 @@ mod tests {
             (with(P256, r#""kid":7"#), Some(UnusableKey::Member("kid"))),
             // Not a public key
             (with(P256, r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#), Some(UnusableKey::Private)),
-            // What is null is absent.
+            // `null` means absent.
             (with(ED25519, r#""d":null,"alg":null,"use":null,"kid":null,"key_ops":null"#), None),
             (with(ED25519, r#""alg":"Ed25519""#), None),
             (r#"{"kty":null}"#.into(), Some(UnusableKey::Member("kty"))),

@@ -1,7 +1,7 @@
 //! When to fetch keys: a state machine whose inputs are the time and the result of each fetch.
 //!
-//! At most one fetch is in flight. A failed fetch keeps the old keys. A fetch whose request has gone away times out, so
-//! the state machine never gets stuck.
+//! At most one fetch is in flight. A failed fetch keeps the old keys. A fetch whose request has gone away times out,
+//! so the state machine never gets stuck.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 pub struct KeySource {
     keys: Option<KeySet>,
     fetch: Fetch,
-    /// Until then, an unknown key causes no fetch.
+    /// Before this moment, an unknown key causes no fetch.
     unknown_key_after: UnixTime,
     fetches: u64,
 }
@@ -54,26 +54,26 @@ pub enum Need {
     UnknownKey,
 }
 
-/// Whoever holds it makes one fetch and reports it to [`KeySource::finish`], or gives it up with
+/// The right to make one fetch. Report its result with [`KeySource::finish`], or give it up with
 /// [`KeySource::abandon`].
 #[derive(Debug)]
 #[must_use = "a fetch is under way until it is finished, abandoned or given up"]
 pub struct FetchTicket(u64);
 
 impl KeySource {
-    /// Keys that are fetched, the first time at once. `timeout` is the timeout of one fetch.
+    /// Creates keys that are fetched, first at once. `timeout` applies to each fetch.
     #[must_use]
     pub fn fetched(timeout: Duration) -> Self {
         Self::new(None, Fetch::Waiting { due: UnixTime::default(), failures: 0, timeout })
     }
 
-    /// Keys that never change.
+    /// Creates keys that never change.
     #[must_use]
     pub fn inline(keys: KeySet) -> Self {
         Self::new(Some(keys), Fetch::Never)
     }
 
-    /// No keys, ever.
+    /// Creates a source that never has keys.
     #[must_use]
     pub fn absent() -> Self {
         Self::new(None, Fetch::Never)
@@ -83,13 +83,13 @@ impl KeySource {
         Self { keys, fetch, unknown_key_after: UnixTime::default(), fetches: 0 }
     }
 
-    /// The keys, however old. `None` until the first fetch succeeds; until then no token can be judged.
+    /// Returns the keys, however old. `None` until the first fetch succeeds; until then no token can be judged.
     #[must_use]
     pub fn keys(&self) -> Option<&KeySet> {
         self.keys.as_ref()
     }
 
-    /// Whether a fetch is in flight, so that waiting may help.
+    /// Returns whether a fetch is in flight, so that waiting may help.
     #[must_use]
     pub fn is_fetching(&self, now: UnixTime) -> bool {
         match self.fetch {
@@ -98,7 +98,7 @@ impl KeySource {
         }
     }
 
-    /// Whether it is time to fetch keys. For proxies that fetch them on ticks.
+    /// Returns whether it is time to fetch keys. For proxies that fetch them on ticks.
     #[must_use]
     pub fn is_due(&self, now: UnixTime) -> bool {
         match self.fetch {
@@ -153,7 +153,7 @@ impl KeySource {
         };
     }
 
-    /// Takes keys that were fetched without a ticket, by a request that could not wait for the fetch in flight.
+    /// Accepts keys that were fetched without a ticket, by a request that could not wait for the fetch in flight.
     pub fn adopt(&mut self, keys: KeySet, now: UnixTime) {
         if let Fetch::Waiting { timeout, .. } | Fetch::InFlight { timeout, .. } = self.fetch {
             self.keys = Some(keys);
@@ -189,7 +189,7 @@ fn reached(moment: UnixTime, ahead: Duration, now: UnixTime) -> bool {
     now >= moment || moment.since(now) > ahead
 }
 
-/// 1 s after the first failure, then twice as long each time, up to 30 s; plus up to a quarter of that.
+/// Returns the wait before a retry: 1 s after the first failure, doubling up to 30 s, plus up to a quarter of that.
 fn retry_wait(failures: u32, random: u32) -> Duration {
     let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_RETRY);
     let quarter = u64::try_from(wait.as_millis()).unwrap_or(0) / 4;
@@ -306,7 +306,7 @@ mod tests {
         assert!(source.start(Need::Fresh, at(3_999)).is_none());
         assert!(!source.is_fetching(at(4_000)));
         let next = source.start(Need::Fresh, at(4_000)).unwrap();
-        // The lost one turns up after all: too late to be believed, and the next one is still under way.
+        // The lost fetch returns after all, too late to count, while the next one is still in flight.
         source.finish(lost, None, at(4_100), 0);
         assert!(source.is_fetching(at(4_200)));
         source.finish(next, Some(keys()), at(4_300), 0);

@@ -1,7 +1,7 @@
 //! The members of a JSON object, each value kept as the text that was sent.
 //!
-//! A number thereby reaches a header exactly as its issuer wrote it, and a value that nobody asks for costs
-//! nothing but the skipping, however deeply it nests.
+//! So a number reaches a header exactly as its issuer wrote it, and a value that nobody reads is merely skipped,
+//! however deeply it nests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ impl Members {
         serde_json::from_str(json).ok()
     }
 
-    /// All names, in the order of their bytes.
+    /// Returns all names, in byte order.
     pub(crate) fn into_names(self) -> Vec<String> {
         self.0.into_keys().map(String::from).collect()
     }
@@ -54,12 +54,12 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// A value of one type; `None` for another type, and for a string with half a surrogate pair.
+/// Parses a value of one type. Returns `None` for another type, and for a string with an unpaired surrogate.
 pub(crate) fn value<T: DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
-/// One string, or an array of strings.
+/// Parses one string, or an array of strings.
 pub(crate) fn string_or_strings(json: &str) -> Option<Vec<String>> {
     value(json).map(|one| vec![one]).or_else(|| value(json))
 }

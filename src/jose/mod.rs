@@ -1,12 +1,11 @@
-//! Owns tokens, claims and keys: parses a compact JWS, checks it against a policy, and says when keys are to be
-//! fetched.
+//! Tokens, claims and keys: parses a compact JWS, checks it against a policy, and says when to fetch keys.
 //!
-//! It is pure: time is an argument, keys are given, and nothing in a token selects where anything is fetched from
-//! (`jku`, `x5u` and `x5c` are never read; `jwk` in a proof of possession alone). Cheap checks come first, the signature last. Which header a claim
-//! becomes is the caller's choice.
+//! This module is pure: time and keys are arguments, and nothing in a token decides where anything is fetched from.
+//! `jku`, `x5u` and `x5c` are never read, and `jwk` is read only in a proof of possession. Cheap checks come first,
+//! the signature last. The caller chooses the header that a claim becomes.
 //!
-//! `jsonwebtoken`'s types hold what was read (`Header`, `jwk::Jwk`, `DecodingKey`), and its `verify` runs each check of a
-//! signature. Its deserializers are not used: see [`VerifyingKey`] and [`Token::parse`]. The types cost 11 KB of module
+//! `jsonwebtoken`'s types hold the result (`Header`, `jwk::Jwk`, `DecodingKey`), and its `verify` runs each signature
+//! check. Its deserializers are not used: see [`VerifyingKey`] and [`Token::parse`]. The types cost 11 KB of module
 //! and 1 % of the instructions for a new token, measured in November 2026.
 
 mod algorithm;
@@ -46,13 +45,13 @@ pub use token::{MAX_TOKEN_BYTES, Token, Verified};
 pub(crate) use header_value::{is_plain, text_for_header};
 pub(crate) use members::{Members, value};
 
-/// Base64url as RFC 7515 section 2 has it: without padding, and one text for each sequence of bytes.
+/// Decodes base64url as RFC 7515 section 2 defines it: without padding, and with one text for each sequence of bytes.
 pub(crate) fn base64url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Whether a bearer token claims to be a JWT: it has a dot, which no opaque token of Authgear has.
-/// Whether it is a well-formed one is for [`Token::parse`] to say.
+/// Returns whether a bearer token claims to be a JWT: it contains a dot, which no opaque token of Authgear does.
+/// [`Token::parse`] decides whether it is well-formed.
 #[must_use]
 pub fn looks_like_jwt(token: &[u8]) -> bool {
     token.contains(&b'.')

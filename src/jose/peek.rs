@@ -1,8 +1,8 @@
-//! What a token says about itself, whether or not this filter can verify it.
+//! What a token states about itself, whether or not this filter can verify it.
 //!
-//! Other servers accept tokens that this filter never would: HMAC, ES512, `crit`, padded base64url. What such a
-//! server answers must still be forgotten at the token's own `exp`, and a token that claims to be of a listed
-//! issuer is for that issuer's keys to judge. So this reading is as lenient as any server's could be.
+//! Other servers accept tokens that this filter never would: HMAC, ES512, `crit`, padded base64url. The answer of
+//! such a server must still expire at the token's own `exp`, and a token that claims a listed issuer must be judged
+//! by that issuer's keys. So this parser is as lenient as any server could be.
 
 use std::fmt;
 
@@ -23,18 +23,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Unverified claims: good for choosing who judges a token and for forgetting it in time, and for nothing else.
+/// Unverified claims. Use them only to choose who judges a token and to forget it in time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peek {
-    /// `iss`, where it is a string; the last one, as most readers have it.
+    /// `iss`, if it is a string. The last one if there are several, as for most readers.
     pub issuer: Option<String>,
-    /// `exp` in whatever form, rounded down; the epoch where it lies before, and the earliest of several.
+    /// `exp` in any form, rounded down and not before the epoch. The earliest one if there are several.
     pub expires: Option<UnixTime>,
-    /// Whether there is a `cnf`: its bearer must prove something.
+    /// Whether there is a `cnf`, so that its bearer must prove something.
     pub is_bound: bool,
 }
 
-/// Looks at the claims of what has the shape of a signed token, whatever its header says.
+/// Reads the claims of anything shaped like a signed token, whatever its header states.
 #[must_use]
 #[inline(never)]
 pub fn peek(token: &[u8]) -> Option<Peek> {
@@ -43,15 +43,15 @@ pub fn peek(token: &[u8]) -> Option<Peek> {
     object(claims, PeekedClaims)
 }
 
-/// Whether a token is a JWT to anybody: signed, encrypted or neither, well-formed or not. Its first part is the header,
-/// or its second part the claims. Opaque tokens may have dots too, as those of Ory and Google have.
+/// Returns whether anybody could take a token for a JWT: signed, encrypted or neither, well-formed or not. Its first
+/// part is a header, or its second part claims. Opaque tokens may contain dots too, as those of Ory and Google do.
 #[must_use]
 pub fn is_jwt(token: &[u8]) -> bool {
     let Some((header, _)) = split_once(token, b'.') else { return false };
     object(header, IgnoredAny).is_some() || peek(token).is_some()
 }
 
-/// Whether a token was signed by an AWS load balancer, of which the `signer` in its header is the name.
+/// Returns whether an AWS load balancer signed a token. Its header then has the balancer's ARN as `signer`.
 pub(super) fn is_load_balancers(token: &[u8]) -> bool {
     let header = token.split(|&byte| byte == b'.').next().and_then(|header| LENIENT.decode(header).ok());
     let members = header.and_then(|json| Members::parse(&String::from_utf8_lossy(&json)));
@@ -59,7 +59,7 @@ pub(super) fn is_load_balancers(token: &[u8]) -> bool {
     signer.is_some_and(|name| name.starts_with("arn:aws") && name.contains(":elasticloadbalancing:"))
 }
 
-/// Reads the JSON object that a segment of a token is.
+/// Reads the JSON object in a segment of a token.
 fn object<T>(segment: &[u8], visitor: impl for<'de> Visitor<'de, Value = T>) -> Option<T> {
     let url_safe = |byte: &u8| match byte {
         b'+' => b'-',
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for PeekedClaims {
     }
 }
 
-/// A time in seconds: a number, or one that stands in a string, which some servers read too.
+/// Parses a time in seconds: a number, or a number in a string, which some servers accept too.
 fn seconds(json: &str) -> Option<u64> {
     let text: String = value(json).unwrap_or_else(|| json.to_owned());
     let number: f64 = text.trim().parse().ok()?;

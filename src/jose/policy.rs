@@ -1,24 +1,23 @@
-//! What a token of one issuer has to be. Judges claims whoever states them: a signed token, or a server that was
-//! asked about one.
+//! The requirements on the tokens of one issuer. They apply to claims from either source: a signed token, or a server
+//! that was asked about one.
 
 use std::time::Duration;
 
 use super::{Algorithm, Claims, IssuerName, Refusal};
 use crate::http::UnixTime;
 
-/// What an issuer's tokens must look like.
+/// The requirements on an issuer's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// What `iss` must be.
     pub issuer: IssuerName,
-    /// `aud` must name one of these. Empty where `client_ids` alone decide; where both are empty, no token is
-    /// accepted.
+    /// `aud` must name one of these. Empty if `client_ids` alone decide. If both are empty, no token is accepted.
     pub audiences: Vec<String>,
     /// `alg` must be one of these.
     pub algorithms: Vec<Algorithm>,
-    /// `typ` must be one of these; empty accepts any, and none.
+    /// `typ` must be one of these. Empty accepts any, or none.
     pub types: Vec<MediaType>,
-    /// The client must be one of these; empty accepts any, and none.
+    /// The client must be one of these. Empty accepts any, or none.
     pub client_ids: Vec<String>,
     /// Whether `azp` names the client of a token without `client_id`.
     pub reads_azp: bool,
@@ -28,13 +27,13 @@ pub struct Policy {
     pub requires_expiration: bool,
 }
 
-/// A value of `typ`: case does not matter, nor does `application/` before a name without another slash
-/// (RFC 7515 section 4.1.9), so that `at+jwt` and `application/AT+JWT` are equal.
+/// A value of `typ`. Case is ignored, and so is `application/` before a name without another slash (RFC 7515 section
+/// 4.1.9): `at+jwt` and `application/AT+JWT` are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaType(String);
 
 impl MediaType {
-    /// The type that `typ` names.
+    /// Returns the type that `typ` names.
     #[must_use]
     pub fn new(typ: &str) -> Self {
         let typ = typ.to_ascii_lowercase();
@@ -54,8 +53,8 @@ impl Policy {
         if self.issuer.is_of(claims) { Ok(()) } else { Err(Refusal::Issuer) }
     }
 
-    /// Checks `aud`, `exp`, `nbf`, `iat` and the client. Gives the moment from which the claims no longer hold: the
-    /// end of time where there is no `exp`, and none is required.
+    /// Checks `aud`, `exp`, `nbf`, `iat` and the client. Returns the moment from which the claims no longer hold: the
+    /// end of time if there is no `exp` and none is required.
     ///
     /// # Errors
     /// The first check that fails.
@@ -63,8 +62,8 @@ impl Policy {
         self.check(claims, self.requires_expiration, now)
     }
 
-    /// Checks what a server states of a token that it was asked about: all of the above, but `iss` and `exp` may be
-    /// absent (RFC 7662 section 2.2).
+    /// Checks what a server states about a token. All of the above applies, but `iss` and `exp` may be absent (RFC
+    /// 7662 section 2.2).
     ///
     /// # Errors
     /// The first check that fails.
@@ -87,7 +86,8 @@ impl Policy {
         if !self.audiences.is_empty() || self.client_ids.is_empty() {
             return if names_one_of(&self.audiences) { Ok(()) } else { Err(Refusal::Audience) };
         }
-        // Nothing else tells an ID token from an access token then (OpenID Connect Core 1.0 sections 2 and 3.3.2.11).
+        // Nothing else distinguishes an ID token from an access token then (OpenID Connect Core 1.0 sections 2 and
+        // 3.3.2.11).
         let is_id_token = names_one_of(&self.client_ids)
             || ["at_hash", "c_hash"].iter().any(|name| claims.get(name).is_some());
         if is_id_token { Err(Refusal::IdToken) } else { Ok(()) }

@@ -7,10 +7,10 @@ use std::fmt;
 pub enum Refusal {
     /// Longer than [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
     TooLarge,
-    /// Not three segments with a header and claims in them.
+    /// Not three segments with a header and claims.
     Shape,
-    /// A segment is not base64url as RFC 7515 section 2 has it: no padding, no other characters, no
-    /// bits left over.
+    /// A segment is not base64url as RFC 7515 section 2 defines it: no padding, no other characters, no bits left
+    /// over.
     Base64,
     /// It is signed by an AWS load balancer, which pads base64.
     LoadBalancer,
@@ -18,15 +18,15 @@ pub enum Refusal {
     Header,
     /// The claims are not one JSON object whose members are distinct.
     Claims,
-    /// A claim that is looked at has the wrong type or an impossible value; it is named.
+    /// The named claim has the wrong type or an impossible value.
     Claim(&'static str),
     /// `alg` is absent or `none`: the token is not signed.
     Unsigned,
-    /// `alg` is an HMAC: whoever can verify such a token can make one.
+    /// `alg` is an HMAC. Everyone who can verify such a token can make one.
     Hmac,
-    /// `alg` is not an algorithm that this filter knows.
+    /// `alg` is unknown to this filter.
     UnknownAlgorithm,
-    /// `alg` is not among the algorithms that are configured for the issuer.
+    /// `alg` is not configured for the issuer.
     AlgorithmNotAllowed,
     /// `alg` does not fit the key that the token names, or no key fits it.
     AlgorithmNotOfKey,
@@ -40,10 +40,10 @@ pub enum Refusal {
     Issuer,
     /// `aud` is absent or names none of the accepted audiences.
     Audience,
-    /// It is an ID token: `aud` names a client, or it has `at_hash` or `c_hash`. Looked at where no audiences are
+    /// It is an ID token: `aud` names a client, or it has `at_hash` or `c_hash`. Checked only if no audiences are
     /// configured.
     IdToken,
-    /// The claim `typ` or `token_use` says that it is no access token.
+    /// The claim `typ` or `token_use` states that it is not an access token.
     Use,
     /// `exp` is absent.
     NoExpiry,
@@ -53,24 +53,24 @@ pub enum Refusal {
     NotYetValid,
     /// `iat` lies in the future, beyond the leeway.
     IssuedInFuture,
-    /// The client is not told or not accepted.
+    /// The client is missing or not accepted.
     ClientId,
     /// No key of the set has the token's `kid`. The key may be new: fetching the keys may help.
     UnknownKey,
-    /// The token names no key, and more keys could have signed it than are tried.
+    /// The token names no key, and more keys could have signed it than will be tried.
     TooManyKeys,
     /// The signature is wrong.
     Signature,
-    /// A value that would become a header holds a control character.
+    /// A value that would become a header contains a control character.
     ControlCharacter,
-    /// `sub`, or the client id of a machine, would become a header and is empty or begins or ends with
-    /// white space: programs on the way could make another identity of it.
+    /// `sub`, or the client id of a machine, would become a header and is empty or has white space at an end.
+    /// Programs on the way could change it into another identity.
     WhiteSpace,
-    /// `cnf` is present without a `jkt` that is one: what the bearer has to prove is not known.
+    /// `cnf` is present without a valid `jkt`, so it is unknown what the bearer must prove.
     Binding,
-    /// It is bound to a key that nothing here proves (`cnf`, RFC 7800).
+    /// It is bound to a key (`cnf`, RFC 7800), and nothing here proves possession of it.
     Bound,
-    /// The authorization server says that it is not active (RFC 7662).
+    /// The authorization server states that it is not active (RFC 7662).
     Inactive,
     /// Authgear: the subject is neither clearly a user nor clearly a machine.
     Subject,

@@ -30,11 +30,12 @@ pub struct Token<'t> {
 
 /// A token that passed every check.
 pub struct Verified {
-    /// What the issuer says.
+    /// The issuer's claims.
     pub claims: Claims,
-    /// The moment from which the token is refused: `exp` and the policy's leeway; the end of time where it has none.
+    /// The moment from which the token is refused: `exp` plus the policy's leeway, or the end of time if it has no
+    /// `exp`.
     pub expires: UnixTime,
-    /// The key that signed it. A remembered verdict holds as long as this key is in the set.
+    /// The key that signed it. A cached verdict holds as long as this key is in the set.
     pub key: KeyId,
 }
 
@@ -42,7 +43,7 @@ impl<'t> Token<'t> {
     /// Parses a compact JWS (RFC 7515 section 3.1) with JSON claims.
     ///
     /// # Errors
-    /// It is not a compact JWS, or no policy can accept it: unsigned, HMAC, `crit`.
+    /// Fails if it is not a compact JWS, or if no policy can accept it: unsigned, HMAC, `crit`.
     pub fn parse(token: &'t [u8]) -> Result<Self, Refusal> {
         let read = Self::parse_with_header(token).map(|(token, _header)| token);
         read.map_err(|refusal| {
@@ -51,7 +52,7 @@ impl<'t> Token<'t> {
         })
     }
 
-    /// The same, with the members of the header.
+    /// Does the same and also returns the members of the header.
     #[inline(never)]
     pub(super) fn parse_with_header(token: &'t [u8]) -> Result<(Self, Members), Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
@@ -79,51 +80,50 @@ impl<'t> Token<'t> {
         self.header.typ.as_deref().map(MediaType::new)
     }
 
-    /// Which key its bearer must have, unverified: good for refusing it, and for nothing else.
+    /// Returns the key that its bearer must have, unverified. Use it only to refuse the token.
     #[must_use]
     pub fn unverified_binding(&self) -> Binding {
         self.claims.binding()
     }
 
-    /// Whether this key signed it, whatever `kid` says.
+    /// Returns whether this key signed it, whatever `kid` states.
     pub(super) fn is_signed_by(&self, key: &VerifyingKey, backend: Backend) -> bool {
         key.serves(self.algorithm) && backend.verify(key, self.algorithm, self.signed, &self.signature)
     }
 
-    /// Its claims as they were sent: base64url, unverified like all of it.
+    /// Returns its claims as sent: base64url, and unverified like the rest.
     #[must_use]
     pub const fn payload(&self) -> &'t [u8] {
         self.payload
     }
 
-    /// What it says, unverified: good for choosing what it must then pass, and for nothing else.
+    /// Returns its claims, unverified. Use them only to choose what the token must then pass.
     #[must_use]
     pub const fn unverified_claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// Who claims to have issued it: good for choosing the policy that it must then pass, and for nothing
-    /// else.
+    /// Returns its alleged issuer. Use it only to choose the policy that the token must then pass.
     #[must_use]
     pub fn unverified_issuer(&self) -> Option<&str> {
         self.claims.issuer()
     }
 
-    /// Its `exp`. Use it only to forget the token in time.
+    /// Returns its `exp`. Use it only to forget the token in time.
     #[must_use]
     pub fn unverified_expiry(&self) -> Option<UnixTime> {
         u64::try_from(self.claims.expires()?).ok().map(UnixTime::from_secs)
     }
 
-    /// Checks everything: the algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `client_id` against
-    /// the policy and the time, then the signature against the keys.
+    /// Checks everything: first the algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `client_id` against the
+    /// policy and the time, then the signature against the keys.
     ///
-    /// A token without `kid` is checked with up to eight keys that serve its algorithm. A token whose `kid` is not in
-    /// the set is checked with those keys that have no `kid` themselves.
+    /// A token without `kid` is tried with up to eight keys that serve its algorithm. A token whose `kid` is not in
+    /// the set is tried with the keys that have no `kid`.
     ///
     /// # Errors
-    /// The first check that it fails. [`Refusal::UnknownKey`] means that all other checks passed; newer keys may
-    /// help.
+    /// Fails with the first check that the token fails. [`Refusal::UnknownKey`] means that all other checks passed;
+    /// newer keys may help.
     pub fn verify(
         self,
         policy: &Policy,
@@ -136,10 +136,10 @@ impl<'t> Token<'t> {
         Ok(Verified { claims: self.claims, expires, key })
     }
 
-    /// Checks everything but the signature. Returns the moment from which the token is refused.
+    /// Checks everything except the signature. Returns the moment from which the token is refused.
     ///
     /// # Errors
-    /// The first check that it fails.
+    /// Fails with the first check that the token fails.
     pub fn check(&self, policy: &Policy, now: UnixTime) -> Result<UnixTime, Refusal> {
         if !policy.algorithms.contains(&self.algorithm) {
             return Err(Refusal::AlgorithmNotAllowed);
@@ -198,9 +198,9 @@ fn header_members(segment: &[u8]) -> Result<Members, Refusal> {
     Members::parse(&json).ok_or(Refusal::Header)
 }
 
-/// Reads the members of a header that matter here. `jsonwebtoken` does not read the text: its deserializer refuses a
-/// token for members that nobody needs (`"x5u": 1`), takes one of two members with the same name, and does not tell an
-/// unsigned token from a malformed one.
+/// Reads the members of a header that matter here. `jsonwebtoken` does not parse the text: its deserializer refuses a
+/// token for members that nobody needs (`"x5u": 1`), accepts duplicate members, and does not distinguish an unsigned
+/// token from a malformed one.
 fn parse_header(members: &Members) -> Result<(Header, Algorithm), Refusal> {
     if members.get("crit").is_some() {
         return Err(Refusal::Critical);

@@ -8,17 +8,17 @@ pub enum Outcome {
     Public,
     /// It has no credential.
     Anonymous,
-    /// Its credential belongs to a valid session.
+    /// Its credential identifies a valid session.
     Session,
-    /// Its token is a machine's own.
+    /// Its token belongs to a machine.
     Machine,
     /// The auth server knows no session for its credential.
     NoSession,
-    /// Its credential was refused here, without asking.
+    /// Its credential was refused without asking an auth server.
     Refused,
     /// Its session is valid, but does not meet what a rule requires.
     Forbidden,
-    /// It cannot be understood.
+    /// It is malformed.
     BadRequest,
     /// It was denied because the auth server could not answer.
     ErrorDenied,
@@ -28,18 +28,18 @@ pub enum Outcome {
     NoKeysDenied,
     /// It was forwarded without an identity because there were no keys to verify its token with.
     NoKeysAllowed,
-    /// It was denied because the proxy refused what the filter asked of it.
+    /// It was denied because a call of the filter to the proxy failed.
     Broken,
 }
 
-/// What is counted.
+/// A counter of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// Requests that ended so.
+    /// Requests with this outcome.
     Request(Outcome),
-    /// Requests decided by a remembered answer.
+    /// Requests decided by a cached answer.
     AnswersReused,
-    /// Requests that waited for the answer to another request's question.
+    /// Requests that waited for the answer to another request's call.
     AnswersShared,
     /// Requests decided by a stale answer, because the auth server could not answer.
     AnswersStale,
@@ -55,7 +55,7 @@ pub enum Counter {
     ConfirmFailed,
 }
 
-/// Every counter and its name, in the order of their definition at the start.
+/// All counters and their names, in the order in which they are defined at start.
 const NAMES: [(Counter, &str); 21] = [
     (Counter::Request(Outcome::Public), "authgear_filter.requests.public"),
     (Counter::Request(Outcome::Anonymous), "authgear_filter.requests.anonymous"),
@@ -81,10 +81,10 @@ const NAMES: [(Counter, &str); 21] = [
 ];
 
 impl Counter {
-    /// How many there are.
+    /// The number of counters.
     pub const COUNT: usize = NAMES.len();
 
-    /// All of them, each at its index.
+    /// All counters, each at its index.
     pub const ALL: [Self; Self::COUNT] = {
         let mut all = [Self::AnswersReused; Self::COUNT];
         let (mut names, mut places) = (NAMES.as_slice(), all.as_mut_slice());
@@ -101,7 +101,7 @@ impl Counter {
         NAMES.iter().find(|(counter, _)| *counter == self).map_or("", |(_, name)| name)
     }
 
-    /// Its place in [`Counter::ALL`].
+    /// Returns its index in [`Counter::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
         NAMES.iter().position(|(counter, _)| *counter == self).unwrap_or_default()

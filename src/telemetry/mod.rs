@@ -1,4 +1,4 @@
-//! What the filter tells its operators: counters, and warnings that do not flood the log.
+//! What operators see of the filter: counters, and warnings that do not flood the log.
 
 mod counter;
 pub mod warning;

@@ -1,13 +1,13 @@
-//! Warnings for the proxy's log, so few that a failing auth server does not also fill the disk.
+//! Warnings for the proxy's log, limited so that a failing auth server does not also fill the disk.
 
 use std::time::Duration;
 
 use crate::http::UnixTime;
 
-/// The least time between two warnings of one kind.
+/// The minimum time between two warnings of one kind.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Lets the first warning of a kind through, then one each ten seconds, which tells how many were left out.
+/// Passes the first warning of a kind, then one every ten seconds, which states how many were suppressed.
 #[derive(Debug, Default)]
 pub struct Warnings {
     last: Option<UnixTime>,
@@ -15,7 +15,7 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// The text, if it is due.
+    /// Returns the text if a warning is due.
     pub fn limit(&mut self, now: UnixTime, text: impl FnOnce() -> String) -> Option<String> {
         // A clock that was set back must not silence anything.
         if self.last.is_some_and(|last| now >= last && now.since(last) < INTERVAL) {

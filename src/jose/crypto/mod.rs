@@ -1,4 +1,4 @@
-//! Signatures: keys that are prepared to check them, and who does: the proxy, or the portable code.
+//! Signatures: prepared keys, and what verifies with them, either the proxy or portable code.
 
 mod provider;
 pub mod proxy_verify;

@@ -1,4 +1,4 @@
-//! The cryptography of `jsonwebtoken`: the proxy's where it has one, else that of the crates beside it.
+//! The cryptography behind `jsonwebtoken`: the proxy's if it has any, else that of RustCrypto.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use super::proxy_verify::{self, ProxyVerify};
 use super::public_key::PublicKey;
 use crate::jose::{Algorithm, VerifyingKey};
 
-/// What checks signatures.
+/// What verifies signatures.
 #[derive(Debug, Clone, Copy)]
 pub enum Backend {
-    /// The code in this module, whatever the proxy can do.
+    /// The code in this module, whatever the proxy offers.
     Portable,
-    /// The proxy for RS* and ES*, this module for the rest and where the proxy gives no answer.
+    /// The proxy for RS* and ES*. This module for the rest, and when the proxy gives no answer.
     Proxy(ProxyVerify),
 }
 
 impl Backend {
-    /// Takes the proxy's function if there is one and it answers right for known vectors. To be called
-    /// once per VM: what a proxy can do is found out by asking, not by its version.
+    /// Uses the proxy's function if there is one and it handles known vectors correctly. Call this once per VM: a
+    /// proxy's abilities are found by trying them, not by its version.
     #[must_use]
     pub fn choose(proxy: Option<ProxyVerify>) -> Self {
         match proxy {
@@ -36,8 +36,8 @@ impl Backend {
         }
     }
 
-    /// Whether `signature` is that of `message` by `key`. The key must serve the algorithm; where it
-    /// does not, no signature is right.
+    /// Returns whether `signature` is the signature of `message` by `key`. If the key does not serve the algorithm,
+    /// no signature is accepted.
     #[must_use]
     #[inline(never)]
     pub fn verify(self, key: &VerifyingKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
@@ -52,15 +52,15 @@ impl Backend {
     }
 }
 
-/// The SHA-256 of a key's canonical form (RFC 7638), in base64url.
+/// Returns the SHA-256 of a key's canonical form (RFC 7638), in base64url.
 pub(in crate::jose) fn thumbprint(jwk: &Jwk) -> Option<String> {
     // As in `verify`.
     let _ = PROVIDER.install_default();
     jwk.thumbprint(ThumbprintHash::SHA256).ok()
 }
 
-/// What `jsonwebtoken` has no way to pass on: its keys are bytes, and preparing one again for each signature
-/// would cost as much as the signature.
+/// The input that `jsonwebtoken` cannot pass on. Its keys are bytes, and preparing one again for each signature would
+/// cost as much as verifying it.
 struct Asked {
     backend: Backend,
     key: Arc<PublicKey>,
@@ -69,11 +69,11 @@ struct Asked {
 }
 
 thread_local! {
-    /// The question that [`Backend::verify`] is asking just now.
+    /// The input of the current call of [`Backend::verify`].
     static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
 }
 
-/// It verifies, and does nothing else: no secrets are here.
+/// A provider that can only verify. It holds no secrets.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
     verifier_factory: |algorithm, _key| {
@@ -113,7 +113,7 @@ impl JwtVerifier for Verifier {
     }
 }
 
-/// `None` where the proxy cannot check this algorithm, or gave no answer.
+/// Asks the proxy. Returns `None` if it cannot check this algorithm or gave no answer.
 pub(super) fn by_proxy(
     verify: ProxyVerify,
     key: &PublicKey,
@@ -128,7 +128,7 @@ pub(super) fn by_proxy(
         Algorithm::Rs512 => "sha512",
         Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => return None,
     };
-    // The proxy does not hear of the algorithm.
+    // The proxy does not learn the algorithm.
     if !key.fits(algorithm) {
         return Some(false);
     }

@@ -1,15 +1,14 @@
 //! The proxy's own signature check: Envoy's foreign function `verify_signature`, as pure functions.
 //!
-//! The edge calls [`argument`], makes the foreign call, and calls [`accepts`]; wrapped up, that is
-//! a [`ProxyVerify`].
+//! The edge calls [`argument`], makes the foreign call, and calls [`accepts`]. A [`ProxyVerify`] does all three.
 
 use super::provider::by_proxy;
 use crate::jose::{Algorithm, KeySet, base64url};
 use crate::protobuf;
 
-/// Asks the proxy whether a signature is right: the name of the hash, the public key as DER
-/// `SubjectPublicKeyInfo`, the signature (ECDSA as DER), and what was signed. `None` where the proxy gave
-/// no answer, as when it has no such function; then the portable code decides.
+/// Asks the proxy whether a signature is right, given the name of the hash, the public key as DER
+/// `SubjectPublicKeyInfo`, the signature (for ECDSA as DER), and the signed bytes. Returns `None` if the proxy gives
+/// no answer, as when it has no such function. Then the portable code decides.
 pub type ProxyVerify = fn(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -> Option<bool>;
 
 /// The name of the foreign function.
@@ -29,19 +28,19 @@ pub fn argument(hash: &str, spki_der: &[u8], signature: &[u8], message: &[u8]) -
     argument
 }
 
-/// Whether the function's answer says that the signature is right: field 1 = true, and nothing else.
+/// Returns whether the function's answer accepts the signature: field 1 = true, and nothing else.
 #[must_use]
 pub fn accepts(answer: &[u8]) -> bool {
     answer == [0x08, 0x01]
 }
 
-/// Whether the proxy's function can be relied on: with RSA and with ECDSA it accepts a right signature,
-/// and accepts it neither once it is changed nor for another message.
+/// Returns whether the proxy's function is reliable: for RSA and for ECDSA it must accept a right signature, and
+/// reject it both when altered and for another message.
 pub(super) fn answers_right(verify: ProxyVerify) -> bool {
     VECTORS.iter().all(|vector| vector.answered_right(verify) == Some(true))
 }
 
-/// A key, and what it signed.
+/// A key and something that it signed.
 struct Vector {
     algorithm: Algorithm,
     jwks: &'static str,

@@ -1,4 +1,4 @@
-//! Public keys, prepared once: what the proxy is told of them, and the portable check of their signatures.
+//! Public keys, prepared once: their form for the proxy, and the portable check of their signatures.
 
 use ed25519_dalek::Signature as Ed25519Signature;
 use jsonwebtoken::jwk::{
@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::jose::{Algorithm, UnusableKey, base64url};
 
-/// The sizes of RSA modulus that are accepted, in bits. Below, it can be factored or soon will be
-/// (RFC 7518 section 3.3); above, a verification costs too much.
+/// The accepted sizes of an RSA modulus, in bits. A smaller one can be factored now or soon (RFC 7518 section 3.3). A
+/// larger one makes verification too expensive.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// A key, ready to verify.
@@ -28,7 +28,7 @@ pub(crate) enum PublicKey {
 }
 
 impl PublicKey {
-    /// The key of these numbers. Coordinates have the length of their curve.
+    /// Builds a key from its numbers. Coordinates have the length of their curve.
     pub(crate) fn new(parameters: &AlgorithmParameters) -> Result<Self, UnusableKey> {
         let number = |text: &String| base64url(text).ok_or(UnusableKey::Base64);
         match parameters {
@@ -53,7 +53,7 @@ impl PublicKey {
         }
     }
 
-    /// An RSA key of a modulus and an exponent, big-endian. The exponent is odd, from 3 to 2^33 - 1.
+    /// Builds an RSA key from a big-endian modulus and exponent. The exponent is odd, from 3 to 2^33 - 1.
     fn rsa(n: &[u8], e: &[u8]) -> Result<Self, UnusableKey> {
         let number = |bytes: &[u8]| {
             let bits = u32::try_from(bytes.len().saturating_mul(8)).ok()?;
@@ -68,8 +68,8 @@ impl PublicKey {
         }
     }
 
-    /// A point on P-256. From both coordinates, not from an encoded point: that would bring square roots, for
-    /// compressed ones.
+    /// Builds a P-256 key from both coordinates. An encoded point would add code for square roots, which compressed
+    /// points need.
     fn p256(x: &[u8], y: &[u8]) -> Result<Self, UnusableKey> {
         let (x, y): ([u8; 32], [u8; 32]) = (coordinate(x)?, coordinate(y)?);
         p256::AffinePoint::from_coordinates(&x.into(), &y.into())
@@ -79,7 +79,7 @@ impl PublicKey {
             .ok_or(UnusableKey::Point)
     }
 
-    /// A point on P-384.
+    /// Builds a P-384 key.
     fn p384(x: &[u8], y: &[u8]) -> Result<Self, UnusableKey> {
         let (x, y): ([u8; 48], [u8; 48]) = (coordinate(x)?, coordinate(y)?);
         p384::AffinePoint::from_coordinates(&x.into(), &y.into())
@@ -89,14 +89,14 @@ impl PublicKey {
             .ok_or(UnusableKey::Point)
     }
 
-    /// A point on Ed25519 that is not of small order.
+    /// Builds an Ed25519 key. Refuses points of small order.
     fn ed25519(point: &[u8]) -> Result<Self, UnusableKey> {
         let key =
             ed25519_dalek::VerifyingKey::from_bytes(&coordinate(point)?).map_err(|_| UnusableKey::Point)?;
         if key.is_weak() { Err(UnusableKey::Point) } else { Ok(Self::Ed25519(key)) }
     }
 
-    /// The key as DER `SubjectPublicKeyInfo`.
+    /// Returns the key as DER `SubjectPublicKeyInfo`.
     pub(crate) fn spki_der(&self) -> Option<Vec<u8>> {
         let document = match self {
             Self::Rsa(key) => key.to_public_key_der(),
@@ -107,7 +107,7 @@ impl PublicKey {
         document.ok().map(|document| document.into_vec())
     }
 
-    /// Whether signatures of this algorithm are made with keys of this type.
+    /// Returns whether keys of this type make signatures of this algorithm.
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         match algorithm {
             Algorithm::Rs256
@@ -122,8 +122,8 @@ impl PublicKey {
         }
     }
 
-    /// The signature as the proxy wants it: in DER where it is of ECDSA (RFC 3279 section 2.2.3). `None` for one
-    /// that no key of this type makes: the proxy does not hear of the right length.
+    /// Returns the signature as the proxy expects it: ECDSA signatures in DER (RFC 3279 section 2.2.3). Returns
+    /// `None` for a signature that no key of this type makes, because the proxy does not check the length.
     pub(super) fn signature_for_proxy(&self, signature: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Rsa(key) => (signature.len() == key.size()).then(|| signature.to_vec()),
@@ -133,11 +133,12 @@ impl PublicKey {
         }
     }
 
-    /// Whether `signature` is that of `message`. Where the algorithm is not one of this key, no signature is right.
+    /// Returns whether `signature` is the signature of `message`. If the key is of another algorithm, no signature is
+    /// accepted.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Rsa(key) => rsa_verifies(key, algorithm, message, signature),
-            // `from_slice` wants exactly r‖s, neither of them zero or beyond the group's order.
+            // `from_slice` accepts only r‖s, neither of them zero nor beyond the group's order.
             Self::P256(key) => {
                 algorithm == Algorithm::Es256
                     && P256Signature::from_slice(signature)
