@@ -1,6 +1,6 @@
-//! The step after linking. The SDK exports every callback that there is, and a host enters the module for each; the
-//! filter wraps two of them. So this gives the wrappers the names of what they wrap, deletes the exports that no host
-//! needs, and collects what nothing refers to any more.
+//! The step after linking. The SDK exports every proxy-wasm callback, and a proxy enters the module for each one. The
+//! filter also wraps two of them. So this program gives the wrappers the names of what they wrap, deletes the exports
+//! that no proxy needs, and removes the code that this leaves unused.
 //!
 //! `finish <module.wasm> <finished.wasm>`
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use walrus::{FunctionId, Module};
 
-/// What hosts need.
+/// The exports that proxies need.
 const KEPT: [&str; 13] = [
     "memory",
     "_initialize",
@@ -25,23 +25,23 @@ const KEPT: [&str; 13] = [
     "proxy_on_response_headers",
     "proxy_on_http_call_response",
     "proxy_on_tick",
-    // APISIX logs an error for each request where it is missing.
+    // Without it, APISIX logs an error for each request.
     "proxy_on_done",
     "proxy_on_delete",
 ];
 
-/// Wrappers of the filter's, and the exports of the SDK's whose names they get.
+/// The filter's wrappers, and the SDK's exports whose names they take.
 const WRAPPERS: [(&str, &str); 2] = [
     ("authgear_on_request_headers", "proxy_on_request_headers"),
     ("authgear_on_http_call_response", "proxy_on_http_call_response"),
 ];
 
-/// The module is not what the linker makes of the filter.
+/// The module is not the linker's output for this filter.
 #[derive(Debug)]
 enum Unfit {
     /// An export is missing.
     Missing(&'static str),
-    /// A wrapper and what it wraps differ in type.
+    /// A wrapper and the export that it wraps differ in type.
     Type(&'static str),
 }
 

@@ -1,32 +1,32 @@
-//! Why an auth server failed, as the log tells it.
+//! Why an auth server failed, in the words of the log.
 
 use std::fmt;
 
 use crate::http::CallError;
 
-/// Why there is no answer that could be used.
+/// Why there is no usable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no answer at all.
+    /// The call has no answer.
     Call(CallError),
-    /// The status is no answer to the question.
+    /// This status does not answer the question.
     Status(u16),
-    /// The server does not accept who the filter says it is; with this status.
+    /// The server rejects the filter's own credentials, with this status.
     Credentials(u16),
-    /// The answer contradicts itself, or cannot be handed on.
+    /// The answer contradicts itself, or cannot be passed on.
     Unusable(Unusable),
 }
 
 /// Why an answer cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// A header that would be handed on holds a control character.
+    /// A header to be passed on contains a control character.
     ControlCharacter,
-    /// An identity header of Authgear's stands there twice, perhaps in two spellings.
+    /// An Authgear identity header occurs twice, perhaps in two spellings.
     IdentityTwice,
-    /// An identity header stands there in two spellings.
+    /// An identity header occurs in two spellings.
     TwoSpellings,
-    /// It has two `authorization` headers for the app.
+    /// There are two `authorization` headers for the app.
     AuthorizationTwice,
     /// `x-authgear-session-valid: true` without a user.
     NoUser,
@@ -41,8 +41,8 @@ pub enum Unusable {
 }
 
 impl Fault {
-    /// Whether the client may have provoked it: such a fault never lets a request pass, and no stale answer stands in
-    /// for it.
+    /// Returns whether the client may have provoked it. Such a fault never lets a request pass, and no stale answer
+    /// replaces it.
     #[must_use]
     pub const fn may_be_provoked(self) -> bool {
         matches!(self, Self::Status(400..=499) | Self::Credentials(_))

@@ -1,4 +1,4 @@
-//! The cookies by which Authgear knows a session.
+//! The cookies that identify an Authgear session.
 
 use crate::http::credential::MAX_COOKIES;
 
@@ -7,7 +7,7 @@ use crate::http::credential::MAX_COOKIES;
 pub struct CookieNames([Vec<u8>; MAX_COOKIES]);
 
 impl CookieNames {
-    /// The names in a project whose `http.cookie_prefix` is `prefix`.
+    /// Returns the names in a project whose `http.cookie_prefix` is `prefix`.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
         Self(
@@ -15,13 +15,13 @@ impl CookieNames {
         )
     }
 
-    /// All of them.
+    /// Returns all names.
     #[must_use]
     pub const fn all(&self) -> &[Vec<u8>; MAX_COOKIES] {
         &self.0
     }
 
-    /// Whether a cookie is one of them.
+    /// Returns whether a cookie is one of them.
     #[must_use]
     pub fn contains(&self, name: &[u8]) -> bool {
         self.0.iter().any(|known| known == name)

@@ -1,5 +1,5 @@
-//! Logging in at Authgear: where a person without a session is sent, and where one who comes back goes on. What comes
-//! back in `state` is the client's word: it leads to a path of the origin that was asked, or to its root.
+//! Logging in at Authgear: where a person without a session is sent, and where one who returns continues. The client
+//! controls the returned `state`, so it leads only to a path of the origin that was requested, or to its root.
 
 use crate::http::Head;
 use crate::http::authority::Authority;
@@ -9,26 +9,26 @@ use crate::http::url::Url;
 use crate::rules::readings::Readings;
 use crate::rules::redirect::{Destination, MAX_LOCATION};
 
-/// Where people log in, on the project's public origin.
+/// The login page, on the project's public origin.
 const AUTHORIZE_PATH: &str = "/oauth2/authorize";
 
-/// Where a person goes on for whom it cannot be told.
+/// Where a person continues if the original page is unclear.
 const ROOT: &str = "/";
 
-/// How people log in at a project, and come back.
+/// How people log in at a project and return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The address up to what the request decides.
+    /// The address up to the part that depends on the request.
     authorize: String,
-    /// The page that is at that address. It is not sent to itself.
+    /// The page at that address. It is never redirected to itself.
     page: Destination,
     /// The path to which Authgear sends people back.
     callback: String,
 }
 
 impl Login {
-    /// For a client of the project at `endpoint`. `callback` is a path that stands in URLs as it is, and not `/`.
-    /// Without `openid` in `scopes`, Authgear answers with an error.
+    /// Creates the login of a client of the project at `endpoint`. `callback` is a path that needs no escapes, and
+    /// not `/`. Without `openid` in `scopes`, Authgear answers with an error.
     #[must_use]
     pub fn new(endpoint: &Url, client_id: &str, callback: String, scopes: &[String]) -> Self {
         let page = endpoint.with_path(AUTHORIZE_PATH);
@@ -42,9 +42,9 @@ impl Login {
         }
     }
 
-    /// Where a request's person is sent to log in; none where the request is to be denied plainly: it is no
-    /// navigation, it is for the login page itself, or its own origin is not clear to every program. Where the way
-    /// back would be too long, or could lead elsewhere, it leads to the root.
+    /// Returns where a person is sent to log in. Returns `None` when the request must get a plain denial: it is not a
+    /// navigation, it is for the login page itself, or programs disagree about its origin. If the way back would be
+    /// too long, or could lead elsewhere, it leads to the root.
     #[must_use]
     pub fn location(&self, head: &Head<'_>) -> Option<String> {
         if !is_navigation(head) {
@@ -68,8 +68,8 @@ impl Login {
         Some(to(ROOT.as_bytes()))
     }
 
-    /// Where the person goes on who comes back with this request; none where it is not for the callback: GET, and
-    /// exactly its path.
+    /// Returns where the person who comes back with this request continues. Returns `None` unless the request is a
+    /// GET of exactly the callback path.
     #[must_use]
     pub fn way_back(&self, head: &Head<'_>) -> Option<String> {
         let (path, query) = match head.path.iter().position(|&byte| byte == b'?') {
@@ -85,14 +85,15 @@ impl Login {
     }
 }
 
-/// The origin that a request is for, as browsers write it (RFC 6454 section 6.2); none where programs could disagree
-/// about its host.
+/// Returns the origin that a request is for, as browsers write it (RFC 6454 section 6.2); `None` if programs could
+/// disagree about its host.
 fn origin(head: &Head<'_>) -> Option<String> {
     let (scheme, authority) = (str::from_utf8(head.scheme).ok()?, Authority::parse(head.authority).ok()?);
     Url::parse(&format!("{scheme}://{authority}")).ok().map(|url| url.origin())
 }
 
-/// The one `state` of a query, decoded, with what only URLs escape escaped again; none where there are two.
+/// Returns the only `state` of a query, decoded, but with characters escaped that URLs must escape; `None` if there
+/// are two.
 fn state(query: &[u8]) -> Option<Vec<u8>> {
     let pairs = query.split(|&byte| byte == b'&').filter_map(|pair| pair.strip_prefix(b"state="));
     let mut values = pairs;
@@ -105,15 +106,15 @@ fn state(query: &[u8]) -> Option<Vec<u8>> {
     Some(decoded.split(|&byte| byte == b' ').collect::<Vec<_>>().join(b"%20".as_slice()))
 }
 
-/// Whether a browser that is given this as a `Location` stays on the origin, and whether every program before the app
-/// reads a path of it too. (WHATWG URL: tabs and newlines are dropped, a backslash is a slash, what follows two
-/// slashes is a host.)
+/// Returns whether a browser stays on the origin when it receives this as a `Location`, and whether every program
+/// before the app reads it as a path. (WHATWG URL: tabs and newlines are dropped, a backslash is a slash, and a host
+/// follows two slashes.)
 fn leads_back(path: &[u8]) -> bool {
     if path.iter().any(|&byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#')) {
         return false;
     }
     match Readings::of(path) {
-        // Escapes that are no text, or letters that some programs fold. Its beginning must leave no doubt.
+        // Escapes that are not text, or letters that some programs fold. The beginning must be unambiguous.
         Readings::Unclear => matches!(path, [b'/', first, ..] if first.is_ascii_alphanumeric()),
         readings @ (Readings::Plain(_) | Readings::Several(_)) => {
             !readings.any(|path| path.starts_with(b"//"))

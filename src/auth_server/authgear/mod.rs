@@ -1,5 +1,5 @@
-//! Everything that is known of Authgear: its resolver, its cookies, its access tokens, how people log in, and the headers
-//! that tell an app who asks.
+//! All knowledge of Authgear: its resolver, its cookies, its access tokens, its login, and the headers that identify
+//! the user to an app.
 
 mod cookies;
 pub mod identity;
@@ -17,13 +17,13 @@ use crate::http::url::Url;
 /// Authgear's resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolver {
-    /// The project's public origin. Its authority is the `Host` of every call, because Authgear tells projects
-    /// apart by it; its scheme is the `X-Forwarded-Proto`.
+    /// The project's public origin. Its authority is the `Host` of every call, because Authgear distinguishes
+    /// projects by it. Its scheme is the `X-Forwarded-Proto`.
     pub endpoint: Url,
-    /// The resolver, as it is reached.
+    /// How the resolver is reached.
     pub server: Server,
-    /// The cookies that it reads.
+    /// The cookies that the resolver reads.
     pub cookies: CookieNames,
-    /// How long a token that was verified here goes unconfirmed; `None` for ever.
+    /// How long a locally verified token is used without confirmation; `None` means forever.
     pub revalidate: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! What an access token of Authgear says: a user, or a machine; never both.
+//! The subject of an Authgear access token: a user or a machine, never both.
 
 use crate::http::UnixTime;
 use crate::jose::{Claims, Refusal, is_plain, text_for_header, value};
@@ -6,16 +6,16 @@ use crate::jose::{Claims, Refusal, is_plain, text_for_header, value};
 /// The path of the key set on a project's public origin.
 pub const KEYS_PATH: &str = "/oauth2/jwks";
 
-/// Whom a verified access token stands for.
+/// The subject of a verified access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// A user who signed in.
     User(User),
-    /// A client with its own credentials: no user, whatever its `sub` looks like.
+    /// A client with its own credentials. It is not a user, whatever its `sub` looks like.
     Machine(Machine),
 }
 
-/// A user, in the terms of the resolver's headers. Nothing in it holds a control character.
+/// A user, in the terms of the resolver's headers. No field contains a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// `sub`; never empty.
@@ -26,11 +26,11 @@ pub struct User {
     pub verified: Option<bool>,
     /// `…/can_reauthenticate`.
     pub can_reauthenticate: Option<bool>,
-    /// `…/roles`; none of them holds a comma, is empty, or begins or ends with white space.
+    /// `…/roles`; none is empty, contains a comma, or has white space at an end.
     pub roles: Vec<String>,
-    /// `amr`; none of them holds a space.
+    /// `amr`; none contains a space.
     pub amr: Vec<String>,
-    /// `auth_time`; absent where it is before 1970, as the resolver has it.
+    /// `auth_time`; absent if before 1970, as in the resolver's headers.
     pub authenticated_at: Option<UnixTime>,
     /// `scope`, word by word.
     pub scopes: Vec<String>,
@@ -50,15 +50,14 @@ const VERIFIED: &str = "https://authgear.com/claims/user/is_verified";
 const CAN_REAUTHENTICATE: &str = "https://authgear.com/claims/user/can_reauthenticate";
 const ROLES: &str = "https://authgear.com/claims/user/roles";
 
-/// `sub` of a machine is this and its client id.
+/// The `sub` of a machine is this prefix and its client id.
 const MACHINE_PREFIX: &str = "client_id_";
 
-/// Reads a verified token's claims.
+/// Reads the claims of a verified token.
 ///
 /// # Errors
-/// [`Refusal::Subject`] where `sub` is absent or empty, or does not go with the presence of user claims;
-/// [`Refusal::Claim`] where a claim has the wrong type or holds its own separator;
-/// [`Refusal::ControlCharacter`].
+/// [`Refusal::Subject`] if `sub` is absent or empty, or contradicts the user claims; [`Refusal::Claim`] if a claim
+/// has the wrong type or contains its own separator; [`Refusal::ControlCharacter`].
 pub fn subject(claims: &Claims) -> Result<Subject, Refusal> {
     let subject = claims.subject().filter(|subject| !subject.is_empty()).ok_or(Refusal::Subject)?;
     let names_user =
@@ -71,7 +70,7 @@ pub fn subject(claims: &Claims) -> Result<Subject, Refusal> {
 }
 
 fn machine(claims: &Claims, id: &str) -> Result<Machine, Refusal> {
-    // Both name the client; where they differ, neither is believed.
+    // Both name the client. If they differ, neither is trusted.
     if id.is_empty() || claims.client_id().is_some_and(|client_id| client_id != id) {
         return Err(Refusal::Subject);
     }
@@ -97,14 +96,14 @@ fn typed<T>(claims: &Claims, name: &'static str, parse: fn(&str) -> Option<T>) -
     claims.get(name).map(|json| parse(json).ok_or(Refusal::Claim(name))).transpose()
 }
 
-/// An identity that no program on the way makes another one of.
+/// Checks that no program on the way can change this identity into another one.
 fn identity(id: &str) -> Result<String, Refusal> {
     let id = text_for_header(id.to_owned())?;
     if is_plain(&id) { Ok(id) } else { Err(Refusal::WhiteSpace) }
 }
 
-/// Values that a header joins by `separator`: one that holds it would read as two. None where one of them is
-/// empty, or begins or ends with white space.
+/// Checks values that a header joins by `separator`. A value that contains it would read as two, and fails. Returns
+/// no values if one of them is empty or has white space at an end.
 fn words(values: Vec<String>, claim: &'static str, separator: char) -> Result<Vec<String>, Refusal> {
     if values.iter().any(|value| value.contains(separator)) {
         return Err(Refusal::Claim(claim));
@@ -155,7 +154,7 @@ mod tests {
             (&format!(r#"{{"sub":"client_id_m1","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
             (r#"{"sub":"client_id_m1 "}"#, Err(Refusal::WhiteSpace)),
             (r#"{"sub":"client_id_ m1"}"#, Err(Refusal::WhiteSpace)),
-            // Neither: an ID token's claims, or none.
+            // Neither: the claims of an ID token, or none.
             (r#"{"sub":"u","client_id":"app"}"#, Err(Refusal::Subject)),
             (&format!(r#"{{"sub":"","{VERIFIED}":true}}"#), Err(Refusal::Subject)),
             (&format!(r#"{{"{VERIFIED}":true}}"#), Err(Refusal::Subject)),

@@ -1,5 +1,5 @@
-//! A request → the call that asks about it, built from scratch: nothing of the request goes along but what is
-//! configured, and some things never do.
+//! Builds the call that asks about a request from scratch. Only what is configured goes along, and some headers never
+//! do.
 
 use std::time::Duration;
 
@@ -11,28 +11,27 @@ use crate::http::header;
 use crate::http::url::Url;
 use crate::http::{BadHead, Call, Fields, Head, WantedBody};
 
-/// The most bytes of a client's making that are sent. A server may answer more with an error of its own or by
-/// hanging up, which would then have been caused by the client. (Node.js takes 16 KiB of headers in all.)
+/// The most bytes from the client that are sent. A server may fail on more, or hang up, and the client would have
+/// caused that. (Node.js accepts 16 KiB of headers in total.)
 pub const MAX_SENT: usize = 16 * 1024;
 
 /// The longest body of a denial that is relayed, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// Why a header of the client's is never sent.
+/// Why a client's header is never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withheld {
-    /// It frames the client's message, or is about the connection to the client.
+    /// It frames the client's message, or concerns the client's connection.
     Connection,
-    /// It tells of the original request, which the filter does itself.
+    /// It describes the original request, which the filter does itself.
     OriginalRequest,
-    /// It would change what the answer means.
+    /// It would change the meaning of the answer.
     Condition,
-    /// It tells the proxy what to do with a request: Envoy's router obeys it on the call too, where it takes the
-    /// client for internal.
+    /// It instructs the proxy. Envoy's router obeys it on the call too, if it considers the client internal.
     Proxy,
 }
 
-/// Whether a header of the client's is never sent, whatever is configured.
+/// Returns why a client's header is never sent, whatever is configured; `None` if it may be.
 #[must_use]
 pub fn withheld(name: &[u8]) -> Option<Withheld> {
     let is_one_of = |names: &[&[u8]]| names.iter().any(|known| header::is_same(known, name));
@@ -53,12 +52,12 @@ pub fn withheld(name: &[u8]) -> Option<Withheld> {
     is_one_of(&conditions).then_some(Withheld::Condition)
 }
 
-/// The call that asks about a request; at `url`, where that is another one than the server's own.
+/// Builds the call that asks about a request, at `url` if that differs from the server's own.
 ///
 /// # Errors
 ///
-/// The request holds what cannot be sent. It is not sent in part: then the server would judge another request
-/// than the app gets.
+/// Fails if the request contains something that cannot be sent. It is never sent in part, because then the server
+/// would judge a different request from the one that the app gets.
 pub fn call(
     forward_auth: &ForwardAuth,
     timeout: Duration,
@@ -114,13 +113,13 @@ pub fn call(
     Ok(Call { upstream: server.upstream.clone(), fields: fields.list, form: None, timeout, body })
 }
 
-/// Whether a request's host can be the host of the call, where it would be: a server that is chosen by its host must
-/// not be chosen by one that the next program reads otherwise. No answer is used for another request, however narrow
-/// the key is.
+/// Checks whether the request's host may become the host of the call, if it would. A server that is chosen by its
+/// host must not be chosen by one that the next program reads differently. This holds for every request, however
+/// narrow the cache key is.
 ///
 /// # Errors
 ///
-/// It is not clear.
+/// Fails if the host is unclear.
 pub fn check_host(forward_auth: &ForwardAuth, head: &Head<'_>) -> Result<(), BadHead> {
     match forward_auth.host {
         CallHost::Client if Authority::parse(head.authority).is_err() => Err(BadHead::UnclearHost),
@@ -128,7 +127,7 @@ pub fn check_host(forward_auth: &ForwardAuth, head: &Head<'_>) -> Result<(), Bad
     }
 }
 
-/// The headers of the client's that are sent as they are. Cookies are apart.
+/// Returns the client's headers that are sent unchanged. Cookies are separate.
 pub(super) fn copied<'a>(
     forward_auth: &'a ForwardAuth,
     head: &Head<'a>,
@@ -137,14 +136,14 @@ pub(super) fn copied<'a>(
         forward_auth.request_headers.iter().any(|pattern| pattern.matches(name))
             && !header::is_same(name, b"cookie")
             && withheld(name).is_none()
-            // What the operator sets is never also said by the client.
+            // A header that the operator sets is never also taken from the client.
             && !forward_auth.extra_headers.iter().any(|(own, _)| header::is_same(own.as_bytes(), name))
     })
 }
 
-/// The client's cookies that are sent, each as it came, in their order. Of cookies with one name all are sent: the app
-/// gets them all too, and which of them counts is for the server to say. A cookie that no call can hold (a control
-/// byte, or bytes that are no text) is not sent; the others are.
+/// Returns the client's cookies that are sent, unchanged and in order. All cookies of one name are sent: the app gets
+/// them all too, and the server decides which one counts. A cookie that no call can contain (with a control byte, or
+/// not UTF-8) is left out; the others are sent.
 pub(super) fn sent_cookies<'a>(
     forward_auth: &'a ForwardAuth,
     head: &Head<'a>,
@@ -158,20 +157,21 @@ pub(super) fn sent_cookies<'a>(
         .filter(move |pair| forward_auth.sends_cookies() && can_be_sent(pair) && is_chosen(pair))
 }
 
-/// The values of the client's headers that are sent, each cookie apart and without its name.
+/// Returns the values of the client's headers that are sent, each cookie separately and without its name.
 pub fn sent_values<'a>(forward_auth: &'a ForwardAuth, head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> {
     let cookies = sent_cookies(forward_auth, head);
     let cookies = cookies.map(|pair| credential::split_cookie(pair).map_or(pair, |(_name, value)| value));
     copied(forward_auth, head).map(|(_name, value)| value).chain(cookies)
 }
 
-/// The `Cookie` header: one line, as HTTP/1 has it (RFC 9113 section 8.2.3).
+/// Returns the `Cookie` header: one line, as in HTTP/1 (RFC 9113 section 8.2.3).
 fn cookies(forward_auth: &ForwardAuth, head: &Head<'_>) -> Option<Vec<u8>> {
     let pairs: Vec<_> = sent_cookies(forward_auth, head).collect();
     (!pairs.is_empty()).then(|| pairs.join(b"; ".as_slice()))
 }
 
-/// Whether a call can hold these bytes. APISIX refuses a control byte, a tab included; the SDK sends text only.
+/// Returns whether a call can contain these bytes. APISIX refuses control bytes, including tabs, and the SDK sends
+/// only UTF-8.
 fn can_be_sent(bytes: &[u8]) -> bool {
     !header::has_control(bytes) && std::str::from_utf8(bytes).is_ok()
 }
@@ -187,7 +187,7 @@ impl Sent {
         self.list.push(name, value.as_ref());
     }
 
-    /// Adds what holds bytes of the client's. Where it cannot be sent, the request itself is at fault.
+    /// Adds a header that contains bytes from the client. If it cannot be sent, the request itself is at fault.
     fn tell(&mut self, name: &[u8], value: impl AsRef<[u8]>) -> Result<(), BadHead> {
         let value = value.as_ref();
         if !can_be_sent(name) || !can_be_sent(value) {
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(sent(more.clone(), fields), expected, "{more}");
     }
 
-    /// What a client may send to be taken for another request, or to break the call.
+    /// Headers with which a client may try to pass for another request, or to break the call.
     const HOSTILE: [Field<'static>; 27] = [
         (b"content-length", b"5"),
         (b"content_length", b"6"),

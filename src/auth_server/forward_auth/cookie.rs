@@ -1,19 +1,19 @@
-//! Which of a client's cookies are meant: one name, or all names that begin alike.
+//! A pattern of cookie names: one name, or all names with a prefix.
 
 use std::fmt;
 
 use crate::http::header;
 
-/// A cookie's name, or `prefix*`: all names that begin with it. Case counts. Displays as it is typed.
+/// A cookie name, or `prefix*` for all names with that prefix. Case-sensitive. Displays as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CookiePattern {
-    /// This name.
+    /// One name.
     Name(String),
-    /// All names that begin with this; never empty.
+    /// All names with this prefix, which is never empty.
     Prefix(String),
 }
 
-/// A text that is neither a cookie's name nor `prefix*`.
+/// A text that is neither a cookie name nor `prefix*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookiePatternError(String);
 
@@ -31,11 +31,11 @@ impl fmt::Display for CookiePatternError {
 impl std::error::Error for CookiePatternError {}
 
 impl CookiePattern {
-    /// Reads a pattern. A `*` may only be its last character, behind others.
+    /// Parses a pattern. Only its last character may be a `*`, and not its first.
     ///
     /// # Errors
     ///
-    /// The text is no such pattern.
+    /// Fails if the text is not a pattern.
     pub fn parse(text: &str) -> Result<Self, CookiePatternError> {
         let is_name = |name: &str| header::is_name(name) && !name.contains('*');
         match text.strip_suffix('*') {
@@ -45,7 +45,7 @@ impl CookiePattern {
         }
     }
 
-    /// Whether a cookie is meant.
+    /// Returns whether the pattern matches a name.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
         match self {
@@ -54,7 +54,7 @@ impl CookiePattern {
         }
     }
 
-    /// Whether every cookie that `other` means is meant too.
+    /// Returns whether it matches every name that `other` matches.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {

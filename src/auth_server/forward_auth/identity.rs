@@ -1,15 +1,15 @@
-//! Which headers of an accepting answer tell the app who asks, and by which names.
+//! The headers of an accepting answer that identify the user to the app, and their names there.
 
 use std::fmt;
 
 use crate::http::header::{self, Pattern};
 
-/// A header of an accepting answer that tells the app who asks. Displays as the log tells it.
+/// A header of an accepting answer that identifies the user to the app. Displays as in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentityHeader {
-    /// The app knows it by the server's name for it.
+    /// The app uses the server's name for it.
     Same(Pattern),
-    /// The app knows it by another name.
+    /// The app uses another name.
     Renamed {
         /// The app's name, in lower case.
         header: String,
@@ -19,7 +19,7 @@ pub enum IdentityHeader {
 }
 
 impl IdentityHeader {
-    /// The app's name for a header of an answer, where it gets that by this.
+    /// Returns the app's name for a header of an answer; `None` if this entry does not cover it.
     #[must_use]
     pub fn name_of<'a>(&'a self, answered: &'a [u8]) -> Option<&'a [u8]> {
         match self {
@@ -30,9 +30,9 @@ impl IdentityHeader {
         }
     }
 
-    /// The headers that no client may send to the app. The server's name is among them, which the app may know too;
-    /// but `authorization` is a credential before it is an identity, and stays where the app does not get it from the
-    /// server.
+    /// Returns the headers that no client may send to the app. They include the server's name, which the app may know
+    /// too. The exception is `authorization`: it is primarily a credential, so it stays unless the app gets it from
+    /// the server.
     pub fn managed(&self) -> impl Iterator<Item = Pattern> {
         let named = |name: &String| Pattern::Name(name.clone());
         let (known, origin) = match self {

@@ -1,4 +1,4 @@
-//! What an answer was given for: everything that was sent, or what the operator says.
+//! The cache key of an answer: everything that is sent, or what the operator configures.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use crate::http::credential;
 use crate::http::header;
 use crate::http::url::Url;
 
-/// Which inputs an answer is remembered for.
+/// The inputs that an answer is cached for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheKey {
-    /// All that is sent, but what follows a request through a system.
+    /// Everything that is sent, except tracing headers.
     Sent,
-    /// These, as far as they are sent.
+    /// These inputs, as far as they are sent.
     Parts(Vec<KeyPart>),
 }
 
 /// An input of the auth server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPart {
-    /// `header:<name>`, in lower case; all of them where it is repeated.
+    /// `header:<name>`, in lower case; all values if it is repeated.
     Header(String),
-    /// `cookie:<name>` or `cookie:<prefix>*`; likewise.
+    /// `cookie:<name>` or `cookie:<prefix>*`; all values if it is repeated.
     Cookie(CookiePattern),
     /// `method`
     Method,
@@ -37,7 +37,7 @@ pub enum KeyPart {
     ClientIp,
 }
 
-/// A text that is no [`KeyPart`].
+/// A text that is not a [`KeyPart`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPartError(String);
 
@@ -55,11 +55,11 @@ impl fmt::Display for KeyPartError {
 impl std::error::Error for KeyPartError {}
 
 impl KeyPart {
-    /// Reads a part as it is typed.
+    /// Parses a part as typed.
     ///
     /// # Errors
     ///
-    /// The text is no such part.
+    /// Fails if the text is not a part.
     pub fn parse(text: &str) -> Result<Self, KeyPartError> {
         let part = match text.split_once(':') {
             Some(("header", name)) if header::is_name(name) => Some(Self::Header(name.to_ascii_lowercase())),
@@ -77,13 +77,13 @@ impl KeyPart {
     }
 }
 
-/// Headers that follow a request through a system, so that each request has another one; `x-b3-*` beside them. No
-/// server answers by them.
+/// Headers that trace a request through a system and differ for each request; `x-b3-*` are matched separately. No
+/// server decides by them.
 const TRACING: [&[u8]; 4] = [b"traceparent", b"tracestate", b"baggage", b"x-request-id"];
 
-/// Adds the inputs of a request to a key; `url` is another one than the server's own.
+/// Adds the inputs of a request to a key. `url` is given if it differs from the server's own.
 pub fn key(forward_auth: &ForwardAuth, head: &Head<'_>, url: Option<&Url>, key: &mut Key) -> Inputs {
-    // However narrow the key is: another URL is another question.
+    // Another URL is another question, however narrow the key is.
     if let Some(url) = url {
         key.push(Part::AuthUrl, url.path_and_query().as_bytes());
     }
@@ -124,7 +124,7 @@ fn is_cookie(name: &[u8]) -> bool {
     header::is_same(name, b"cookie")
 }
 
-/// Adds one part of a narrowed key, read from what is sent. Tells whether there was something.
+/// Adds one part of a narrowed key, read from what is sent. Returns whether it was present.
 fn add_part(forward_auth: &ForwardAuth, part: &KeyPart, head: &Head<'_>, key: &mut Key) -> bool {
     let mut found = false;
     let mut add = |part: Part<'_>, value: &[u8]| {
@@ -185,7 +185,7 @@ fn add_sent(forward_auth: &ForwardAuth, head: &Head<'_>, key: &mut Key) {
     }
 }
 
-/// What the server is told of the original request, by whichever headers.
+/// What the server learns of the original request, from any header.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     method: bool,
@@ -220,8 +220,8 @@ impl Told {
     }
 }
 
-/// Whether a part is among what is sent: an answer cannot depend on anything else. A cookie is only where the cookies
-/// that are sent are chosen: what a server folds into a cookie's name is not known here.
+/// Returns whether a part is sent; an answer cannot depend on anything else. A cookie counts only if the sent cookies
+/// are configured by name, because the filter does not know what a server folds into a cookie's name.
 #[must_use]
 pub fn is_sent(forward_auth: &ForwardAuth, part: &KeyPart) -> bool {
     let told = Told::of(forward_auth);
@@ -283,7 +283,7 @@ mod tests {
         found
     }
 
-    /// Whether a request that differs from the base in one thing has another key.
+    /// Returns whether a request that differs from the base in one thing has a different key.
     fn differs(more: &Value, name: &[u8], value: &[u8]) -> bool {
         let forward_auth = config(more);
         let mut fields = FIELDS.to_vec();

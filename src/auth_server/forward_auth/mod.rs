@@ -1,6 +1,6 @@
-//! Any server that answers whether a request may pass, as nginx's `auth_request`, Traefik's ForwardAuth and
-//! APISIX's forward-auth ask it: a request → the call; the answer → who it is, or a denial. Knows what servers do,
-//! decides nothing about the request.
+//! A server that decides whether a request may pass, as asked by nginx's `auth_request`, Traefik's ForwardAuth and
+//! APISIX's forward-auth. Turns a request into a call, and the answer into an identity or a denial. Knows the
+//! behaviour of servers, and decides nothing about the request.
 
 mod answer;
 mod call;

@@ -1,4 +1,4 @@
-//! How a forward-auth server is asked, according to the configuration.
+//! The configuration of a forward-auth server.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use super::{CacheKey, CookiePattern, IdentityHeader, Template, withheld};
 use crate::auth_server::Server;
 use crate::http::header::{self, Pattern};
 
-/// A server that answers whether a request may pass.
+/// A server that decides whether a request may pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardAuth {
-    /// Its endpoint, with a query where one is configured.
+    /// Its endpoint, with a query if one is configured.
     pub server: Server,
-    /// How it is asked.
+    /// The method of the calls.
     pub method: CallMethod,
     /// The client's headers that are sent.
     pub request_headers: Vec<Pattern>,
     /// The cookies that are sent. `None` sends all of them.
     pub cookies: Option<Vec<CookiePattern>>,
-    /// Headers that are added, by their names in lower case.
+    /// Headers that are added, named in lower case.
     pub extra_headers: Vec<(String, Template)>,
-    /// Which headers describe the original request.
+    /// The headers that describe the original request.
     pub original_request: OriginalRequest,
-    /// What the `Host` of a call says.
+    /// The `Host` of a call.
     pub host: CallHost,
     /// The headers of an accepting answer that the app gets; never empty.
     pub identity_headers: Vec<IdentityHeader>,
-    /// The header of an accepting answer that lists roles, by its name in lower case.
+    /// The header of an accepting answer that lists roles, named in lower case.
     pub roles_header: Option<String>,
     /// The headers of an accepting answer that the client gets.
     pub client_headers_on_success: Vec<Pattern>,
@@ -33,11 +33,11 @@ pub struct ForwardAuth {
     pub client_headers: Vec<Pattern>,
     /// Whether the client gets a denial's body too.
     pub relay_body: bool,
-    /// Which requests share an answer.
+    /// The inputs that an answer is cached for.
     pub key: CacheKey,
 }
 
-/// The method by which the server is asked.
+/// The method of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CallMethod {
     /// `GET`
@@ -47,17 +47,17 @@ pub enum CallMethod {
     Head,
 }
 
-/// What the `Host` of a call says.
+/// The `Host` of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CallHost {
     /// The host of the server's URL.
     #[default]
     Url,
-    /// The host that the client asked for.
+    /// The host that the client requested.
     Client,
 }
 
-/// Which headers describe the original request.
+/// The headers that describe the original request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OriginalRequest {
     /// X-Forwarded-Method, -Proto, -Host, -Uri and -For, as Traefik and APISIX send them.
@@ -86,13 +86,13 @@ impl OriginalRequest {
 }
 
 impl ForwardAuth {
-    /// Whether the client's cookies are sent.
+    /// Returns whether the client's cookies are sent.
     #[must_use]
     pub fn sends_cookies(&self) -> bool {
         self.sends(b"cookie")
     }
 
-    /// Whether the client's header of this name is sent.
+    /// Returns whether the client's header of this name is sent.
     #[must_use]
     pub fn sends(&self, name: &[u8]) -> bool {
         self.request_headers.iter().any(|pattern| pattern.matches(name))
@@ -100,14 +100,15 @@ impl ForwardAuth {
             && !self.extra_headers.iter().any(|(own, _)| header::is_same(own.as_bytes(), name))
     }
 
-    /// The headers that no client may send to the app: what could be taken for a word of this server.
+    /// Returns the headers that no client may send to the app, because the app could believe that this server sent
+    /// them.
     pub fn managed(&self) -> impl Iterator<Item = Pattern> {
         let roles = self.roles_header.iter().cloned().map(Pattern::Name);
         self.identity_headers.iter().flat_map(IdentityHeader::managed).chain(roles)
     }
 }
 
-/// For the log: who is asked, and what it may tell the app.
+/// Describes the server and what it may tell the app, for the log.
 impl fmt::Display for ForwardAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, which sets ", self.server)?;

@@ -1,5 +1,5 @@
-//! What an authorization server answers (RFC 7662 section 2.2): the claims of an active token, or that it is not
-//! active. Anything else is no answer: a token that nobody can tell about is not a good one.
+//! The answer of an authorization server (RFC 7662 section 2.2): the claims of an active token, or that it is not
+//! active. Anything else is a fault, because a token of unknown state is not a good one.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -9,16 +9,16 @@ use crate::auth_server::{Answer, Judged, Said, Scope};
 use crate::http::{CallError, Response, ResponseEdits};
 use crate::jose::{Claims, Members, Refusal, value};
 
-/// The longest answer that is taken, in bytes: four times the longest token.
+/// The longest answer that is accepted, in bytes: four times the longest token.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Reads an answer. `judge` says what becomes of the claims of an active token; `payload` is the answer in base64url.
+/// Reads an answer. `judge` judges the claims of an active token; `payload` is the answer in base64url.
 ///
-/// Nothing of the answer but its body reaches anybody, so that its cookies and challenges are the filter's own affair.
+/// Only the body of the answer is used. Its cookies and challenges concern the filter alone.
 ///
 /// # Errors
 ///
-/// There is no answer, or none that could be used.
+/// Fails if there is no usable answer.
 pub fn read(
     result: Result<Response, CallError>,
     judge: impl FnOnce(&Claims, &[u8]) -> Result<Judged, Refusal>,
@@ -26,7 +26,7 @@ pub fn read(
     let response = result.map_err(Fault::Call)?;
     match response.status {
         200 => {}
-        // The filter's own credentials are meant, or the lack of some.
+        // These reject the filter's own credentials, or their absence.
         status @ (401 | 403) => return Err(Fault::Credentials(status)),
         status => return Err(Fault::Status(status)),
     }
@@ -50,7 +50,7 @@ fn active(
     json: &str,
     judge: impl FnOnce(&Claims, &[u8]) -> Result<Judged, Refusal>,
 ) -> Result<Judged, Refusal> {
-    // Whoever has the token without the key must not use it, and nothing here can tell.
+    // The bearer must prove possession of the key, and nothing here can check that.
     let token_type = members.get("token_type").and_then(value::<String>);
     let is_dpop = token_type.is_some_and(|token_type| token_type.eq_ignore_ascii_case("DPoP"));
     if is_dpop || members.get("cnf").is_some() {

@@ -1,6 +1,6 @@
-//! An authorization server that is asked what a token means to it (OAuth 2.0 Token Introspection, RFC 7662): the token
-//! → the call; the answer → its claims, or that it is not active. Owns all that is known of such servers; what the
-//! claims must be is for the issuer's policy to say.
+//! An authorization server that is asked about tokens (OAuth 2.0 Token Introspection, RFC 7662). Turns a token into a
+//! call, and the answer into its claims or the fact that it is not active. Owns all knowledge of such servers. The
+//! issuer's policy decides what the claims must be.
 
 mod answer;
 mod question;

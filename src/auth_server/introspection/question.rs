@@ -1,5 +1,5 @@
-//! What an authorization server is asked: one token, and whose question it is. Of the client nothing else is sent, and
-//! the token nowhere else.
+//! The call to an authorization server: one token, and its cache key. Nothing else of the client is sent, and the
+//! token goes nowhere else.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::cache::{Key, Part};
 use crate::http::credential::Credentials;
 use crate::http::{BadHead, Call, Fields, Form, WantedBody};
 
-/// Adds the token, on which alone an answer depends.
+/// Adds the token. An answer depends on nothing else.
 pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
     if let Some(token) = credentials.bearer {
         key.push(Part::Bearer, token.reveal());
@@ -17,11 +17,11 @@ pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
     Inputs { identify: true, hold_credential: true }
 }
 
-/// The call that asks about a token (RFC 7662 section 2.1).
+/// Builds the call that asks about a token (RFC 7662 section 2.1).
 ///
 /// # Errors
 ///
-/// There is no token to ask about.
+/// Fails if there is no token to ask about.
 pub fn call(
     introspection: &Introspection,
     timeout: Duration,
@@ -37,7 +37,7 @@ pub fn call(
         (":scheme", url.scheme().as_str()),
         (":authority", url.authority()),
         (":path", &path),
-        // Servers know themselves by these, and hold the `iss` of a token against them.
+        // Servers derive their own URL from these, and compare the `iss` of a token with it.
         ("x-forwarded-host", url.authority()),
         ("x-forwarded-proto", url.scheme().as_str()),
         ("content-type", Form::CONTENT_TYPE),
@@ -82,7 +82,7 @@ mod tests {
         Credentials { bearer: Some(Secret::new(token.as_bytes())), ..Credentials::default() }
     }
 
-    /// The headers and the body of the call, and all of it printed.
+    /// Returns the headers and the body of the call, and its debug output.
     fn asked(introspection: &Introspection, token: &str) -> (Vec<(String, String)>, String, String) {
         let call = call(introspection, Duration::from_secs(2), bearing(token)).unwrap();
         assert_eq!((call.upstream.as_str(), call.timeout), ("hydra", Duration::from_secs(2)));

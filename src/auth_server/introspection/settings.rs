@@ -1,4 +1,4 @@
-//! How an authorization server is asked about tokens, as the configuration settled it.
+//! The configuration of an authorization server that is asked about tokens.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,16 +12,16 @@ use crate::http::form;
 pub struct Introspection {
     /// Its introspection endpoint. The authority of the URL is the `Host` of each call.
     pub server: Server,
-    /// The `Authorization` of each call; none for a server that wants none.
+    /// The `Authorization` of each call; `None` for a server that needs none.
     pub authorization: Option<SecretText>,
-    /// What kind of token the server is told to look for first (RFC 7662 section 2.1).
+    /// The kind of token that the server should look for first (RFC 7662 section 2.1).
     pub token_type_hint: Option<String>,
-    /// The issuer of the tokens, by its place in the configuration.
+    /// The index of the tokens' issuer in the configuration.
     pub issuer: usize,
 }
 
-/// The `Authorization` of a client with a password, both encoded as in a form first (RFC 6749 section 2.3.1), so that a
-/// colon in either is not the one between them.
+/// Returns the `Authorization` of a client with a password. Both parts are form-encoded first (RFC 6749 section
+/// 2.3.1), so that a colon in either cannot pass for the separator.
 #[must_use]
 pub fn basic(client_id: &str, client_secret: &SecretText) -> SecretText {
     let [id, secret] = [client_id, client_secret.reveal()].map(|text| form::encoded(text.as_bytes()));

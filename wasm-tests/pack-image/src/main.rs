@@ -1,8 +1,8 @@
 //! `make image`: packs the filter into an OCI image layout.
 //!
 //! The image has the variant "compat", which both Istio and Envoy Gateway accept: an ordinary image whose only layer
-//! (tar, gzip) holds `plugin.wasm`. The same module always gives the same bytes: no time, user or machine goes into
-//! them.
+//! (tar, gzip) contains `plugin.wasm`. The same module always yields the same bytes, because they depend on no time,
+//! user or machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,21 +30,21 @@ struct Flags {
     source: String,
 }
 
-/// The name of the module inside the layer, as the hosts expect it.
+/// The name of the module inside the layer, as proxies expect it.
 const MODULE_NAME: &str = "plugin.wasm";
 /// Marks the variant: <https://github.com/solo-io/wasm/blob/master/spec/spec-compat.md>.
 const VARIANT: (&str, &str) = ("module.wasm.image/variant", "compat");
-/// Required by the format, and always the same.
+/// The format requires a time. It is always the same.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Names and values. They are written in the order of the names.
+/// Names and values, written in the order of the names.
 type Labels = BTreeMap<&'static str, String>;
 
-/// How one document of the image refers to another blob.
+/// A reference from one document of the image to another blob.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
@@ -128,7 +128,7 @@ fn run(flags: Flags) -> Result<String, String> {
     ))
 }
 
-/// The image's labels. An unknown source is left out.
+/// Returns the image's labels. An empty source yields no label.
 fn labels(source: &str) -> Labels {
     let mut labels = Labels::from([
         ("org.opencontainers.image.title", "authgear-filter".to_owned()),
@@ -145,7 +145,7 @@ fn labels(source: &str) -> Labels {
     labels
 }
 
-/// Writes the layout in place of an older one, and returns the manifest's SHA-256 in hexadecimal.
+/// Writes the layout in place of an older one. Returns the manifest's SHA-256 in hexadecimal.
 fn write(output: &Path, wasm: &[u8], labels: Labels) -> io::Result<String> {
     // Replace only a layout: a mistyped directory must not cost anybody their files.
     if output.exists() {
@@ -178,7 +178,7 @@ fn write(output: &Path, wasm: &[u8], labels: Labels) -> io::Result<String> {
     let manifest = Manifest { schema_version: 2, media_type: MANIFEST, config, layers: [layer], annotations };
     let mut manifest = blob(MANIFEST, &serde_json::to_vec(&manifest)?)?;
 
-    // Istio and Envoy Gateway expect it without `sha256:`. With it, they let nobody in.
+    // Istio and Envoy Gateway expect it without `sha256:`. With the prefix they let nobody in.
     let digest = manifest.digest.trim_start_matches("sha256:").to_owned();
     manifest.annotations.insert("org.opencontainers.image.ref.name", env!("CARGO_PKG_VERSION").to_owned());
     let index = Index { schema_version: 2, manifests: [manifest] };

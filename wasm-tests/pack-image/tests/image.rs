@@ -1,4 +1,4 @@
-//! The image has the same bytes every time, and a registry returns the filter.
+//! The image has the same bytes every time, and a registry serves it unchanged.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 const SOURCE: &str = "https://git.example/authgear-filter";
 
-/// A test's own directory.
+/// Returns a test's own empty directory.
 fn directory(test: &str) -> PathBuf {
     let directory = target_dir().join("image-tests").join(test);
     let _absent = fs::remove_dir_all(&directory);
@@ -24,7 +24,7 @@ fn directory(test: &str) -> PathBuf {
     directory
 }
 
-/// Runs the program of `make image`, and returns what it prints.
+/// Runs the program of `make image` and returns its output.
 fn pack(module: &Path, output: &Path) -> Result<String, String> {
     let run = Command::new(env!("CARGO_BIN_EXE_pack-image"))
         .arg("--module")
@@ -38,7 +38,7 @@ fn pack(module: &Path, output: &Path) -> Result<String, String> {
     if run.status.success() { Ok(text(run.stdout)) } else { Err(text(run.stderr)) }
 }
 
-/// All files below `directory`, by their relative paths.
+/// Returns all files below `directory`, by their relative paths.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn collect(root: &Path, directory: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in fs::read_dir(directory).unwrap() {
@@ -63,7 +63,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The files of a layer, by name.
+/// Returns the files of a layer, by name.
 fn unpack(layer: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut archive = tar::Archive::new(GzDecoder::new(layer));
     let entries = archive.entries().unwrap().map(|entry| {
@@ -83,7 +83,7 @@ fn the_image_is_the_same_whenever_and_wherever_it_is_packed() {
     fs::copy(filter_module(), &module).unwrap();
     let first = pack(&module, &directory.join("a")).unwrap();
 
-    // With another modification time, another name and another place, and over an older layout.
+    // With another modification time, name and place, and over an older layout.
     File::options().append(true).open(&module).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let renamed = directory.join("two.wasm");
     fs::rename(&module, &renamed).unwrap();
@@ -141,7 +141,7 @@ fn a_registry_gives_back_the_image_that_was_pushed() {
         &format!("{name}:{version}"),
     ]);
 
-    // What a host gets that pulls the image by its digest, as the manifests pin it.
+    // What a proxy receives that pulls the image by its digest, as the manifests pin it.
     let pinned = format!("{name}@{digest}");
     let raw = skopeo(&["inspect", "--raw", "--tls-verify=false", &pinned]);
     assert_eq!(format!("sha256:{}", sha256(&raw)), digest);
@@ -166,7 +166,7 @@ fn a_registry_gives_back_the_image_that_was_pushed() {
     assert!(files[0].1 == fs::read(filter_module()).unwrap(), "plugin.wasm is another module");
 }
 
-/// Runs skopeo, and returns what it prints.
+/// Runs skopeo and returns its output.
 fn skopeo(arguments: &[&str]) -> Vec<u8> {
     let run = Command::new("skopeo").arg("--insecure-policy").args(arguments).output();
     let run = run.unwrap_or_else(|error| missing("skopeo", &error));
@@ -197,7 +197,7 @@ impl Registry {
             ),
         )
         .unwrap();
-        // Check for it here: `setpriv`, which `process::command` runs, would hide that it is missing.
+        // Check for it here: `process::command` runs `setpriv`, which would hide that it is missing.
         if let Err(error) = Command::new("docker-registry").arg("--version").output() {
             missing("docker-registry", &error);
         }
