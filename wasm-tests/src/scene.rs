@@ -35,10 +35,10 @@ pub trait Host: Sized + Send + 'static {
     /// cluster. APISIX chooses it by the URL's scheme, and the APISIX-like host has no TLS.
     const ORIGIN: &'static str;
 
-    /// How the log says who verifies signatures.
+    /// What the log states about who verifies signatures.
     const SIGNATURES: &'static str;
 
-    /// How a plugin configuration names an auth server: a cluster in Envoy, else an address.
+    /// The name of an auth server in a plugin configuration: a cluster in Envoy, else an address.
     fn upstream(name: &str, address: SocketAddr) -> String;
 
     /// Builds a host that guards `app` and knows these auth servers by name.
@@ -258,7 +258,7 @@ impl<H: Host> Layout<H> {
         seen(&self.send(request).await)
     }
 
-    /// What an app behind this host should learn from these headers: what the resolver itself answers.
+    /// What an app behind this host should learn from these headers: the answer of the resolver itself.
     pub async fn resolver_says(&self, headers: &[(&str, &str)]) -> Vec<(String, String)> {
         let origin = self.authgear.public_origin();
         let (scheme, host) = origin.split_once("://").expect("an origin");
@@ -286,7 +286,7 @@ pub fn configuration() -> Value {
     })
 }
 
-/// The same, with upstreams as this host names them.
+/// The same configuration, with this host's names for the upstreams.
 pub fn configuration_on<H: Host>(main: SocketAddr, resolver: SocketAddr) -> Value {
     let mut configuration = configuration();
     configuration["authgear"]["upstream"] = H::upstream("authgear", main).into();

@@ -48,7 +48,7 @@ impl Authorizer {
         self.server.address()
     }
 
-    /// What it was asked.
+    /// The questions that it was asked.
     pub fn asked(&self) -> &Journal {
         &self.journal
     }

@@ -140,7 +140,7 @@ impl Connection {
     async fn connect(address: SocketAddr, protocol: Protocol) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
         let io = TokioIo::new(stream);
-        // Whoever waits for an answer gets the driver's error from the sender.
+        // Tasks that wait for an answer get the driver's error from the sender.
         let (sender, driver) = match protocol {
             Protocol::Http1 => {
                 let (sender, driver) = http1::handshake(io).await.map_err(Error::Http)?;
@@ -349,7 +349,7 @@ impl Response {
     }
 }
 
-/// What a server wrote before it closed the connection; possibly nothing.
+/// Everything that a server wrote before it closed the connection; possibly nothing.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
     /// As it came.

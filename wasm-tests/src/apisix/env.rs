@@ -60,7 +60,7 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_get_buffer_bytes", buffer)?;
     linker.func_wrap(ENV, "proxy_get_property", property)?;
     linker.func_wrap(ENV, "proxy_set_property", |env: Env<'_>, _: i32, _: i32, _: i32, _: i32| {
-        // None of these variables can be written.
+        // None of these variables is writable.
         if env.data().exchange.is_some() { NOT_FOUND } else { BAD_ARGUMENT }
     })?;
     linker.func_wrap(ENV, "proxy_get_header_map_pairs", header_pairs)?;
@@ -370,8 +370,8 @@ fn http_call(
     write(&mut env, token_at, &token.to_le_bytes()).map_or(INVALID_MEMORY, |()| OK)
 }
 
-/// Whether the cookies and the token of a call are those of a request: that of a form where it sends one, since then its
-/// `Authorization` is the filter's own, else the bearer token.
+/// Whether the cookies and the token of a call are those of a request. If the call sends a form, the token is the
+/// form's, because its `Authorization` is then the filter's own. Otherwise it is the bearer token.
 fn has_credentials_of(request: &Head, call: &[Field], form: &[u8]) -> bool {
     let has = |wanted: &[u8]| {
         wanted.is_empty()

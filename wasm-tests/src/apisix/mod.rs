@@ -60,8 +60,8 @@ impl Builder {
         self
     }
 
-    /// Believes what every peer says in `X-Forwarded-Proto`, `-Host` and `-Port`, as APISIX does where
-    /// `apisix.trusted_addresses` lists the peer. By default it overwrites them.
+    /// Trusts every peer's `X-Forwarded-Proto`, `-Host` and `-Port`, as APISIX does with peers in
+    /// `apisix.trusted_addresses`. By default it overwrites them.
     #[must_use]
     pub fn trusts_peers(mut self) -> Self {
         self.trusts_peers = true;
@@ -212,7 +212,7 @@ impl Apisix {
         self.record.read_memory()
     }
 
-    /// What the filter did wrong so far. Once a test has taken it, dropping the host passes.
+    /// The violations so far. Once a test has taken them, dropping the host passes.
     pub fn take_violations(&self) -> Vec<Violation> {
         self.record.take_violations()
     }

@@ -30,7 +30,7 @@ pub(super) struct Process {
     pub(super) record: Arc<Record>,
     /// Whether a request ends when its client leaves (`lua_check_client_abort on`).
     pub(super) checks_clients: bool,
-    /// Whether peers say how, for which host and at which port they were asked (`apisix.trusted_addresses`).
+    /// Whether the forwarding headers of peers are kept (`apisix.trusted_addresses`).
     pub(super) trusts_peers: bool,
 }
 
@@ -182,7 +182,7 @@ async fn handle(
     let Some(route) = process.worker.borrow().route(&target) else {
         return Some(page(404, Fields::default()));
     };
-    // Before any plugin runs, the client's own values are overwritten, but for those of a trusted peer.
+    // Before any plugin runs, the client's own values are overwritten, unless the peer is trusted.
     let host = fields.first(b"host").unwrap_or_default().to_vec();
     let own: [(&[u8], &[u8]); 3] =
         [(b"x-forwarded-proto", b"http"), (b"x-forwarded-host", &host), (b"x-forwarded-port", b"9080")];

@@ -88,7 +88,7 @@ impl Builder {
         self
     }
 
-    /// Runs another module than the filter's with the plugin's configuration.
+    /// Runs a module other than the filter with the plugin's configuration.
     #[must_use]
     pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
         self.bootstrap.module = Some(path.into());

@@ -1,4 +1,4 @@
-//! What was promised of the filter's speed and size, held against what was measured.
+//! Compares the promised bounds on speed and size with the measurements.
 
 use crate::cost::{self, Cost};
 use crate::report::Results;

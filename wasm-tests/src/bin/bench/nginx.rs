@@ -56,7 +56,7 @@ impl Nginx {
         Self::start(directory, "app", cpus, "", &server).await
     }
 
-    /// The authorizer. It says the same about everyone, and at `/asked` how often it was asked.
+    /// The authorizer. It answers the same for everyone, and at `/asked` how often it was asked.
     pub(crate) async fn authorizer(directory: &Path, cpus: &str) -> Result<Self, String> {
         let headers: String =
             IDENTITY.iter().map(|(name, value)| format!("add_header {name} \"{value}\";\n")).collect();
@@ -113,7 +113,7 @@ impl Nginx {
         Self::start(directory, &name, cpus, &(upstreams + &cache), &server).await
     }
 
-    /// Where it takes requests, and its process.
+    /// The address at which it takes requests, and its process.
     pub(crate) fn as_proxy(&self) -> Proxy {
         Proxy { address: self.address, process: self.child.id() }
     }
