@@ -1,5 +1,5 @@
-//! The auth server's answers: those that are remembered, those that are in flight, and those that arrived and are being
-//! handed to the requests that wait. However many requests have the same credential, one question is asked.
+//! The auth server's answers: those in the cache, those in flight, and those that have arrived and are on their way
+//! to waiting requests. However many requests share a credential, the server is asked once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,25 +15,25 @@ use crate::http::credential::Credentials;
 use crate::http::url::Url;
 use crate::http::{Call, Head, OwnedField, ResponseEdits, UnixTime};
 
-/// A question to the auth server.
+/// A question to the auth server: a call, and what its answer is about.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
     pub(super) call: Call,
     pub(super) about: About,
 }
 
-/// What an answer is about.
+/// The subject of an answer.
 #[derive(Debug, Clone)]
 pub(super) struct About {
-    /// Shared with the question in flight, where it is found again without comparing its bytes.
+    /// Shared with the question in flight, which is then found without comparing the bytes.
     key: Rc<Key>,
     pub(super) inputs: Inputs,
-    /// When the token itself ends, as far as it can be told.
+    /// When the token itself expires, if known.
     ends: Option<UnixTime>,
 }
 
 impl About {
-    /// What an answer about these credentials is about.
+    /// Returns the subject of an answer about these credentials.
     pub(super) fn of(
         server: &AuthServer,
         head: &Head<'_>,
@@ -46,39 +46,39 @@ impl About {
     }
 }
 
-/// An answer that is remembered.
+/// A cached answer.
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
     pub(super) said: Said,
     pub(super) respond: ResponseEdits,
 }
 
-/// What came of a question.
+/// The result of a question.
 #[derive(Debug, Clone)]
 pub(super) enum Arrived {
     /// The auth server answered.
     Answer(Answer),
-    /// It failed, and an answer past its time serves instead.
+    /// It failed, and a stale answer replaces its answer.
     Stale(Remembered),
     /// It failed.
     Failed(Fault),
 }
 
-/// A question that was sent and is not answered yet.
+/// A question that was sent and has no answer yet.
 #[derive(Debug)]
 struct InFlight {
     number: u64,
     until: UnixTime,
 }
 
-/// See the module.
+/// All answers of one project in this worker.
 pub(super) struct Answers {
     remembered: BoundedMap<Remembered>,
     in_flight: HashMap<Rc<Key>, InFlight>,
-    /// By the number of the question: few at any time.
+    /// By the number of the question. There are few at any time.
     arrived: Vec<(u64, Arrived)>,
     last_number: u64,
-    /// The key of the request at hand, kept for its memory.
+    /// The key of the current request, kept to reuse its allocation.
     key: Key,
     times: Cache,
     timeout: Duration,
@@ -97,7 +97,7 @@ impl Weigh for Remembered {
     }
 }
 
-/// The memory that headers own, in bytes.
+/// Returns the heap memory that headers own, in bytes.
 fn weight(fields: &[OwnedField]) -> usize {
     fields.iter().fold(0usize, |sum, (name, value)| {
         sum.saturating_add(size_of::<OwnedField>()).saturating_add(name.len()).saturating_add(value.len())
@@ -114,18 +114,19 @@ impl Answers {
             key: Key::new(),
             times: config.cache,
             timeout: config.timeout,
-            // What a session is does not depend on the moment. Of what another server says, the operator decides, by
-            // a `ttl`.
+            // Whether there is a session does not depend on the moment. For other servers the operator decides by
+            // setting a `ttl`.
             are_shared: config.forward_auth().is_none() || !config.cache.ttl.is_zero(),
         }
     }
 
-    /// What is remembered.
+    /// Returns the cached answers.
     pub(super) const fn remembered(&mut self) -> &mut BoundedMap<Remembered> {
         &mut self.remembered
     }
 
-    /// What is remembered of a request, or else what its key tells; `url` as for [`AuthServer::key`].
+    /// Returns the cached answer for a request, or else the properties of its key. `url` is as for
+    /// [`AuthServer::key`].
     pub(super) fn recall(
         &mut self,
         server: &AuthServer,
@@ -139,23 +140,23 @@ impl Answers {
         self.remembered.get(&self.key, now).cloned().ok_or(inputs)
     }
 
-    /// What the answer would be about that [`Answers::recall`] has just not found.
+    /// Returns the subject of the answer that [`Answers::recall`] has just failed to find.
     pub(super) fn about(&self, inputs: Inputs, ends: Option<UnixTime>) -> About {
         About { key: Rc::new(self.key.clone()), inputs, ends }
     }
 
-    /// What is remembered for a question that was made before.
+    /// Returns the cached answer to a question that was formed earlier.
     pub(super) fn recall_about(&mut self, about: &About, now: UnixTime) -> Option<Remembered> {
         self.remembered.get(&about.key, now).cloned()
     }
 
-    /// The number of the same question in flight, where its answer may be shared.
+    /// Returns the number of the same question in flight, if its answer may be shared.
     pub(super) fn join(&self, about: &About, now: UnixTime) -> Option<u64> {
         let in_flight = self.in_flight.get(&about.key)?;
         (self.are_shared && about.inputs.identify && now < in_flight.until).then_some(in_flight.number)
     }
 
-    /// Notes that a question is sent that others may join. Gives its number.
+    /// Records that a question is sent that others may join. Returns its number.
     pub(super) fn begin(&mut self, about: &About, now: UnixTime) -> u64 {
         let number = self.begin_alone();
         let until = overdue(self.timeout, now);
@@ -163,13 +164,13 @@ impl Answers {
         number
     }
 
-    /// The number of a question that nobody may join.
+    /// Returns the number of a question that nobody may join.
     pub(super) fn begin_alone(&mut self) -> u64 {
         self.last_number = self.last_number.wrapping_add(1);
         self.last_number
     }
 
-    /// Keeps what came of a question for those who wait for it.
+    /// Stores the result of a question for the requests that wait for it.
     pub(super) fn arrive(&mut self, number: u64, about: &About, arrived: Arrived) {
         if let Entry::Occupied(in_flight) = self.in_flight.entry(Rc::clone(&about.key))
             && in_flight.get().number == number
@@ -179,18 +180,18 @@ impl Answers {
         self.arrived.push((number, arrived));
     }
 
-    /// What came of a question.
+    /// Returns the result of a question.
     pub(super) fn arrived(&self, number: u64) -> Option<Arrived> {
         self.arrived.iter().find(|(known, _)| *known == number).map(|(_, arrived)| arrived.clone())
     }
 
-    /// All who waited for a question know what came of it.
+    /// Drops the result of a question, once all waiting requests have it.
     pub(super) fn told(&mut self, number: u64) {
         self.arrived.retain(|(known, _)| *known != number);
     }
 
-    /// Takes what came of a question, and remembers an answer that may be used again. `random` spreads the ends of
-    /// answers, so that workers do not ask about one session in step.
+    /// Evaluates the result of a question, and caches an answer that may be reused. `random` spreads the expiry of
+    /// answers, so that workers do not all ask about a session at once.
     pub(super) fn learn(
         &mut self,
         about: &About,
@@ -200,7 +201,7 @@ impl Answers {
     ) -> Arrived {
         let answer = match result {
             Ok(answer) => answer,
-            // The client may have provoked it: it gets no old answer for that.
+            // The client may have provoked this, so it gets no stale answer.
             Err(fault) if fault.may_be_provoked() => return Arrived::Failed(fault),
             Err(fault) => {
                 let stale = self.remembered.get_stale(&about.key, now).cloned();
@@ -233,7 +234,7 @@ impl Answers {
             }
             Said::NoSession(_) | Said::Denied(_) | Said::Refused(_) => (negative_ttl, Duration::ZERO),
         };
-        // A 10,240th of the ttl, up to 1,023 times: a tenth of it at most.
+        // 0 to 1,023 times a 10,240th of the ttl: less than a tenth of it.
         let early = ttl.checked_div(10_240).unwrap_or_default().saturating_mul(random >> 22);
         Lifetime::new(now.after(ttl), stale).fresh_until(now.after(ttl.saturating_sub(early)))
     }

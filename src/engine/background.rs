@@ -1,5 +1,5 @@
-//! Background calls: made for all requests of a worker, on proxies that can. They outlive the request that caused
-//! them.
+//! Background calls, on proxies that support them. A worker makes each for all its requests, and it outlives the
+//! request that caused it.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::auth_server::authgear::resolver::{self, Confirmation};
 use crate::http::{Call, CallError, Response, UnixTime};
 use crate::jose::{FetchTicket, Need};
 
-/// What a call is for. Whoever sends the call gives this back with what came of it.
+/// The purpose of a call. The edge returns it together with the call's result.
 pub struct BackgroundCall(Purpose);
 
 enum Purpose {
     /// Fetches an issuer's keys. `issuer` is its index in the configuration.
     Keys { issuer: usize, ticket: FetchTicket },
-    /// Asks the auth server the question of this number.
+    /// Asks the auth server the question with this number.
     Ask { number: u64, about: About },
-    /// Has the resolver confirm a token. `plain` is the call that is tried next.
+    /// Asks the resolver to confirm a token. `plain` is the call to try next.
     Confirm { token: Vec<u8>, plain: Option<Call> },
 }
 
@@ -40,8 +40,8 @@ impl fmt::Debug for BackgroundCall {
 }
 
 impl Engine {
-    /// To be called now and then where the proxy can: fetches keys that are due. A VM that never served a request does
-    /// so only until it has some.
+    /// Fetches keys that are due. Call it regularly if the proxy has ticks. A VM that has never served a request
+    /// fetches only until it has keys.
     pub fn tick(&self, state: &mut State, now: UnixTime) {
         for issuer in 0..state.keys.len() {
             if state.served || state.keys.get(issuer).is_none() {
@@ -50,7 +50,7 @@ impl Engine {
         }
     }
 
-    /// Takes the result of a background call. Returns what requests may have waited for.
+    /// Takes the result of a background call. Returns the key that requests may have waited for.
     pub fn finish(
         &self,
         state: &mut State,
@@ -85,7 +85,7 @@ impl Engine {
         }
     }
 
-    /// Starts a fetch, if one may be made now.
+    /// Starts a fetch, if one is allowed now.
     pub(super) fn send_for_keys(&self, state: &mut State, issuer: usize, need: Need, now: UnixTime) {
         if let Some(ticket) = state.keys.start(issuer, need, now)
             && let Some(call) = keys::call(&self.config, issuer)
@@ -94,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// Has a token confirmed in the background, if not too many are being confirmed already.
+    /// Starts to confirm a token in the background, unless too many confirmations are in flight.
     pub(super) fn send_for_confirmation(
         &self,
         state: &mut State,

@@ -1,5 +1,4 @@
-//! The filter's own answers to a client: what each says, in JSON that is never empty, and never kept by a
-//! cache.
+//! The filter's own answers to clients: JSON that is never empty, and that caches must not store.
 
 use std::borrow::Cow;
 
@@ -8,41 +7,41 @@ use crate::http::{BadHead, Reply};
 use crate::jose::dpop::{PROOF_ALGORITHM_NAMES, ProofRefusal};
 use crate::rules::{CustomReply, Unmet};
 
-/// Why a request is denied, as the client is told.
+/// Why a request is denied, as the client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial<'a> {
-    /// The request cannot be understood.
+    /// The request is malformed.
     BadRequest(BadHead),
-    /// Its host is no project's.
+    /// Its host belongs to no project.
     Misdirected,
-    /// It has no credential, and needs one.
+    /// It needs a credential and has none.
     Unauthenticated,
-    /// Its credential is no good, for this reason, which holds nothing of it.
+    /// Its credential is invalid. The reason contains nothing of the credential.
     InvalidToken(&'a str),
-    /// Its person comes back from logging in without a session.
+    /// A person returned from logging in without a session.
     LoginUnfinished,
-    /// The same, where it is or should be a token that is bound to a key (RFC 9449 section 7.1).
+    /// Its credential is invalid, and is or should be a token that is bound to a key (RFC 9449 section 7.1).
     InvalidBoundToken(&'a str),
-    /// The proof that its bearer has the token's key is no good.
+    /// The proof that its bearer has the token's key is invalid.
     InvalidProof(ProofRefusal),
-    /// Its session is valid, and does not meet what a rule requires.
+    /// Its session is valid but fails a rule's requirement.
     Forbidden(Unmet),
     /// The auth server forbids it.
     ForbiddenByServer,
-    /// The auth server cannot answer; with this status.
+    /// The auth server cannot answer. The status is configured.
     Unavailable(u16),
-    /// The filter has no configuration that could decide, or the proxy refused what the filter asked of it.
+    /// The filter has no configuration to decide with, or the proxy refused a call of the filter.
     Broken,
 }
 
 impl Denial<'_> {
-    /// The filter's own answer.
+    /// Returns the filter's own answer.
     #[must_use]
     pub fn reply(self) -> Reply {
         self.reply_with(self.status(), JSON, self.json())
     }
 
-    /// The answer that the operator wrote.
+    /// Returns the answer that the operator configured.
     #[must_use]
     pub fn reply_as(self, custom: &CustomReply) -> Reply {
         match &custom.body {
@@ -51,7 +50,7 @@ impl Denial<'_> {
         }
     }
 
-    /// Sends a person to log in.
+    /// Returns a redirect that sends a person to log in.
     #[must_use]
     pub fn redirect(self, location: &str) -> Reply {
         let mut reply = self.reply_with(302, JSON, self.json());
@@ -60,7 +59,7 @@ impl Denial<'_> {
     }
 
     fn reply_with(self, status: u16, content_type: &str, body: Vec<u8>) -> Reply {
-        // A challenge belongs to these two (RFC 6750 section 3); an operator may have chosen another one.
+        // Only these two carry a challenge (RFC 6750 section 3). The operator may have chosen another status.
         let challenge = self.challenge().filter(|_challenge| matches!(status, 401 | 403));
         let challenge = challenge.as_deref();
         let fields = [("content-type", content_type), ("cache-control", "no-store")]
@@ -134,7 +133,7 @@ impl Denial<'_> {
 
 const JSON: &str = "application/json";
 
-/// Sends a person on who has logged in.
+/// Returns the redirect that takes a person back after logging in.
 #[must_use]
 pub fn logged_in(location: &str) -> Reply {
     let fields = [("location", location), ("content-type", "text/plain"), ("cache-control", "no-store")];

@@ -1,5 +1,5 @@
-//! What is taken out of a request, whatever is decided about it: headers that only the filter may set, and what
-//! authenticates, where the operator wants that.
+//! The edits that remove things from a request, whatever the decision: headers that only the filter may set, and
+//! credentials if the operator wants that.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::http::place::{self, Found, Place, WEBSOCKET_PROTOCOL};
 use crate::http::{Field, Fields, Head, HeaderEdits, ResponseEdits, header};
 use crate::jose::dpop::PROOF_HEADER;
 
-/// See the module.
+/// The edits of one request.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
     remove: Vec<Vec<u8>>,
@@ -19,7 +19,7 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// All that is edited of a request that goes on.
+    /// Returns all edits of a request that is forwarded.
     pub(super) fn with(self, set: Rc<Fields>, respond: ResponseEdits) -> HeaderEdits {
         HeaderEdits { remove: self.remove, set, rewrite: self.rewrite, respond }
     }
@@ -30,7 +30,7 @@ impl Edits {
         }
     }
 
-    /// Removes a header, and puts back what is left of it.
+    /// Removes a header, and puts back what remains of it.
     fn leave(&mut self, name: &'static [u8], rest: Vec<u8>) {
         self.remove(name);
         if !rest.is_empty() {
@@ -40,11 +40,11 @@ impl Edits {
 }
 
 impl Engine {
-    /// What is taken out of a request; `forged` are the names of headers that no client may send.
+    /// Returns the edits of a request. `forged` are the names of headers that no client may send.
     pub(super) fn edits(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Edits {
         let mut edits = Edits { remove: forged, rewrite: Vec::new() };
         if !self.background {
-            // Names that can be known unseen, where the proxy does not list all headers of a request.
+            // The proxy does not list all headers of a request, so names that are known unseen are removed too.
             edits.remove.extend_from_slice(self.config.managed.unseen());
         }
         if self.config.strip_credentials {
@@ -56,8 +56,8 @@ impl Engine {
         edits
     }
 
-    /// What `Connection` says beside the identity headers that it nominates, which the next hop would drop; `None`
-    /// where it nominates none.
+    /// Returns `Connection` without the identity headers that it nominates, which the next hop would drop; `None` if
+    /// it nominates none.
     fn connection(&self, head: &Head<'_>) -> Option<Vec<u8>> {
         let options = || {
             let lines = head.values(b"connection").flat_map(|line| line.split(|&byte| byte == b','));
@@ -71,8 +71,8 @@ impl Engine {
         Some(rest.join(b", ".as_slice()))
     }
 
-    /// Takes out what authenticates: tokens from every place, whether one was looked for there or not, and what the
-    /// auth server knows a request by.
+    /// Removes credentials: tokens from every place, even one that was not searched, and the cookies that the auth
+    /// server reads.
     fn strip(&self, head: &Head<'_>, edits: &mut Edits) {
         let places = &self.config.token_from;
         let takes_dpop = self.judges()
@@ -92,7 +92,7 @@ impl Engine {
         }
         let is_credential = |name: &[u8]| {
             let is_token = places.iter().any(|place| matches!(place, Place::Cookie(known) if known == name));
-            // Another project's session is nothing that this app should see.
+            // This app should not see another project's session.
             let is_session = self.config.session_cookies.iter().any(|cookies| cookies.contains(name));
             is_token
                 || is_session

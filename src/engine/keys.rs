@@ -1,4 +1,4 @@
-//! The issuers' key sets: which are there, how they are fetched, and what the log says of it.
+//! The issuers' key sets: which ones are present, how they are fetched, and what is logged about them.
 
 use std::fmt;
 
@@ -23,40 +23,40 @@ impl KeySets {
         Self(config.issuers.iter().map(|issuer| source(&issuer.keys)).collect())
     }
 
-    /// How many issuers there are.
+    /// Returns the number of issuers.
     pub(super) const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// An issuer's keys, if it has some by now.
+    /// Returns an issuer's keys, if it has any yet.
     pub(super) fn get(&self, issuer: usize) -> Option<&KeySet> {
         self.0.get(issuer)?.keys()
     }
 
-    /// The first issuer whose keys are there, and old.
+    /// Returns the first issuer whose keys are present but old.
     pub(super) fn due(&self, now: UnixTime) -> Option<usize> {
         self.0.iter().position(|source| source.keys().is_some() && source.is_due(now))
     }
 
-    /// Whether an issuer's keys are being fetched.
+    /// Returns whether an issuer's keys are being fetched.
     pub(super) fn is_fetching(&self, issuer: usize, now: UnixTime) -> bool {
         self.0.get(issuer).is_some_and(|source| source.is_fetching(now))
     }
 
-    /// The duty to fetch an issuer's keys, if they may be fetched now.
+    /// Returns a ticket to fetch an issuer's keys, if they may be fetched now.
     pub(super) fn start(&mut self, issuer: usize, need: Need, now: UnixTime) -> Option<FetchTicket> {
         self.0.get_mut(issuer)?.start(need, now)
     }
 
-    /// Gives that duty back: the request that had it is gone.
+    /// Gives a ticket back, because its request is gone.
     pub(super) fn abandon(&mut self, issuer: usize, ticket: FetchTicket, now: UnixTime) {
         if let Some(source) = self.0.get_mut(issuer) {
             source.abandon(ticket, now);
         }
     }
 
-    /// Takes a fetched key set. Without a ticket it was fetched by a request that could not wait for another one's
-    /// fetch.
+    /// Takes the result of a fetch. There is no ticket if the request fetched because it could not wait for another
+    /// one's fetch.
     pub(super) fn arrive(
         &mut self,
         config: &Config,
@@ -97,7 +97,7 @@ impl KeySets {
     }
 }
 
-/// The call for an issuer's keys; `None` where they are inline.
+/// Returns the call for an issuer's keys; `None` if they are inline.
 pub(super) fn call(config: &Config, issuer: usize) -> Option<Call> {
     let Keys::Fetched { server: Server { url, upstream }, public } = &config.issuers.get(issuer)?.keys else {
         return None;
@@ -156,7 +156,7 @@ fn warn_of_skipped(config: &Config, issuer: usize, keys: &KeySet, outbox: &mut O
     }
 }
 
-/// What the log says of keys that are not used; none where all are.
+/// Returns the log line about unused keys; `None` if all are used.
 fn skipped_keys(config: &Config, issuer: usize, keys: &KeySet) -> Option<String> {
     if keys.skipped().is_empty() {
         return None;
@@ -166,7 +166,7 @@ fn skipped_keys(config: &Config, issuer: usize, keys: &KeySet) -> Option<String>
     Some(format!("some of the keys at {from} are not used: {}", skipped.join("; ")))
 }
 
-/// The same of the keys that stand in the configuration: each issuer's, once.
+/// Returns the log lines about unused keys in the configuration, one per issuer.
 pub(super) fn skipped_inline_keys(config: &Config) -> Vec<String> {
     let issuers = config.issuers.iter().enumerate();
     issuers
@@ -177,7 +177,7 @@ pub(super) fn skipped_inline_keys(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Where an issuer's keys come from, for the log.
+/// Returns where an issuer's keys come from, for the log.
 fn origin(config: &Config, issuer: usize) -> String {
     match config.issuers.get(issuer).map(|issuer| &issuer.keys) {
         Some(Keys::Fetched { server, .. }) => server.to_string(),

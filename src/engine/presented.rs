@@ -1,4 +1,4 @@
-//! Which token of a request decides, of those that stand in the places where tokens may be.
+//! Finds the token that decides about a request, among the places that can hold one.
 
 use super::Engine;
 use crate::config::Issuer;
@@ -6,28 +6,28 @@ use crate::http::Head;
 use crate::http::place::{Carried, Found, Place};
 use crate::jose::{self, Token};
 
-/// What a request presents as its token.
+/// The token that a request presents.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Presented<'a> {
     /// Nothing.
     Nothing,
-    /// This one.
+    /// This token.
     Token(Carried<'a>, TokenScheme),
-    /// What can be none, for this reason.
+    /// Something that cannot be a token, for this reason.
     Refused(&'static str),
 }
 
 /// How a token is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenScheme {
-    /// Whoever has it may use it (RFC 6750), wherever it stands.
+    /// Anyone who has the token may use it (RFC 6750), in any place.
     Bearer,
-    /// `Authorization: DPoP`: its bearer has to prove that it is theirs (RFC 9449 section 7.1).
+    /// `Authorization: DPoP`: the bearer must prove possession of the token's key (RFC 9449 section 7.1).
     Dpop,
 }
 
 impl Presented<'_> {
-    /// How it is presented; none where there is nothing.
+    /// Returns how it is presented; `None` if nothing is.
     pub(super) const fn scheme(&self) -> Option<TokenScheme> {
         match self {
             Self::Nothing => None,
@@ -42,23 +42,23 @@ const UNCLEAR: &str = "there is more than one, or it is malformed";
 const ELSEWHERE: &str = "its issuer's tokens are not read from where it stands";
 
 impl Engine {
-    /// The token that decides about a request.
+    /// Returns the token that decides about a request.
     pub(super) fn presented<'a>(&self, head: &Head<'a>) -> Presented<'a> {
         let places = &self.config.token_from;
-        // Two of them are unclear wherever tokens are read: the app may read them.
+        // Two `Authorization` headers are unclear even if tokens are read elsewhere, because the app may read them.
         if !places.iter().any(|place| place.is_header(b"authorization"))
             && self.bearer.find(head) == Found::Unclear
         {
             return Presented::Refused(UNCLEAR);
         }
         match self.config.issuers.as_slice() {
-            // In the one place there is nothing to choose.
+            // With only one place there is nothing to choose.
             issuers @ [_, _, ..] if places.len() > 1 => self.of_several(issuers, head),
             _ => self.first(places, head),
         }
     }
 
-    /// What a place holds. The one for Bearer tokens holds bound ones too, where tokens are judged here.
+    /// Reads a place. If tokens are judged here, the place for Bearer tokens also holds bound ones.
     fn find<'a>(&self, place: &Place, head: &Head<'a>) -> Presented<'a> {
         let (mut found, mut scheme) = (place.find(head), TokenScheme::Bearer);
         if found == Found::Nothing && self.judges() && place.is_same(&self.bearer) {
@@ -73,15 +73,15 @@ impl Engine {
         }
     }
 
-    /// The first place that holds a token decides.
+    /// Lets the first place that holds a token decide.
     fn first<'a>(&self, places: &[Place], head: &Head<'a>) -> Presented<'a> {
         let mut found = places.iter().map(|place| self.find(place, head));
         found.find(|found| *found != Presented::Nothing).unwrap_or(Presented::Nothing)
     }
 
-    /// Of several issuers, in their order, the first place of an issuer that holds a token of that issuer decides; where
-    /// there is none, the first token that no issuer names. Of those one that is no JWT goes before, where it stands in
-    /// a place of the issuer whose server is asked about such tokens.
+    /// Chooses among several issuers, in their order: the first place of an issuer that holds one of its tokens
+    /// decides. If there is none, the first token that no issuer claims does. Among those, one that is not a JWT
+    /// takes precedence if its place belongs to the issuer whose server is asked about such tokens.
     fn of_several<'a>(&self, issuers: &[Issuer], head: &Head<'a>) -> Presented<'a> {
         let mut other = Presented::Nothing;
         let mut opaque = None;
@@ -115,7 +115,7 @@ impl Engine {
     }
 }
 
-/// The issuer that a token names, unverified, whatever its header says.
+/// Returns the issuer that a token names, unverified, whatever its header states.
 fn named_issuer(token: &[u8]) -> Option<String> {
     match Token::parse(token) {
         Ok(token) => token.unverified_issuer().map(str::to_owned),

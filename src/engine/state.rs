@@ -1,4 +1,4 @@
-//! What lasts from one request to the next in one worker, and what a step wants done besides its own outcome.
+//! What a worker keeps between requests, and the side effects of a step.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -15,17 +15,17 @@ use crate::http::{Call, UnixTime};
 use crate::telemetry::Counter;
 use crate::telemetry::warning::Warnings;
 
-/// The most that each of the maps may weigh, in bytes, however many entries are allowed.
+/// The most that each map may weigh, in bytes, however many entries are allowed.
 const MAX_MAP_BYTES: usize = 32 * 1024 * 1024;
 
-/// How much of each kind may be remembered.
+/// How much of each kind may be cached.
 #[derive(Debug, Clone)]
 pub(super) struct Budgets {
     pub(super) answers: Rc<Budget>,
     pub(super) known: Rc<Budget>,
     pub(super) revoked: Rc<Budget>,
     pub(super) rejected: Rc<Budget>,
-    /// How many proofs each project remembers: none may be forgotten for another's sake.
+    /// How many proofs each project remembers. This is not shared, because none may be evicted for another project.
     proofs: NonZeroUsize,
 }
 
@@ -39,13 +39,13 @@ impl Budgets {
         Self { answers: budget(), known: budget(), revoked: budget(), rejected: budget(), proofs }
     }
 
-    /// Those of so many projects together.
+    /// Returns the budgets that this many projects share.
     pub(super) fn shared(max_entries: NonZeroUsize, projects: NonZeroUsize) -> Self {
         let proofs = max_entries.get().checked_div(projects.get()).and_then(NonZeroUsize::new);
         Self::of(max_entries, proofs.unwrap_or(NonZeroUsize::MIN), Budget::shared)
     }
 
-    /// Has all that share them keep to them.
+    /// Makes all projects that share the budgets keep to them.
     pub(super) fn trim(&self, states: &mut [State]) {
         trim(&self.answers, states.iter_mut().map(|state| state.answers.remembered()));
         trim(&self.known, states.iter_mut().map(|state| state.tokens.known()));
@@ -61,18 +61,18 @@ pub struct State {
     pub(super) answers: Answers,
     pub(super) proofs: Proofs,
     pub(super) outbox: Outbox,
-    /// Whether a request was ever served: Envoy configures more VMs than serve.
+    /// Whether a request was ever served. Envoy configures more VMs than it serves from.
     pub(super) served: bool,
 }
 
-/// What is to be done beside the step itself.
+/// The side effects of a step.
 #[derive(Debug)]
 pub struct Effects<B = BackgroundCall> {
-    /// Calls that no request waits for by itself, and what they are for.
+    /// Calls that no single request waits for, with their purposes.
     pub background_calls: VecDeque<(Call, B)>,
-    /// What is to be counted, beside the outcome of a request.
+    /// Counters to increment, besides the outcome of a request.
     pub counters: Vec<Counter>,
-    /// Lines for the proxy's log, which an operator should read.
+    /// Lines for the proxy's log.
     pub warnings: Vec<String>,
 }
 
@@ -82,17 +82,17 @@ impl<B> Default for Effects<B> {
     }
 }
 
-/// Where a step puts its effects.
+/// Collects the effects of steps.
 #[derive(Debug)]
 pub(super) struct Outbox {
     effects: Effects,
     limits: Limits,
     random: u64,
-    /// What the log calls the project, where there are several.
+    /// The project's name in the log, if there are several.
     project: Option<String>,
 }
 
-/// A limit for each kind of warning, so that none hides another.
+/// One limit for each kind of warning, so that none hides another.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     pub(super) server: Warnings,
@@ -105,7 +105,7 @@ pub(super) struct Limits {
 }
 
 impl State {
-    /// Nothing known yet. `seed` is any random number; it spreads what workers would do all at once.
+    /// Creates an empty state. `seed` is any random number; it spreads what workers would otherwise do all at once.
     pub(super) fn new(config: &Config, seed: u64) -> Self {
         Self::within(
             &Budgets::of(config.cache.max_entries, config.cache.max_entries, Budget::new),
@@ -114,7 +114,7 @@ impl State {
         )
     }
 
-    /// The same, with budgets that others may share.
+    /// Creates an empty state within budgets that others may share.
     pub(super) fn within(budgets: &Budgets, config: &Config, seed: u64) -> Self {
         let effects = Effects { warnings: skipped_inline_keys(config), ..Effects::default() };
         Self {
@@ -132,7 +132,7 @@ impl State {
         }
     }
 
-    /// Takes what is to be done. To be called after each step, and again when a background call could not be sent.
+    /// Takes the pending effects. Call it after each step, and again when a background call could not be sent.
     pub fn effects(&mut self) -> Effects {
         std::mem::take(&mut self.outbox.effects)
     }
@@ -160,7 +160,7 @@ impl Outbox {
         self.effects.warnings.extend(kind(&mut self.limits).limit(now, text));
     }
 
-    /// Any number, evenly distributed: a step of SplitMix64.
+    /// Returns an evenly distributed number: a step of SplitMix64.
     pub(super) fn random(&mut self) -> u32 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,8 +1,8 @@
-//! Calls: those to be sent before this entry ends, those that the proxy refused to send, and those in flight.
+//! Calls: those to be sent before this entry ends, those that will not be sent, and those in flight.
 //!
-//! Proxies with ticks (Envoy) send a call for whoever wants it and keep its answer for the root context. Proxies
-//! without (APISIX) tie a call to the request in whose callback it is sent, and its answer too. So there a call is sent
-//! in the entry that asked for it or never.
+//! Proxies with ticks (Envoy) send a call for anyone, and deliver its answer to the root context. Proxies without
+//! (APISIX) tie a call and its answer to the request in whose callback it is sent. So there a call is sent in the
+//! entry that asked for it, or never.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,25 +18,25 @@ use crate::engine::BackgroundCall;
 use crate::engine::projects::OfProject;
 use crate::http::{CALL_GRACE, Call, CallError, Form};
 
-/// The longest timeout that all proxies take: APISIX reads it with a sign.
+/// The longest timeout that all proxies accept. APISIX reads it as a signed number.
 const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Where a step is carried out.
+/// The callback in which a step is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Callback {
-    /// In the callback for the headers of the request itself, which is not paused yet.
+    /// The callback for the request's own headers. The request is not paused yet.
     OfRequest,
-    /// In a callback of the root context. The request is paused.
+    /// A callback of the root context. The request is paused.
     OfRoot,
 }
 
-/// A call, and for whom it is.
+/// A call, and who asked for it.
 pub(super) struct Outgoing {
     pub(super) call: Call,
     pub(super) asker: Asker,
-    /// None before the first try.
+    /// `None` before the first try.
     pub(super) tries: Option<Tries>,
-    /// The entry in which it was asked.
+    /// The entry that asked for it.
     entry: u64,
 }
 
@@ -51,20 +51,20 @@ impl Outgoing {
     }
 }
 
-/// See the module.
+/// All calls of one plugin.
 pub(super) struct Calls {
     /// The root context.
     root: u32,
     /// Calls to be sent before this entry ends.
     outbox: RefCell<Vec<Outgoing>>,
-    /// Those of the outbox that will not be sent.
+    /// Calls of the outbox that will not be sent.
     unsent: RefCell<Vec<(Asker, CallError)>>,
     /// Whether the root context was entered to empty the outbox.
     is_emptying: Cell<bool>,
-    /// Calls that the proxy refused to send, and when they are tried again.
+    /// Calls that the proxy refused to send, and when to try them again.
     delayed: RefCell<Vec<(Duration, Outgoing)>>,
     in_flight: RefCell<HashMap<u32, Outgoing>>,
-    /// The root context is gone.
+    /// Whether the root context is gone.
     is_closed: Cell<bool>,
 }
 
@@ -85,7 +85,7 @@ impl Calls {
         self.outbox.borrow_mut().push(outgoing);
     }
 
-    /// Sends what is in the outbox, as the root context.
+    /// Sends the calls in the outbox, as the root context.
     pub(super) fn flush(&self, callback: Callback) {
         match callback {
             Callback::OfRequest if !self.is_closed.get() => {
@@ -97,7 +97,7 @@ impl Calls {
         }
     }
 
-    /// Whether the root context was entered to empty the outbox, which is then done.
+    /// Empties the outbox if the root context was entered for that. Returns whether it was.
     pub(super) fn was_entered(&self) -> bool {
         if self.is_emptying.get() {
             self.empty_outbox();
@@ -110,12 +110,12 @@ impl Calls {
         self.unsent.take()
     }
 
-    /// Takes a call in flight, to which the answer has come, or of which nobody is to hear any more.
+    /// Takes a call in flight, because its answer has come or nobody wants it any more.
     pub(super) fn take(&self, token: u32) -> Option<Outgoing> {
         self.in_flight.borrow_mut().remove(&token)
     }
 
-    /// Takes those whose answers the proxy should have ended the wait for.
+    /// Takes the calls whose wait the proxy should have ended.
     pub(super) fn take_overdue(&self, now: Duration) -> Vec<Asker> {
         let is_over =
             |outgoing: &Outgoing| outgoing.tries.is_some_and(|tries| tries.is_over(CALL_GRACE, now));
@@ -123,7 +123,7 @@ impl Calls {
         in_flight.extract_if(|_, outgoing| is_over(outgoing)).map(|(_, overdue)| overdue.asker).collect()
     }
 
-    /// Tries calls again that the proxy refused to send.
+    /// Sends again the calls that the proxy refused.
     pub(super) fn send_delayed(&self, now: Duration) {
         let due: Vec<_> =
             self.delayed.borrow_mut().extract_if(.., |(next, _)| *next <= now).map(|(_, due)| due).collect();
@@ -132,12 +132,12 @@ impl Calls {
         }
     }
 
-    /// When the first of those is tried again.
+    /// Returns when the first of those is due.
     pub(super) fn next_try(&self) -> Option<Duration> {
         self.delayed.borrow().iter().map(|(next, _)| *next).min()
     }
 
-    /// The root context is gone. Its calls end with it, and the proxy does not say so.
+    /// Drops all calls, because the root context is gone. Its calls end with it, and the proxy does not report that.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         self.outbox.take();
@@ -157,7 +157,7 @@ impl Calls {
         }
         let now = clock::elapsed();
         let tries = outgoing.tries.get_or_insert(Tries::new(outgoing.call.timeout, now));
-        // What the SDK sends is text. The callers of the auth server see to it that all of a call is.
+        // The SDK sends only text. The modules that build calls ensure that everything in a call is text.
         let headers: Result<Vec<_>, _> = outgoing
             .call
             .fields
@@ -191,7 +191,8 @@ impl Calls {
         if host::has_ticks() {
             return Ok(());
         }
-        // Sent in another entry it would be another request's, and its answer too. Of two the proxy refuses one.
+        // Sent in another entry, it would belong to another request, and so would its answer. The proxy refuses a
+        // second call.
         if outgoing.entry != entry::number() || entry::has_called() {
             return Err(CallError::NotSent);
         }

@@ -1,10 +1,10 @@
-//! Reads the clocks. Nothing else does: time is an argument of the core.
+//! Reads the clocks. Nothing else does: the core takes the time as an argument.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::http::UnixTime;
 
-/// The time. A clock before 1970 counts as 1970.
+/// Returns the time. A clock before 1970 counts as 1970.
 #[allow(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub(super) fn now() -> UnixTime {
     UnixTime::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
@@ -15,7 +15,7 @@ thread_local! {
     static START: Instant = Instant::now();
 }
 
-/// The time since the first use of this clock. It measures spans: nobody sets it.
+/// Returns the time since this clock was first used. It measures spans, because nobody sets it.
 pub(super) fn elapsed() -> Duration {
     START.with(Instant::elapsed)
 }

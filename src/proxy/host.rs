@@ -1,4 +1,4 @@
-//! What the filter asks of the proxy, with the differences between proxies evened out.
+//! The proxy's functions, with the differences between proxies evened out.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,10 +15,10 @@ use crate::http::{
 use crate::jose;
 use crate::telemetry::Counter;
 
-/// How many headers of a client a proxy without ticks lists.
+/// How many of a client's headers a proxy without ticks lists.
 const LISTED: usize = 100;
 
-/// The proxy did not do what it was asked.
+/// The proxy did not carry out a call of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProxyRefused;
 
@@ -32,22 +32,23 @@ thread_local! {
     static HAS_TICKS: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// Finds out whether the proxy has ticks, once in a VM: no version is compared, and no request pays for it. The
-/// question stops the ticks of the root context that asks.
+/// Finds out whether the proxy has ticks, once per VM. It compares no versions, and costs no request anything. The
+/// test stops the ticks of the current root context.
 pub(super) fn discover() {
     if HAS_TICKS.get().is_none() {
         HAS_TICKS.set(Some(raw::set_tick_period(0).is_ok()));
     }
 }
 
-/// Whether the proxy has ticks, and with them calls outside requests. wasm-nginx-module (APISIX) has neither, and has
-/// more limits: it lists 100 headers at most, crashes on listing those of a request without `Host`, runs the callback
-/// of an answer for the request that sent the call, and lets that request go on when the callback does nothing.
+/// Returns whether the proxy has ticks, and with them calls outside requests. wasm-nginx-module (APISIX) has neither,
+/// and more limits: it lists at most 100 headers, crashes when listing those of a request without `Host`, runs the
+/// callback of an answer for the request that sent the call, and lets that request through if the callback does
+/// nothing.
 pub(super) fn has_ticks() -> bool {
     HAS_TICKS.get().unwrap_or(false)
 }
 
-/// Has the root context of this callback ticked each period.
+/// Sets the period of the current root context's ticks.
 pub(super) fn set_tick_period(period: Duration) {
     let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1);
     if raw::set_tick_period(milliseconds).is_err() {
@@ -55,12 +56,12 @@ pub(super) fn set_tick_period(period: Duration) {
     }
 }
 
-/// Any number, another one each time.
+/// Returns a different random number each time.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// Has the proxy check a signature, as [`jose::ProxyVerify`] says. `None` where it has no such function.
+/// Asks the proxy to verify a signature, as [`jose::ProxyVerify`] describes. `None` if it has no such function.
 pub(super) fn verify_signature(
     hash: &str,
     spki_der: &[u8],
@@ -73,12 +74,12 @@ pub(super) fn verify_signature(
         .map(|answer| jose::proxy_verify::accepts(&answer))
 }
 
-/// The plugin's configuration.
+/// Returns the plugin's configuration.
 pub(super) fn configuration(size: usize) -> Result<Vec<u8>, ProxyRefused> {
     Ok(raw::buffer(BufferType::PluginConfiguration, size)?)
 }
 
-/// The headers of the request, pseudo headers among them, in the proxy's encoding.
+/// The headers of the request, including pseudo headers, in the proxy's encoding.
 pub(super) struct RequestHeaders(Vec<u8>);
 
 impl RequestHeaders {
@@ -98,7 +99,7 @@ impl RequestHeaders {
     }
 }
 
-/// The address of the client's connection: Envoy's name for it, then nginx's. `None` for a unix socket.
+/// Returns the address of the client's connection, by Envoy's name for it, then nginx's. `None` for a unix socket.
 pub(super) fn client_address() -> Option<IpAddr> {
     let text = |path| String::from_utf8(raw::property(path).ok()?).ok();
     match text(b"source\0address") {
@@ -107,13 +108,13 @@ pub(super) fn client_address() -> Option<IpAddr> {
     }
 }
 
-/// Makes what follows in this callback concern another context. Fails where that is gone.
+/// Makes the rest of this callback act for another context. Fails if that is gone.
 pub(super) fn act_for(context: u32) -> Result<(), ProxyRefused> {
     Ok(raw::set_effective_context(context)?)
 }
 
-/// The answer to the call whose callback this is. `headers` is their number; 0 where there was no answer, and then the
-/// proxy has no list that could be read. `body` is its length, of which the call takes what it wants.
+/// Reads the answer to the call whose callback this is. `headers` is their number. It is 0 if there was no answer,
+/// and then the proxy has no list to read. `body` is its length, of which the call reads what it wants.
 pub(super) fn call_response(headers: usize, body: usize, wanted: WantedBody) -> Result<Response, CallError> {
     if headers == 0 {
         return Err(CallError::NoAnswer);
@@ -130,7 +131,7 @@ pub(super) fn call_response(headers: usize, body: usize, wanted: WantedBody) -> 
             response.fields.push_lowercase(name, value);
         }
     }
-    // APISIX lists no status for a call that failed.
+    // APISIX lists no status for a failed call.
     if response.status == 0 {
         return Err(CallError::NoAnswer);
     }
@@ -146,18 +147,18 @@ pub(super) fn call_response(headers: usize, body: usize, wanted: WantedBody) -> 
     Ok(response)
 }
 
-/// Edits the headers of the request. After an error some may be edited and some not.
+/// Edits the headers of the request. After an error only some may be edited.
 pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), ProxyRefused> {
     const MAP: MapType = MapType::HttpRequestHeaders;
     for name in &edits.remove {
         raw::remove(MAP, name)?;
     }
-    // What would be replaced is removed by now. Envoy looks for it all the same, and first indexes all headers of the
-    // request to do so: a seventh of what a remembered session cost. A proxy that does not list all headers may have
-    // some left.
+    // The headers to replace are already removed. Envoy would still look for them, and index all headers of the
+    // request first. That made up a seventh of the cost of a cached session. A proxy that does not list all headers
+    // may have some left.
     let mut seen: Vec<&[u8]> = Vec::new();
     for (name, value) in edits.set.iter() {
-        // A repeated header reaches the app line by line.
+        // A repeated header reaches the app as separate lines.
         let set = if has_ticks() || seen.contains(&name) { raw::add } else { raw::replace };
         set(MAP, name, value)?;
         if !has_ticks() {
@@ -170,7 +171,7 @@ pub(super) fn edit_request(edits: &HeaderEdits) -> Result<(), ProxyRefused> {
     Ok(())
 }
 
-/// Removes trailers of the request. `forged` names those to remove, of all that there are.
+/// Removes forged trailers of the request. `forged` chooses them among all trailers.
 pub(super) fn edit_trailers(forged: impl FnOnce(&[Field<'_>]) -> Vec<Vec<u8>>) -> Result<(), ProxyRefused> {
     const MAP: MapType = MapType::HttpRequestTrailers;
     let bytes = raw::pairs(MAP)?;
@@ -186,7 +187,7 @@ pub(super) fn edit_response(edits: &ResponseEdits) {
     const MAP: MapType = MapType::HttpResponseHeaders;
     let mut seen: Vec<&[u8]> = Vec::new();
     for (name, value) in edits.replace.iter() {
-        // All lines of the app's go before the first of the auth server's comes.
+        // All of the app's lines must be removed before the auth server's first one is added.
         if !seen.contains(&name) && raw::remove(MAP, name).is_err() {
             log::warn!(
                 "the proxy did not remove a header of the app's from a response, where the auth server's takes its place"
@@ -206,7 +207,7 @@ fn add_to_response(name: &[u8], value: &[u8]) {
     }
 }
 
-/// Lets a paused request go on.
+/// Resumes a paused request.
 pub(super) fn resume_request() {
     if raw::resume_request().is_err() {
         log::error!("the proxy did not let a request go on that was paused");
@@ -220,7 +221,7 @@ pub(super) fn reply(reply: &Reply, outcome: Outcome) {
     let fields = fields.filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
     let details = Counter::from(outcome).name();
     let grpc = reply.grpc.map_or(-1, grpc::Status::code);
-    // wasm-nginx-module ignores the argument and would call the body text.
+    // wasm-nginx-module ignores the argument, and would send the body as plain text.
     let kind: &[Field<'_>] = match reply.grpc {
         Some(_) if !has_ticks() => &[(b"content-type", b"application/grpc")],
         Some(_) | None => &[],
@@ -229,8 +230,8 @@ pub(super) fn reply(reply: &Reply, outcome: Outcome) {
     if raw::reply(status, &headers, &reply.body, details, grpc).is_ok() {
         return;
     }
-    // wasm-nginx-module sends a reply that it refuses for a header, with memory of somebody else as its body. Another
-    // one takes its place.
+    // When wasm-nginx-module refuses a reply for one of its headers, it sends foreign memory as the body. Another
+    // reply replaces that one.
     log::error!("the proxy refused a header of a denial, which is sent without headers");
     let headers = pairs::encode(std::iter::empty()).unwrap_or_default();
     if raw::reply(status, &headers, &reply.body, details, grpc).is_err() {
@@ -243,12 +244,12 @@ pub(super) fn reply_broken() {
     let Decision { verdict, outcome } = Engine::broken();
     match verdict {
         Verdict::Reply(broken) => reply(&broken, outcome),
-        // Broken is never a leave to pass.
+        // A broken request is never let through.
         Verdict::Forward(_) => {}
     }
 }
 
-/// The counters. Proxies without metrics take the calls and do nothing.
+/// The filter's counters. Proxies without metrics accept the calls and do nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counters([Option<u32>; Counter::COUNT]);
 
@@ -259,7 +260,7 @@ impl Counters {
 
     pub(super) fn count(&self, counter: Counter) {
         if let Some(Some(id)) = self.0.get(counter.index()) {
-            // A request is not worth failing for a counter.
+            // A failed counter is no reason to fail a request.
             let _ = raw::increment(*id);
         }
     }

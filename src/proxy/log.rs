@@ -1,9 +1,9 @@
-//! Lines for the proxy's log: escaped and bounded, because some proxies write what they are given.
+//! Lines for the proxy's log. They are escaped and bounded, because some proxies write them unchanged.
 
-/// The longest line, in bytes. wasm-nginx-module cuts at 4,096 bytes, its own prefix included.
+/// The longest line, in bytes. wasm-nginx-module cuts lines at 4,096 bytes, including its own prefix.
 const MAX_LINE: usize = 3_000;
 
-/// A line as it is written: with the filter's name, without control characters, and not too long.
+/// Formats a line: adds the filter's name, escapes control characters, and cuts it if it is too long.
 #[must_use]
 pub fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().saturating_add(20));
@@ -49,18 +49,18 @@ mod host {
                 Level::Warn => LogLevel::Warn,
                 Level::Error => LogLevel::Error,
             };
-            // Nobody can be told that a line could not be written.
+            // There is nowhere to report that a line could not be written.
             let _ = raw::log(level, &line(&record.args().to_string()));
         }
 
         fn flush(&self) {}
     }
 
-    /// Sends what is logged, and what a panic says, to the proxy's log. The SDK's own logger would panic where the
-    /// proxy refuses a line.
+    /// Sends log lines and panic messages to the proxy's log. The SDK's own logger would panic if the proxy refuses a
+    /// line.
     pub(crate) fn set_up() {
         static LOG: ProxyLog = ProxyLog;
-        // It fails where a logger is set already, which then is this one.
+        // It fails if a logger is set, which can only be this one.
         let _ = log::set_logger(&LOG);
         log::set_max_level(LevelFilter::Info);
         panic::set_hook(Box::new(|panic| {

@@ -1,10 +1,10 @@
-//! A list of headers as it crosses the boundary to the proxy: the number of headers, the lengths of each name
-//! and value (32-bit little-endian), then the names and values themselves, each followed by a zero byte.
-//! (proxy-wasm ABI 0.2.1, "serialized map".)
+//! Lists of headers in the form in which they cross the boundary to the proxy: the number of headers, the lengths of
+//! each name and value (32-bit little-endian), then the names and values, each followed by a zero byte (proxy-wasm
+//! ABI 0.2.1, "serialized map").
 
 use crate::http::Field;
 
-/// Reads a proxy's list. `None` where the bytes are no such list.
+/// Decodes a proxy's list. `None` if the bytes are malformed.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Option<Vec<Field<'_>>> {
     if bytes.is_empty() {
@@ -23,7 +23,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Field<'_>>> {
     Some(fields)
 }
 
-/// Writes a list for the proxy. `None` where it is longer than lengths of 32 bits can tell.
+/// Encodes a list for the proxy. `None` if a length does not fit into 32 bits.
 #[must_use]
 pub fn encode<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Option<Vec<u8>> {
     let (count, size) = fields.clone().fold((0usize, 4usize), |(count, size), (name, value)| {

@@ -1,33 +1,33 @@
-//! Upstreams that are not called for a while, because a connection to them may hold somebody else's answer. Pure: time
-//! is an argument.
+//! Upstreams that are not called for a while, because a connection to them may hold an answer for somebody else.
+//! Pure: time is an argument.
 //!
-//! wasm-nginx-module's client takes an answer below 200 (103 Early Hints) for the final one and keeps the connection. The
-//! answer that follows is read by the next call, which is another user's. Nothing that a filter can send prevents that,
-//! so it makes no call until the connection has surely left the pool.
+//! wasm-nginx-module's client takes an answer below 200 (103 Early Hints) as the final one and keeps the connection.
+//! The next call then reads the real answer, which is for another user. A filter cannot prevent that by anything that
+//! it sends. So it makes no call until the connection must have left the pool.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// How long nginx keeps an idle connection by default (`lua_socket_keepalive_timeout 60s`), and some more.
+/// How long nginx keeps an idle connection by default (`lua_socket_keepalive_timeout 60s`), plus a margin.
 const HELD: Duration = Duration::from_secs(65);
 
 thread_local! {
-    /// Of all configurations: the connections belong to the worker.
+    /// Shared by all configurations, because connections belong to the worker.
     static QUARANTINE: RefCell<Quarantine> = const { RefCell::new(Quarantine::new()) };
 }
 
-/// An answer below 200 came to this worker from this upstream.
+/// Records that this worker got an answer below 200 from an upstream.
 pub fn put(upstream: &str, now: Duration) {
     QUARANTINE.with_borrow_mut(|quarantine| quarantine.put(upstream, now));
 }
 
-/// Whether this worker is not to call an upstream now.
+/// Returns whether this worker must not call an upstream now.
 #[must_use]
 pub fn holds(upstream: &str, now: Duration) -> bool {
     QUARANTINE.with_borrow_mut(|quarantine| quarantine.holds(upstream, now))
 }
 
-/// The upstreams, and until when. Times are those of any clock that nobody sets.
+/// The quarantined upstreams, and until when. Times come from a clock that nobody sets.
 #[derive(Debug, Default)]
 pub struct Quarantine(Vec<(String, Duration)>);
 
@@ -38,7 +38,7 @@ impl Quarantine {
         Self(Vec::new())
     }
 
-    /// An answer below 200 came from this upstream.
+    /// Records that an answer below 200 came from an upstream.
     pub fn put(&mut self, upstream: &str, now: Duration) {
         let until = now.saturating_add(HELD);
         match self.0.iter_mut().find(|(known, _)| known == upstream) {
@@ -47,7 +47,7 @@ impl Quarantine {
         }
     }
 
-    /// Whether an upstream is not to be called now.
+    /// Returns whether an upstream must not be called now.
     pub fn holds(&mut self, upstream: &str, now: Duration) -> bool {
         self.0.retain(|(_, until)| now < *until);
         self.0.iter().any(|(known, _)| known == upstream)

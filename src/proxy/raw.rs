@@ -1,14 +1,13 @@
-//! The only `unsafe` of the crate: host functions under declarations of our own, and the two exports that wrap
-//! those of the SDK.
+//! The crate's only `unsafe`: declarations of the host functions, and two exports that wrap the SDK's.
 //!
-//! The SDK panics on a status that it does not know, and APISIX answers 12 where a function is missing. So each
-//! host function here has a twin of the SDK's declaration, with exactly its parameter types, that returns a plain
-//! number. `proxy_http_call` is the exception: only the SDK may call it, because it keeps the table of calls and
-//! panics on an answer that is not in it.
+//! The SDK panics on an unknown status, and APISIX returns 12 if a function is missing. So each host function is
+//! declared here a second time, with exactly the SDK's parameter types but a plain number as its result.
+//! `proxy_http_call` is the exception: only the SDK may call it, because it keeps the table of calls and panics on an
+//! answer to a call that it does not know.
 //!
 //! The SDK's `Action` lacks a value that Envoy needs and one that APISIX needs. So two of its exports are wrapped:
 //! the step after linking (`finish/`) gives `authgear_on_request_headers` and `authgear_on_http_call_response` the
-//! names of the exports that they call. These names belong to the SDK, which is why its version is pinned.
+//! names of the exports that they call. The SDK owns these names, so its version is pinned.
 
 #![allow(unsafe_code, reason = "host functions take raw pointers, and exports need unmangled names")]
 
@@ -18,7 +17,7 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 
 use super::entry;
 
-/// What a host function answered, as the ABI numbers it. 0 is success and 12 is "unimplemented".
+/// The result of a host function, as the ABI numbers it. 0 is success, and 12 is "unimplemented".
 pub(super) type HostStatus = u32;
 
 const OK: HostStatus = 0;
@@ -106,7 +105,7 @@ mod import {
     }
 }
 
-/// The SDK's own exports, which are called from inside the module too.
+/// The SDK's own exports, which the module also calls itself.
 mod sdk {
     unsafe extern "C" {
         pub(super) fn proxy_on_tick(context_id: u32);
@@ -129,15 +128,15 @@ fn done(status: HostStatus) -> Result<(), HostStatus> {
     if status == OK { Ok(()) } else { Err(status) }
 }
 
-/// Calls a host function that returns bytes. `ask` is given where to put their address and their length.
+/// Calls a host function that returns bytes. `ask` gets the addresses to which it writes their address and length.
 fn bytes(ask: impl FnOnce(*mut *mut u8, *mut usize) -> HostStatus) -> Result<Vec<u8>, HostStatus> {
     let (mut data, mut size) = (null_mut(), 0);
     done(ask(&raw mut data, &raw mut size))?;
     if data.is_null() || size == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: a proxy returns bytes in memory that it had from the SDK's `proxy_on_memory_allocate`, a boxed slice
-    // of this size that belongs to nobody else. The SDK takes it over in the same way.
+    // SAFETY: a proxy returns bytes in memory that the SDK's `proxy_on_memory_allocate` gave it: a boxed slice of
+    // this size that has no other owner. The SDK takes it over in the same way.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -187,7 +186,7 @@ pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostStatus> {
     bytes(|data, length| unsafe { import::proxy_get_property(path.as_ptr(), path.len(), data, length) })
 }
 
-/// `grpc_status` is −1 for none. Marks the entry if the proxy takes the reply.
+/// Sends a reply, and marks the entry if the proxy accepts it. A `grpc_status` of −1 means none.
 pub(super) fn reply(
     status: u16,
     headers: &[u8],
@@ -212,7 +211,7 @@ pub(super) fn reply(
     Ok(())
 }
 
-/// Lets a paused request go on, and marks the entry.
+/// Resumes a paused request, and marks the entry.
 pub(super) fn resume_request() -> Result<(), HostStatus> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_continue_stream(StreamType::HttpRequest) })?;
@@ -225,7 +224,7 @@ pub(super) fn set_effective_context(context: u32) -> Result<(), HostStatus> {
     done(unsafe { import::proxy_set_effective_context(context) })
 }
 
-/// 0 stops the ticks.
+/// Sets the period of ticks; 0 stops them.
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostStatus> {
     // SAFETY: no pointers.
     done(unsafe { import::proxy_set_tick_period_milliseconds(milliseconds) })
@@ -259,10 +258,10 @@ pub(super) fn increment(counter: u32) -> Result<(), HostStatus> {
     done(unsafe { import::proxy_increment_metric(counter, 1) })
 }
 
-/// Runs `on_tick` of a root context as the SDK does, so that calls sent there are the root context's and their
-/// answers come to it. Not from a callback of a root context: the SDK has lent those already.
+/// Runs a root context's `on_tick` through the SDK, so that the root context sends the calls and gets their answers.
+/// Do not call it from a callback of a root context, which the SDK has already borrowed.
 pub(super) fn enter_root(root: u32) {
-    // SAFETY: an ordinary function of this module. It panics on a context that is not there, and otherwise is safe.
+    // SAFETY: an ordinary function of this module. It panics on an unknown context, and is otherwise safe.
     unsafe { sdk::proxy_on_tick(root) }
 }
 
@@ -275,7 +274,7 @@ proxy_wasm::main! {{
 #[unsafe(no_mangle)]
 extern "C" fn authgear_on_request_headers(context: u32, num_headers: usize, end_of_stream: bool) -> u32 {
     entry::enter();
-    // SAFETY: an ordinary function of this module, with the arguments that the proxy gave for it.
+    // SAFETY: an ordinary function of this module, called with the proxy's arguments for it.
     let action = unsafe { sdk::proxy_on_request_headers(context, num_headers, end_of_stream) };
     entry::leave_request_headers(action)
 }
@@ -290,7 +289,7 @@ extern "C" fn authgear_on_http_call_response(
     num_trailers: usize,
 ) {
     entry::enter();
-    // SAFETY: an ordinary function of this module, with the arguments that the proxy gave for it.
+    // SAFETY: an ordinary function of this module, called with the proxy's arguments for it.
     unsafe { sdk::proxy_on_http_call_response(context, token, num_headers, body_size, num_trailers) }
     entry::leave_call_response();
 }

@@ -1,21 +1,21 @@
-//! Whether the refusal of a configuration is told in the log. Pure.
+//! Whether to log that a configuration was refused. Pure.
 //!
-//! APISIX configures a route twice for one request whose configuration is refused: before the request, and once more
-//! before the 503 that it answers. Nothing else of the module runs between the two. The second says nothing new.
+//! For one request to a route with a refused configuration, APISIX configures the route twice: before the request,
+//! and before it answers 503. Nothing else in the module runs in between. The second refusal is not news.
 
-/// The refusal that was told last, and the number of the entry before it.
+/// The last refusal that was logged, and the number of the entry before it.
 #[derive(Debug, Default)]
 pub struct Refused(Option<(String, u64)>);
 
 impl Refused {
-    /// None so far.
+    /// Creates a record without a refusal.
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
     }
 
-    /// Whether to tell that a configuration is refused because of `problem`. `entry` is the number of the last entry
-    /// for a request.
+    /// Returns whether to log that a configuration is refused because of `problem`. `entry` is the number of the last
+    /// entry for a request.
     pub fn is_news(&mut self, problem: &str, entry: u64) -> bool {
         let is_second = self.0.take().is_some_and(|told| told.0 == problem && told.1 == entry);
         if !is_second {

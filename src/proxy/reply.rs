@@ -1,7 +1,7 @@
 //! The statuses that every proxy can send to a client.
 
-/// The status that is sent for a denial. nginx gives 444 and 499 a meaning of its own (it closes the connection and says
-/// nothing), and takes what is below 200 or above 599 for no reply at all.
+/// Returns the status to send for a denial. nginx gives 444 and 499 a meaning of its own (it closes the connection
+/// without an answer), and does not accept statuses below 200 or above 599.
 #[must_use]
 pub const fn sendable_status(status: u16) -> u16 {
     match status {

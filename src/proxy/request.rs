@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::host::{self, ProxyRefused};
 use super::plugin::Plugin;
 
-/// A request. `plugin` is missing where the configuration was refused.
+/// A request. There is no `plugin` if the configuration was refused.
 pub(super) struct Request {
     plugin: Option<Rc<Plugin>>,
     exchange: Rc<Exchange>,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::http::{CallError, Response};
 
-/// How long after the first refusal a call is tried again. Each further refusal doubles it.
+/// The wait before a refused call is sent again. Each further refusal doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The least time that is left of a timeout for another try to be worth it.
+/// The least time that must be left for another try to be worthwhile.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// The tries of one call, all within one timeout that begins with the first. Times are those of any clock that nobody
+/// The tries of one call. All share one timeout, which begins with the first. Times come from a clock that nobody
 /// sets.
 #[derive(Debug, Clone, Copy)]
 pub struct Tries {
@@ -19,35 +19,36 @@ pub struct Tries {
     was_repeated: bool,
 }
 
-/// How a proxy tells of a call that failed.
+/// How a proxy reports a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failures {
-    /// By a reply of its own with 503, like Envoy. No answer at all means that one had begun, or a timeout.
+    /// With its own 503, like Envoy. No answer at all means that one had begun, or a timeout.
     Replies,
-    /// By no answer, like wasm-nginx-module.
+    /// With no answer, like wasm-nginx-module.
     Silence,
 }
 
 impl Tries {
-    /// Of a call that is about to be sent for the first time.
+    /// Creates the record of a call that is about to be sent for the first time.
     #[must_use]
     pub const fn new(timeout: Duration, now: Duration) -> Self {
         Self { ends: now.saturating_add(timeout), refused: 0, was_repeated: false }
     }
 
-    /// What is left of the timeout; at least a millisecond.
+    /// Returns what is left of the timeout, at least a millisecond.
     #[must_use]
     pub fn left(&self, now: Duration) -> Duration {
         self.ends.saturating_sub(now).max(Duration::from_millis(1))
     }
 
-    /// Whether the timeout ended this long ago.
+    /// Returns whether the timeout ended at least this long ago.
     #[must_use]
     pub const fn is_over(&self, since: Duration, now: Duration) -> bool {
         now.as_nanos() >= self.ends.saturating_add(since).as_nanos()
     }
 
-    /// The proxy itself refused to send the call, as it does to a cluster that it has yet to learn of. When to try again.
+    /// Records that the proxy refused to send the call, as for a cluster that it does not know yet. Returns when to
+    /// try again.
     pub fn refused(&mut self, now: Duration) -> Option<Duration> {
         let pause = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(self.refused));
         self.refused = self.refused.saturating_add(1);
@@ -55,8 +56,8 @@ impl Tries {
         (next.saturating_add(LEAST) <= self.ends).then_some(next)
     }
 
-    /// Whether the call is sent once more: it failed before any byte of an answer came. A kept connection that the server
-    /// closes just then fails so, and one of two endpoints that refuses.
+    /// Returns whether to send the call again, because it failed before any byte of an answer came. This happens when
+    /// the server closes a kept connection at that moment, or when one of two endpoints refuses connections.
     pub fn is_repeated(
         &mut self,
         result: &Result<Response, CallError>,
@@ -74,8 +75,8 @@ impl Tries {
     }
 }
 
-/// Whether a 503 cannot be told from the one that Envoy answers where it reached nobody. A server's own has a `Date`, or
-/// says who it is.
+/// Returns whether a 503 could be the one with which Envoy reports that it reached nobody. A server's own has a
+/// `Date`, or names the server.
 fn is_of_proxy(response: &Response) -> bool {
     response.status == 503
         && response.fields.iter().all(|(name, _)| matches!(name, b"content-length" | b"content-type"))

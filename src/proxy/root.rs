@@ -19,7 +19,7 @@ thread_local! {
     static REFUSED: RefCell<Refused> = const { RefCell::new(Refused::new()) };
 }
 
-/// A root context; without a plugin until it is configured.
+/// A root context. It has no plugin until it is configured.
 pub(super) struct Root {
     context: u32,
     plugin: Option<Rc<Plugin>>,
@@ -40,7 +40,8 @@ impl Context for Root {
 }
 
 impl RootContext for Root {
-    /// `false` refuses the configuration: Envoy keeps the one before or does not start, APISIX answers 503.
+    /// Returns `false` to refuse the configuration. Envoy then keeps the previous one or does not start, and APISIX
+    /// answers 503.
     fn on_configure(&mut self, size: usize) -> bool {
         host::discover();
         let projects = host::configuration(size)

@@ -1,4 +1,4 @@
-//! Requests that are parked until what they wait for is settled, and those that are to be woken.
+//! Requests that are parked until what they wait for is settled, and those to be woken.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -8,16 +8,16 @@ use super::exchange::{Exchange, Stage};
 use crate::engine::projects::OfProject;
 use crate::engine::{WaitKey, Waiting};
 
-/// How many requests of one configuration may be parked at once; more would not help whoever comes.
+/// The most requests of one configuration that may be parked at once. A longer queue would not help new requests.
 const MAX_PARKED: usize = 10_000;
 
-/// See the module.
+/// The parked requests of one plugin.
 #[derive(Default)]
 pub(super) struct Waiters {
     parked: RefCell<HashMap<OfProject<WaitKey>, Vec<Rc<Exchange>>>>,
-    /// How many requests are parked whose clients have not left.
+    /// The number of parked requests whose clients have not left.
     count: Cell<usize>,
-    /// Requests to be woken, with what they waited for.
+    /// Requests to be woken, with the key that they waited for.
     ready: RefCell<VecDeque<Ready>>,
 }
 
@@ -26,11 +26,11 @@ struct Ready {
     waiters: Vec<Rc<Exchange>>,
 }
 
-/// What comes next of what is to be woken.
+/// The next item among the requests to be woken.
 pub(super) enum Next {
-    /// This request, with what it needs to go on.
+    /// This request, with its state.
     Wake(Rc<Exchange>, OfProject<Waiting>),
-    /// Everyone who waited for this has been woken.
+    /// All requests that waited for this key have been woken.
     Told(OfProject<WaitKey>),
 }
 
@@ -45,18 +45,18 @@ impl Waiters {
         self.count.set(self.count.get().saturating_add(1));
     }
 
-    /// The client of a parked request has left.
+    /// Records that the client of a parked request has left.
     pub(super) fn left(&self) {
         self.count.set(self.count.get().saturating_sub(1));
     }
 
-    /// What requests wait for has come, or will not come.
+    /// Moves the requests that wait for a key to those to be woken.
     pub(super) fn settle(&self, key: OfProject<WaitKey>) {
         let waiters = self.parked.borrow_mut().remove(&key).unwrap_or_default();
         self.ready.borrow_mut().push_back(Ready { key, waiters });
     }
 
-    /// Takes the next request that is to be woken.
+    /// Takes the next request to be woken.
     pub(super) fn next(&self) -> Option<Next> {
         loop {
             let next =
@@ -78,7 +78,7 @@ impl Waiters {
         }
     }
 
-    /// Whether nobody is to be woken.
+    /// Returns whether no request is to be woken.
     pub(super) fn are_told(&self) -> bool {
         self.ready.borrow().is_empty()
     }
