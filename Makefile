@@ -53,6 +53,9 @@ AUTHOTRON_READY := .tools/authotron-$(AUTHOTRON_VERSION).stamp
 # How many different credentials `make soak` sends: make soak SOAK_CREDENTIALS=1000000
 SOAK_CREDENTIALS ?= 200000
 
+# How long each phase of `make chaos` lasts, and with how many sessions and clients: make chaos CHAOS_SECONDS=60
+export CHAOS_SECONDS CHAOS_SESSIONS CHAOS_CLIENTS
+
 # How many rounds each case has, which contenders take part (all unless named), and how long a round's load lasts:
 # make bench BENCH_ROUNDS=15 BENCH_ONLY=cached-session,ext-authz. With BENCH_ONLY the results are only printed.
 export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
@@ -93,7 +96,7 @@ SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
 # Those that are skipped; `make test` sets it.
 SKIPPED :=
 
-.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest soak bench image push check \
+.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest soak chaos bench image push check \
 	advisories clean
 
 help: ## list the targets
@@ -172,6 +175,10 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 		--exact --nocapture memory_stays_flat_over_many_different_credentials
 	cargo test $(NATIVE) --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
+
+chaos: build $(ENVOY_READY) ## put Envoy under load while everything around the filter fails, into bench/chaos.md (minutes)
+	cargo build $(NATIVE) --bin chaos
+	@"$(TARGET_DIR)/debug/chaos"
 
 bench: ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
 	@setup/needs.sh test bench
