@@ -20,7 +20,7 @@ use crate::http::UnixTime;
 
 /// What a cache needs to know about its values.
 pub trait Weigh {
-    /// The heap memory that the value owns, in bytes.
+    /// Returns the heap memory that the value owns, in bytes.
     fn weight(&self) -> usize;
 }
 

@@ -38,12 +38,12 @@ impl<T> RecentMap<T> {
     /// The size of an entry, in bytes, without its key and the heap memory of its value.
     pub(super) const ENTRY_BYTES: usize = size_of::<Entry<T>>() + size_of::<Slot>();
 
-    /// An empty map.
+    /// Creates an empty map.
     pub(super) fn new() -> Self {
         Self { index: HashTable::new(), entries: Vec::new(), newest: Slot::NONE, oldest: Slot::NONE }
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     pub(super) const fn len(&self) -> usize {
         self.entries.len()
     }
@@ -56,7 +56,7 @@ impl<T> RecentMap<T> {
         self.index.find(hash, same).copied()
     }
 
-    /// The value at a slot.
+    /// Returns the value at a slot.
     pub(super) fn value(&self, at: Slot) -> Option<&T> {
         self.entry(at).map(|entry| &entry.value)
     }
@@ -66,7 +66,7 @@ impl<T> RecentMap<T> {
         self.entries.get_mut(at.0).map(|entry| &mut entry.value)
     }
 
-    /// The least recently used entry.
+    /// Returns the least recently used entry.
     pub(super) fn oldest(&self) -> Option<Slot> {
         self.entry(self.oldest).map(|_entry| self.oldest)
     }

@@ -70,7 +70,7 @@ impl Engines {
         }
     }
 
-    /// The memory that they begin with. `seed` is any random number.
+    /// Returns the memory that they begin with. `seed` is any random number.
     #[must_use]
     pub fn memory(&self, seed: u64) -> Memory {
         let budgets = match self.engines.as_slice() {
@@ -84,7 +84,7 @@ impl Engines {
         Memory { states: states.collect(), budgets }
     }
 
-    /// The first step for a request.
+    /// Returns the first step for a request.
     pub fn start(&self, memory: &mut Memory, head: &Head<'_>, now: UnixTime) -> ProjectStep {
         match self.hosts.project(head.authority) {
             Some(project) => self.step(memory, project, |engine, state| engine.start(state, head, now)),
@@ -95,7 +95,7 @@ impl Engines {
         }
     }
 
-    /// The next step, once the call of the step before has come to something.
+    /// Returns the next step, once the call of the step before has come to something.
     pub fn resume(
         &self,
         memory: &mut Memory,
@@ -107,7 +107,7 @@ impl Engines {
         self.step(memory, project, |engine, state| engine.resume(state, what, result, now))
     }
 
-    /// The next step, once what a parked request waits for has come, or will not come.
+    /// Returns the next step, once what a parked request waits for has come, or will not come.
     pub fn wake(&self, memory: &mut Memory, waiting: OfProject<Waiting>, now: UnixTime) -> ProjectStep {
         let OfProject { project, what } = waiting;
         self.step(memory, project, |engine, state| engine.wake(state, what, now))
@@ -134,7 +134,7 @@ impl Engines {
         }
     }
 
-    /// What came of a background call, and whom it concerns.
+    /// Returns what came of a background call, and whom it concerns.
     pub fn finish(
         &self,
         memory: &mut Memory,
@@ -149,12 +149,12 @@ impl Engines {
         Some(OfProject { project, what: what? })
     }
 
-    /// The decision about a request that cannot be understood.
+    /// Returns the decision about a request that cannot be understood.
     pub fn bad_request(&self, bad: BadHead) -> Decision {
         self.engines.first().map_or_else(Engine::broken, |engine| engine.bad_request(bad))
     }
 
-    /// The names of the trailers of a request that no client may send, whatever its route.
+    /// Returns the names of the trailers of a request that no client may send, whatever its route.
     #[must_use]
     pub fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
         self.engines.first().map(|engine| engine.forged_trailers(trailers)).unwrap_or_default()
@@ -182,7 +182,7 @@ impl Engines {
     }
 }
 
-/// The first project, with the issuers and the places of tokens of all.
+/// Returns the first project, with the issuers and the places of tokens of all.
 fn of_all(configs: &[Config]) -> Option<Config> {
     let (first, rest) = configs.split_first()?;
     let mut all = first.clone();

@@ -11,13 +11,13 @@ impl UnixTime {
     /// The end of time, for things that never expire.
     pub const END: Self = Self(Duration::MAX);
 
-    /// A moment `since_epoch` after 1970-01-01T00:00:00Z.
+    /// Creates a moment `since_epoch` after 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn new(since_epoch: Duration) -> Self {
         Self(since_epoch)
     }
 
-    /// A moment in whole seconds, the unit of JWT's `NumericDate` (RFC 7519 section 2).
+    /// Creates a moment in whole seconds, the unit of JWT's `NumericDate` (RFC 7519 section 2).
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))

@@ -80,7 +80,7 @@ impl KeySet {
         Ok(Self { keys, skipped })
     }
 
-    /// The usable keys, in the order of the set.
+    /// Returns the usable keys, in the order of the set.
     #[must_use]
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.keys
@@ -92,7 +92,7 @@ impl KeySet {
         &self.skipped
     }
 
-    /// Whether a key is still in the set.
+    /// Returns whether a key is still in the set.
     #[must_use]
     pub fn contains(&self, key: KeyId) -> bool {
         self.keys.iter().any(|candidate| candidate.id() == key)

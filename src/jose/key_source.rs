@@ -183,8 +183,8 @@ fn given_up(until: UnixTime, timeout: Duration, now: UnixTime) -> bool {
     reached(until, timeout.saturating_add(CALL_GRACE), now)
 }
 
-/// Whether `moment` has come. Moments are set at most `ahead` in advance. One that is further away was set before the
-/// clock was set back, and counts as reached.
+/// Returns whether `moment` has come. Moments are set at most `ahead` in advance. One that is further away was set
+/// before the clock was set back, and counts as reached.
 fn reached(moment: UnixTime, ahead: Duration, now: UnixTime) -> bool {
     now >= moment || moment.since(now) > ahead
 }

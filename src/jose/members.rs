@@ -24,7 +24,7 @@ impl Members {
         self.0.into_keys().map(String::from).collect()
     }
 
-    /// The text of a member's value.
+    /// Returns the text of a member's value.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.get())
     }

@@ -87,7 +87,7 @@ impl PathPattern {
     }
 }
 
-/// The characters of `pchar` (RFC 3986 section 3.3), and the slash.
+/// Returns the characters of `pchar` (RFC 3986 section 3.3), and the slash.
 fn stands_in_urls(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
 }

@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// The requests of `tests/data/open-redirects.txt`: the expectation, the host and the path of each line.
+    /// Returns the requests of `tests/data/open-redirects.txt`: the expectation, the host and the path of each line.
     fn corpus() -> Vec<(String, Vec<u8>, Vec<u8>)> {
         let text = include_str!("../../tests/data/open-redirects.txt");
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -123,7 +123,7 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    /// Each requirement on its own, with the result of failing it.
+    /// Returns each requirement on its own, with the result of failing it.
     fn each() -> [(Requirement, Unmet); 7] {
         [
             (requirement(|r| r.roles = list(&["admin", "staff"])), Unmet::Roles),

@@ -95,7 +95,7 @@ impl Counter {
         all
     };
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(counter, _)| *counter == self).map_or("", |(_, name)| name)
