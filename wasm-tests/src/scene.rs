@@ -50,6 +50,13 @@ pub trait Host: Sized + Send + 'static {
     /// Starts it with the filter's configuration.
     fn start(builder: Self::Builder, configuration: Value) -> impl Future<Output = Self> + Send;
 
+    /// Starts it with a configuration for each of these prefixes of paths. They share nothing but the host's counters.
+    /// It takes less time than a host for each.
+    fn start_at(
+        builder: Self::Builder,
+        configurations: impl IntoIterator<Item = (String, Value)> + Send,
+    ) -> impl Future<Output = Self> + Send;
+
     /// Tries to serve with a configuration that the filter must refuse, and returns the log.
     fn refuse(configuration: String) -> impl Future<Output = String> + Send;
 
@@ -119,6 +126,16 @@ impl Host for Envoy {
         builder.plugin(configuration).start().await
     }
 
+    async fn start_at(
+        builder: envoy::Builder,
+        configurations: impl IntoIterator<Item = (String, Value)> + Send,
+    ) -> Self {
+        let at = |builder: envoy::Builder, (prefix, configuration): (String, Value)| {
+            builder.plugin_at(&prefix, configuration)
+        };
+        configurations.into_iter().fold(builder, at).start().await
+    }
+
     async fn refuse(configuration: String) -> String {
         Self::builder().plugin_text(configuration).start_refused().await
     }
@@ -163,6 +180,16 @@ impl Host for Apisix {
 
     async fn start(builder: apisix::Builder, configuration: Value) -> Self {
         builder.plugin(configuration).start()
+    }
+
+    async fn start_at(
+        builder: apisix::Builder,
+        configurations: impl IntoIterator<Item = (String, Value)> + Send,
+    ) -> Self {
+        let at = |builder: apisix::Builder, (prefix, configuration): (String, Value)| {
+            builder.route(&prefix, configuration.to_string())
+        };
+        configurations.into_iter().fold(builder, at).start()
     }
 
     async fn refuse(configuration: String) -> String {

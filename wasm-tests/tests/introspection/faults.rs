@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde_json::json;
 use wasm_tests::client;
+use wasm_tests::echo::Echo;
 use wasm_tests::faulty::{Answer, Failure, Faulty};
 use wasm_tests::on_each_host;
 use wasm_tests::scene::Host;
 
-use crate::{Guarded, active, identity, is, says, start, with_token};
+use crate::{Guarded, active, configuration, identity, is, says, with_token, with_token_to};
 
 on_each_host! {
     each_fault_is_denied_or_lets_through_as_nobody,
@@ -40,28 +41,53 @@ fn failures<H: Host>() -> Vec<Failure> {
     .collect()
 }
 
+/// A server that fails in one way, and what the operator wants then.
+struct Case {
+    failure: Failure,
+    server: Faulty,
+    action: &'static str,
+}
+
 async fn each_fault_is_denied_or_lets_through_as_nobody<H: Host>() {
+    let mut cases = Vec::new();
     for failure in failures::<H>() {
         for action in ["deny", "allow"] {
             let server = Faulty::start(failure.clone()).await.unwrap();
-            let (app, host) = start::<H>(server.address(), |configuration| {
-                configuration["timeout"] = json!("1s");
-                configuration["on_error"] = json!({"action": action});
-            })
-            .await;
-            let answer = client::send(host.address(), with_token("at-alice")).await;
-            let may_be_provoked =
-                matches!(&failure, Failure::Answer(answer) if (400..500).contains(&answer.status));
-            if action == "allow" && !may_be_provoked {
-                assert_eq!(identity(&answer), [], "{failure:?}");
-                host.assert_counted("requests.error_allowed", 1).await;
-            } else {
-                assert_eq!((answer.status, app.received().count()), (503, 0), "{failure:?}: {answer:?}");
-                assert_eq!(answer.json()["error"], "unavailable", "{failure:?}");
-                host.assert_counted("requests.error_denied", 1).await;
-            }
-            host.wait_for_log("auth server http://login.example/introspect?… (upstream").await;
+            cases.push(Case { failure: failure.clone(), server, action });
         }
+    }
+    let app = Echo::start().await.unwrap();
+    let names: Vec<_> = (0..cases.len()).map(|number| format!("login-{number}")).collect();
+    let upstreams: Vec<_> =
+        names.iter().map(String::as_str).zip(cases.iter().map(|case| case.server.address())).collect();
+    let configurations = cases.iter().enumerate().map(|(number, case)| {
+        let mut configuration = configuration::<H>(&names[number], case.server.address());
+        configuration["jwt"][0]["introspection"]["url"] =
+            json!(format!("http://login-{number}.example/introspect?a"));
+        configuration["timeout"] = json!("1s");
+        configuration["on_error"] = json!({"action": case.action});
+        (format!("/{number}/"), configuration)
+    });
+    let host = H::start_at(H::builder(&app, &upstreams), configurations.collect::<Vec<_>>()).await;
+    let (mut denied, mut allowed) = (0, 0);
+    for (number, Case { failure, action, .. }) in cases.iter().enumerate() {
+        let answer = client::send(host.address(), with_token_to(&format!("/{number}/"), "at-alice")).await;
+        let may_be_provoked =
+            matches!(failure, Failure::Answer(answer) if (400..500).contains(&answer.status));
+        if *action == "allow" && !may_be_provoked {
+            assert_eq!(identity(&answer), [], "{failure:?}");
+            allowed += 1;
+        } else {
+            assert_eq!(answer.status, 503, "{failure:?}: {answer:?}");
+            assert_eq!(answer.json()["error"], "unavailable", "{failure:?}");
+            denied += 1;
+        }
+        assert_eq!(app.received().count(), allowed, "{failure:?}");
+        host.assert_counted("requests.error_denied", denied).await;
+        if allowed > 0 {
+            host.assert_counted("requests.error_allowed", allowed).await;
+        }
+        host.wait_for_log(&format!("auth server http://login-{number}.example/introspect?… (upstream")).await;
     }
 }
 

@@ -49,20 +49,25 @@ impl<H: Host> Guarded<H> {
 
 async fn start<H: Host>(server: SocketAddr, change: impl FnOnce(&mut Value)) -> (Echo, H) {
     let app = Echo::start().await.expect("a port for the app");
-    let mut configuration = json!({"jwt": [{
+    let mut configuration = configuration::<H>("login", server);
+    change(&mut configuration);
+    let host = H::start(H::builder(&app, &[("login", server)]), configuration).await;
+    (app, host)
+}
+
+/// One issuer, whose tokens this server is asked about.
+fn configuration<H: Host>(name: &str, server: SocketAddr) -> Value {
+    json!({"jwt": [{
         "issuer": ISSUER,
         "audiences": ["api"],
         "headers": {"x-user": "sub", "x-scope": "scope"},
         "introspection": {
             "url": "http://login.example/introspect?realm=a",
-            "upstream": H::upstream("login", server),
+            "upstream": H::upstream(name, server),
             "client_id": "a filter",
             "client_secret": SECRET,
         },
-    }]});
-    change(&mut configuration);
-    let host = H::start(H::builder(&app, &[("login", server)]), configuration).await;
-    (app, host)
+    }]})
 }
 
 fn now() -> u64 {
@@ -85,7 +90,11 @@ fn by_name(question: &Question) -> Answer {
 }
 
 fn with_token(token: &str) -> Request {
-    Request::get("/a?b=c")
+    with_token_to("/a?b=c", token)
+}
+
+fn with_token_to(path: &str, token: &str) -> Request {
+    Request::get(path)
         .header("authorization", format!("Bearer {token}"))
         .header("x-user", "admin")
         .header("X_User", "admin")

@@ -14,6 +14,8 @@ pub(super) const LISTENER: &str = "main";
 pub(super) struct Bootstrap {
     pub(super) http_filters: Vec<Value>,
     pub(super) plugin: Option<Plugin>,
+    /// Plugins that serve only the paths with their prefix, in order. They run after the plugin for all paths.
+    pub(super) plugins_at: Vec<(String, Plugin)>,
     pub(super) clusters: Vec<(String, SocketAddr)>,
     pub(super) routes: Option<Value>,
     pub(super) connection_manager: Map<String, Value>,
@@ -64,9 +66,16 @@ impl Bootstrap {
 
     fn listener(&self) -> Value {
         let mut http_filters = self.http_filters.clone();
-        if let Some(plugin) = &self.plugin {
-            let module = self.module.clone().unwrap_or_else(filter_module);
-            http_filters.push(wasm_filter(plugin, &module, self.allow_on_headers_stop_iteration));
+        let module = || self.module.clone().unwrap_or_else(filter_module);
+        let wasm = |name: &str, plugin: &Plugin| {
+            wasm_filter(name, plugin, &module(), self.allow_on_headers_stop_iteration)
+        };
+        http_filters.extend(self.plugin.iter().map(|plugin| wasm("authgear", plugin)));
+        for (number, (_, plugin)) in self.plugins_at.iter().enumerate() {
+            let mut filter = wasm(&name_at(number), plugin);
+            // Until a route says otherwise.
+            filter["disabled"] = true.into();
+            http_filters.push(filter);
         }
         http_filters.push(json!({
             "name": "envoy.filters.http.router",
@@ -99,18 +108,32 @@ impl Bootstrap {
         })
     }
 
-    /// Routes everything to the cluster `app`. Without one, Envoy answers itself.
+    /// Routes everything to the cluster `app`, by way of the plugins of its path. Without one, Envoy answers itself.
     fn default_routes(&self) -> Value {
         let action = if self.clusters.iter().any(|(name, _)| name == "app") {
             json!({ "match": { "prefix": "/" }, "route": { "cluster": "app" } })
         } else {
             json!({ "match": { "prefix": "/" }, "direct_response": { "status": 200 } })
         };
-        json!([action])
+        let at = self.plugins_at.iter().enumerate().map(|(number, (prefix, _))| {
+            let mut guarded = action.clone();
+            guarded["match"] = json!({ "prefix": prefix });
+            guarded["typed_per_filter_config"] = json!({ name_at(number): {
+                "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+                "config": {},
+            }});
+            guarded
+        });
+        at.chain([action.clone()]).collect()
     }
 }
 
-fn wasm_filter(plugin: &Plugin, wasm: &Path, allow_on_headers_stop_iteration: bool) -> Value {
+/// The name of a plugin that serves only some paths.
+fn name_at(number: usize) -> String {
+    format!("authgear-{number}")
+}
+
+fn wasm_filter(name: &str, plugin: &Plugin, wasm: &Path, allow_on_headers_stop_iteration: bool) -> Value {
     let configuration = match plugin {
         Plugin::Text(text) => json!({
             "@type": "type.googleapis.com/google.protobuf.StringValue",
@@ -122,11 +145,11 @@ fn wasm_filter(plugin: &Plugin, wasm: &Path, allow_on_headers_stop_iteration: bo
         }),
     };
     json!({
-        "name": "authgear",
+        "name": name,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
-                "name": "authgear",
+                "name": name,
                 "failure_policy": "FAIL_RELOAD",
                 "allow_on_headers_stop_iteration": allow_on_headers_stop_iteration,
                 "configuration": configuration,

@@ -42,7 +42,7 @@ pub use self::files::{binary, filter_module, target_dir, workspace_dir};
 
 /// How long Envoy may take to start, or to refuse its configuration. It compiles the module first, and several
 /// instances may do so at once on few cores.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long [`Envoy::wait_for_log`] and [`Envoy::wait_for_stat`] wait.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -63,6 +63,14 @@ impl Builder {
     #[must_use]
     pub fn plugin(self, configuration: Value) -> Self {
         self.plugin_text(configuration.to_string())
+    }
+
+    /// Runs the filter with this configuration for the paths with this prefix only. The first prefix that matches
+    /// decides. It has no effect together with [`routes`](Self::routes).
+    #[must_use]
+    pub fn plugin_at(mut self, prefix: &str, configuration: Value) -> Self {
+        self.bootstrap.plugins_at.push((prefix.to_owned(), Plugin::Text(configuration.to_string())));
+        self
     }
 
     /// Runs the filter with any text as its configuration.
@@ -262,6 +270,7 @@ impl Envoy {
             bootstrap: Bootstrap {
                 http_filters: Vec::new(),
                 plugin: None,
+                plugins_at: Vec::new(),
                 clusters: Vec::new(),
                 routes: None,
                 connection_manager: serde_json::Map::new(),
