@@ -131,22 +131,75 @@ mod architecture {
         assert!(found.is_empty(), "{found:?}");
     }
 
+    /// The types of errors in every `Result` of two types.
+    fn errors(code: &str) -> Vec<&str> {
+        let written = code.split("Result<").skip(1).filter_map(|rest| {
+            let (mut open, mut comma) = (vec!['<'], None);
+            for (at, c) in rest.char_indices() {
+                match c {
+                    '<' | '(' | '[' => open.push(c),
+                    '>' if rest.get(..at).is_some_and(|before| before.ends_with('-')) => {} // Of an arrow.
+                    '>' | ')' | ']' => _ = open.pop(),
+                    ',' if open.len() == 1 => comma = Some(at),
+                    _ => {}
+                }
+                if open.is_empty() {
+                    return rest.get(comma?..at).map(|error| error.trim_matches(',').trim());
+                }
+            }
+            None
+        });
+        written.collect()
+    }
+
+    /// The types that are a text and no more.
+    fn texts(code: &str) -> Vec<&str> {
+        let lines = code.lines().filter_map(|line| line.split_once("struct ")?.1.split_once('('));
+        let texts = lines.filter(|(_, held)| {
+            let held = held.trim_start_matches("pub ").trim_start_matches("pub(super) ");
+            ["String)", "&'static str)", "Box<str>)", "Cow<'static, str>)"]
+                .iter()
+                .any(|text| held.starts_with(text))
+        });
+        texts.map(|(name, _)| name).collect()
+    }
+
+    /// Whether a type is an error: by its derived trait, or by its own.
+    fn is_error(code: &str, name: &str) -> bool {
+        let declared = code.split(&format!("struct {name}(")).next().unwrap_or_default();
+        let above = declared.rsplit("\n\n").next().unwrap_or_default();
+        above.contains("Error)]") || code.contains(&format!("Error for {name}"))
+    }
+
     #[test]
     fn an_error_is_a_type_and_never_a_string() {
-        let found: Vec<_> = sources()
-            .into_iter()
-            .filter(|source| {
-                let line: String = source.code.split_whitespace().collect();
-                ["Result<", "result::Result<"].iter().any(|result| {
-                    line.split(result).skip(1).any(|rest| {
-                        let end = rest.find(['{', ';', '=']).unwrap_or(rest.len());
-                        rest.get(..end).is_some_and(|rest| rest.ends_with(",String>"))
-                    })
-                })
-            })
-            .map(|source| source.path)
-            .collect();
-        assert!(found.is_empty(), "{found:?}");
+        const TEXTS: [&str; 5] = ["String", "&'static str", "&str", "Box<str>", "Box<dyn std::error::Error>"];
+        let mut wrong = Vec::new();
+        for Source { path, code } in &sources() {
+            let strings = errors(code).into_iter().filter(|error| TEXTS.contains(error));
+            wrong.extend(strings.map(|error| format!("{path}: Result<_, {error}>")));
+            let newtypes = texts(code).into_iter().filter(|name| is_error(code, name));
+            wrong.extend(newtypes.map(|name| format!("{path}: the error {name} is a text")));
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn the_check_of_errors_finds_what_it_looks_for() {
+        let code = "fn a() -> Result<Vec<(u8, u8)>, &'static str>;\nlet b: Result<_, String> = x;\n\
+                    fn c(f: impl Fn() -> Result<fn() -> u8, &str>) -> Result<(), Error> {\n\
+                    fn d() -> std::result::Result<\n    Cow<'_, str>,\n    String\n> {";
+        assert_eq!(errors(code), ["&'static str", "String", "&str", "Error", "String"]);
+        for error in [
+            "/// A.\n#[derive(Debug, thiserror::Error)]\n#[error(\"{0}\")]\npub struct Bad(String);",
+            "#[derive(Debug)]\npub(super) struct Bad(pub String);\n\nimpl std::error::Error for Bad {}",
+            "pub struct Bad(&'static str);\n\nimpl Error for Bad {}",
+        ] {
+            assert_eq!(texts(error), ["Bad"]);
+            assert!(is_error(error, "Bad"), "{error}");
+        }
+        let other = "#[derive(Debug, thiserror::Error)]\npub enum Good {}\n\n#[derive(Debug)]\npub struct Text(String);";
+        assert!(!is_error(other, "Text"));
     }
 
     /// The types that a file declares at its top level, and in its `texts!`.

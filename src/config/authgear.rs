@@ -4,13 +4,14 @@ use serde::Deserialize;
 
 use super::field::{Choice, Given, List, NonEmpty, Object, OneOf, Typed};
 use super::login::RawLogin;
-use super::raw::{Deciders, missing};
+use super::problem::{AuthgearError, ConfigError, IdleMode};
+use super::raw::Deciders;
 use super::rules::{HostName, Sessions};
 use super::token_from::{self, TokenFrom};
 use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, UrlField};
 use super::{
-    ACCESS_TOKEN_TYPE, AuthServer, ConfigError, DEFAULT_LEEWAY, DEFAULT_REVALIDATE, DEFAULT_TTL, Identity,
-    Issuer, Keys, Resolver, Server,
+    ACCESS_TOKEN_TYPE, AuthServer, DEFAULT_LEEWAY, DEFAULT_REVALIDATE, DEFAULT_TTL, Identity, Issuer, Keys,
+    Resolver, Server,
 };
 use crate::auth_server::authgear::{CookieNames, identity, resolver, token};
 use crate::http;
@@ -64,7 +65,7 @@ impl Typed<RawAuthgear> {
             Self::One(project) => vec![project.check(AUTHGEAR)?],
             Self::Many(projects) => {
                 if projects.is_empty() {
-                    return Err(ConfigError::new(AUTHGEAR, "is an empty list; give a project"));
+                    return Err(ConfigError::new(AUTHGEAR, AuthgearError::NoProject));
                 }
                 let projects = projects.into_iter().enumerate();
                 projects
@@ -76,17 +77,11 @@ impl Typed<RawAuthgear> {
         let mut has_default = false;
         for Deciders { at, hosts, .. } in &projects {
             if hosts.is_empty() && std::mem::replace(&mut has_default, true) {
-                return Err(ConfigError::new(
-                    at,
-                    "is the second project without `hosts`, and one alone gets all other requests; give it `hosts`",
-                ));
+                return Err(ConfigError::new(at, AuthgearError::SecondDefault));
             }
             for (number, host) in hosts.iter().enumerate() {
                 if seen.contains(&host) {
-                    return Err(ConfigError::new(
-                        format!("{at}.hosts[{number}]"),
-                        "is listed twice, and a host belongs to one project",
-                    ));
+                    return Err(ConfigError::new(format!("{at}.hosts[{number}]"), AuthgearError::HostTwice));
                 }
                 seen.push(host);
             }
@@ -116,7 +111,7 @@ impl RawAuthgear {
     /// Checks the project that stands at this path.
     fn check(self, at: &str) -> Result<Deciders, ConfigError> {
         let endpoint = self.endpoint.0.clone().ok_or_else(|| {
-            missing(
+            ConfigError::missing(
                 format!("{at}.endpoint"),
                 "give the project's public origin, as https://myapp.authgear.cloud",
             )
@@ -124,11 +119,11 @@ impl RawAuthgear {
         if endpoint.path() != "/" {
             return Err(ConfigError::new(
                 format!("{at}.endpoint"),
-                format!("an origin has no path: `{}` would be right", endpoint.origin()),
+                AuthgearError::EndpointWithPath(endpoint.origin()),
             ));
         }
         let upstream = self.upstream.0.clone().ok_or_else(|| {
-            missing(
+            ConfigError::missing(
                 format!("{at}.upstream"),
                 "give the Envoy cluster that reaches Authgear, or host:port on APISIX",
             )
@@ -205,7 +200,7 @@ impl RawAuthgear {
         let (mode, idle): (_, &[(&str, bool)]) = match self.mode.0.unwrap_or_default() {
             Mode::Auto => return Ok(()),
             Mode::Resolver => (
-                "`resolver`, which asks about every token",
+                IdleMode::Resolver,
                 &[
                     ("audiences", self.audiences.0.is_some()),
                     ("client_ids", self.client_ids.0.is_some()),
@@ -214,7 +209,7 @@ impl RawAuthgear {
                 ],
             ),
             Mode::Local => (
-                "`local`, which never asks the resolver",
+                IdleMode::Local,
                 &[
                     ("resolver_url", self.resolver_url.0.is_some()),
                     ("resolver_upstream", self.resolver_upstream.0.is_some()),
@@ -225,10 +220,7 @@ impl RawAuthgear {
             ),
         };
         match idle.iter().find(|(_, is_there)| *is_there) {
-            Some((name, _)) => Err(ConfigError::new(
-                format!("{at}.{name}"),
-                format!("does nothing with `mode` {mode}; remove it, or choose another mode"),
-            )),
+            Some((name, _)) => Err(ConfigError::new(format!("{at}.{name}"), AuthgearError::Idle(mode))),
             None => Ok(()),
         }
     }

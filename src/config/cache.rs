@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::field::{Given, NonEmpty};
 use super::forward_auth::KeyPartText;
+use super::problem::{CacheError, ConfigError};
 use super::typed::{Count, Span};
-use super::{Cache, ConfigError, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL};
+use super::{Cache, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL};
 
 /// What is remembered, and for how long.
 #[derive(Default, Deserialize)]
@@ -36,34 +37,23 @@ impl RawCache {
     /// and none is remembered with a `ttl` of zero. `verifies` says whether tokens are verified locally.
     pub(super) fn check(self, default: Option<Duration>, verifies: bool) -> Result<Cache, ConfigError> {
         let (ttl, negative, stale) = (self.ttl.0, self.negative_ttl.0, self.stale_if_error.0);
-        let idle = |field: &str, why: &str| {
-            Err(ConfigError::new(format!("cache.{field}"), format!("does nothing {why}")))
-        };
+        let idle = |field: &str, why: CacheError| Err(ConfigError::new(format!("cache.{field}"), why));
         let Some(default) = default else {
             if ttl.is_some() {
-                return idle(
-                    "ttl",
-                    "where nobody is asked; verified tokens are remembered until they expire",
-                );
+                return idle("ttl", CacheError::NoAnswers);
             }
             if stale.is_some() {
-                return idle("stale_if_error", "where nobody is asked; remove it");
+                return idle("stale_if_error", CacheError::NoStaleAnswers);
             }
             return Ok(self.cache(Duration::ZERO, negative.unwrap_or(DEFAULT_NEGATIVE_TTL), Duration::ZERO));
         };
         let ttl = ttl.unwrap_or(default);
         let is_positive = |span: Option<Duration>| span.is_some_and(|span| !span.is_zero());
         if ttl.is_zero() && is_positive(stale) {
-            return idle(
-                "stale_if_error",
-                "with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it",
-            );
+            return idle("stale_if_error", CacheError::NothingRemembered);
         }
         if ttl.is_zero() && is_positive(negative) && !verifies {
-            return idle(
-                "negative_ttl",
-                "with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it",
-            );
+            return idle("negative_ttl", CacheError::NothingRemembered);
         }
         let default_negative = if ttl.is_zero() { Duration::ZERO } else { DEFAULT_NEGATIVE_TTL };
         Ok(self.cache(ttl, negative.unwrap_or(default_negative), stale.unwrap_or_default()))

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::field::{Choice, FieldType, Given, NonEmpty, OneOf};
-use super::raw::missing;
-use super::{ConfigError, typed};
+use super::problem::{ConfigError, ValueError};
+use super::typed;
 use crate::jose::{self, ClaimForm, ClaimPath, ClaimTest};
 
 impl Choice for ClaimForm {
@@ -40,10 +40,11 @@ impl RawHeaderClaim {
         match self {
             Self::Plain(claim) => Ok((claim, ClaimForm::Plain)),
             Self::InForm(RawClaimInForm { claim, r#as }) => {
-                let claim = claim.0.ok_or_else(|| missing(format!("{path}.claim"), "name the claim"))?;
+                let claim =
+                    claim.0.ok_or_else(|| ConfigError::missing(format!("{path}.claim"), "name the claim"))?;
                 let form = r#as.0.ok_or_else(|| {
                     let right = "`json` or `base64`; to tell the claim plainly, give its name alone";
-                    missing(format!("{path}.as"), right)
+                    ConfigError::missing(format!("{path}.as"), right)
                 })?;
                 Ok((claim, form))
             }
@@ -108,11 +109,11 @@ pub(super) struct RawClaimTest {
 
 impl RawClaimTest {
     pub(super) fn check(self, path: &str) -> Result<ClaimTest, ConfigError> {
-        let claim = self.claim.0.ok_or_else(|| missing(format!("{path}.claim"), "name the claim"))?;
-        let any_of = self
-            .any_of
-            .0
-            .ok_or_else(|| missing(format!("{path}.any_of"), "list the values that the claim may have"))?;
+        let claim =
+            self.claim.0.ok_or_else(|| ConfigError::missing(format!("{path}.claim"), "name the claim"))?;
+        let any_of = self.any_of.0.ok_or_else(|| {
+            ConfigError::missing(format!("{path}.any_of"), "list the values that the claim may have")
+        })?;
         Ok(ClaimTest { claim, any_of })
     }
 }
@@ -125,8 +126,7 @@ impl FieldType for ScalarField {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::Scalar, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        jose::Scalar::parse(json.get())
-            .ok_or_else(|| D::Error::custom("a value of a claim is a string, a number or a boolean"))
+        jose::Scalar::parse(json.get()).ok_or_else(|| D::Error::custom(ValueError::NoScalar))
     }
 
     #[cfg(feature = "schema")]

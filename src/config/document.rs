@@ -7,8 +7,8 @@ use serde::ser::{Error, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::error::Category;
 
-use super::ConfigError;
 use super::field::{FieldType, whole_number};
+use super::problem::{ConfigError, DocumentError, Problem};
 use crate::protobuf::{Wire, WireFields};
 
 /// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
@@ -24,36 +24,33 @@ pub(super) fn read<F: FieldType>(bytes: &[u8]) -> Result<F::Value, ConfigError> 
     let mut json = serde_json::Deserializer::from_str(&text);
     let mut track = serde_path_to_error::Track::new();
     let value = F::read(serde_path_to_error::Deserializer::new(&mut json, &mut track))
-        .map_err(|error| refused(&track.path(), &error))?;
-    json.end().map_err(|error| ConfigError::new("", error.to_string()))?;
+        .map_err(|error| refused(&track.path(), error))?;
+    json.end().map_err(|error| ConfigError::new("", DocumentError::Json(error)))?;
     Ok(value)
 }
 
 /// What is said of an error: the place in the text where it is no JSON, else the field.
-fn refused(path: &serde_path_to_error::Path, error: &serde_json::Error) -> ConfigError {
-    let problem = error.to_string();
+fn refused(path: &serde_path_to_error::Path, error: serde_json::Error) -> ConfigError {
     match error.classify() {
         Category::Data => {
-            let place = format!(" at line {} column {}", error.line(), error.column());
             let path = if path.iter().len() == 0 { String::new() } else { path.to_string() };
-            ConfigError::new(path, problem.strip_suffix(&place).unwrap_or(&problem))
+            ConfigError::new(path, Problem::Value(error))
         }
-        Category::Io | Category::Syntax | Category::Eof => ConfigError::new("", problem),
+        Category::Io | Category::Syntax | Category::Eof => ConfigError::new("", DocumentError::Json(error)),
     }
 }
 
-fn text(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
-    const NEITHER: &str = "it is neither JSON text nor the encoding of a google.protobuf.Struct";
+fn text(bytes: &[u8]) -> Result<Cow<'_, str>, DocumentError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err("it is empty");
+        return Err(DocumentError::Empty);
     }
     // The first field of a Struct has the tag 0x0a, a newline in JSON; but no Struct that says anything is
     // without a 0x12 (the value of an entry), which JSON cannot have.
     if bytes.first() == Some(&0x0a) && bytes.contains(&0x12) {
         let json = serde_json::to_string(&Struct { bytes, depth: MAX_DEPTH });
-        return json.map(Cow::Owned).map_err(|_| NEITHER);
+        return json.map(Cow::Owned).map_err(|_| DocumentError::Encoding);
     }
-    str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| NEITHER)
+    str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| DocumentError::Encoding)
 }
 
 // google/protobuf/struct.proto: `Struct { map<string, Value> fields = 1; }`, `ListValue { repeated Value
@@ -269,7 +266,7 @@ mod tests {
             (deep.as_bytes(), "recursion limit"),
         ];
         for (bytes, expected) in cases {
-            let problem = read(bytes).unwrap_err().problem;
+            let problem = read(bytes).unwrap_err().problem.to_string();
             assert!(problem.contains(expected), "{}: {problem}", bytes.escape_ascii());
         }
     }

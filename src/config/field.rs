@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::problem::ValueError;
+
 /// How a field is read.
 pub(super) trait FieldType {
     /// What it means.
@@ -62,25 +64,6 @@ impl<'de, F: FieldType> Deserialize<'de> for Element<F> {
     }
 }
 
-/// Why one value is refused, and what would be right.
-#[derive(Debug)]
-pub(super) struct Problem(String);
-
-impl Problem {
-    /// Takes the words of another error.
-    pub(super) fn new(problem: impl fmt::Display) -> Self {
-        Self(problem.to_string())
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Problem {}
-
 /// A field that is typed as a string.
 pub(super) trait Text {
     /// What it means.
@@ -89,8 +72,11 @@ pub(super) trait Text {
     /// What would be right, where something else than a string is found.
     const EXPECTED: &'static str;
 
+    /// Why a string is refused.
+    type Error: std::error::Error;
+
     /// Reads the string.
-    fn parse(text: &str) -> Result<Self::Value, Problem>;
+    fn parse(text: &str) -> Result<Self::Value, Self::Error>;
 }
 
 impl<T: Text> FieldType for T {
@@ -139,13 +125,8 @@ impl<T: Choice> FieldType for OneOf<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         let text = deserializer.deserialize_str(StringVisitor(T::EXPECTED))?;
         let choice = T::CHOICES.iter().find(|(name, _)| *name == text);
-        choice.map(|(_, meaning)| *meaning).ok_or_else(|| {
-            D::Error::custom(format_args!(
-                "unknown variant `{}`, expected {}",
-                text.escape_default(),
-                T::EXPECTED
-            ))
-        })
+        let choice = choice.map(|(_, meaning)| *meaning);
+        choice.ok_or_else(|| D::Error::custom(ValueError::UnknownVariant(text.into(), T::EXPECTED)))
     }
 
     #[cfg(feature = "schema")]
@@ -181,7 +162,7 @@ impl<const VALUE: bool> FieldType for Only<VALUE> {
         if bool::deserialize(deserializer)? == VALUE {
             return Ok(());
         }
-        Err(D::Error::custom(format_args!("only `{VALUE}` can be required; leave it out for either")))
+        Err(D::Error::custom(ValueError::OnlyOther(VALUE)))
     }
 
     #[cfg(feature = "schema")]
@@ -268,7 +249,7 @@ impl<F: FieldType> FieldType for NonEmpty<F> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
         let list = List::<F>::read(deserializer)?;
         if list.is_empty() {
-            return Err(D::Error::custom("is an empty list, which nothing could ever match; leave it out"));
+            return Err(D::Error::custom(ValueError::EmptyList));
         }
         Ok(list)
     }
@@ -394,7 +375,7 @@ impl<'de, K: Text, F: FieldType> Visitor<'de> for MapVisitor<K, F> {
         let mut names: Vec<String> = Vec::new();
         while let Some(Name { typed, meaning }) = members.next_key::<Name<K>>()? {
             if names.contains(&typed) {
-                return Err(A::Error::custom(format_args!("duplicate field `{}`", typed.escape_default())));
+                return Err(A::Error::custom(ValueError::DuplicateName(typed.into())));
             }
             names.push(typed);
             let Element(value) = members.next_value::<Element<F>>()?;

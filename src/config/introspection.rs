@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::field::{FieldType, Given};
-use super::raw::missing;
+use super::problem::{ConfigError, IntrospectionError, SecretError};
 use super::typed::{NonEmptyText, Upstream, UrlWithQuery};
-use super::{ConfigError, Introspection, Server};
+use super::{Introspection, Server};
 use crate::auth_server::introspection::basic;
 use crate::http::SecretText;
 use crate::http::header::has_control;
@@ -48,26 +48,23 @@ impl RawIntrospection {
         path: &dyn Fn(&str) -> String,
     ) -> Result<Introspection, ConfigError> {
         let url = self.url.0.ok_or_else(|| {
-            missing(
+            ConfigError::missing(
                 path("url"),
                 "give the introspection endpoint, as http://hydra:4445/admin/oauth2/introspect",
             )
         })?;
         let upstream = self.upstream.0.ok_or_else(|| {
-            missing(path("upstream"), "give the Envoy cluster that reaches `url`, or host:port on APISIX")
+            ConfigError::missing(
+                path("upstream"),
+                "give the Envoy cluster that reaches `url`, or host:port on APISIX",
+            )
         })?;
         let authorization = match (self.client_id.0, self.client_secret.0, self.authorization.0) {
             (Some(_), _, Some(_)) => {
-                return Err(ConfigError::new(
-                    path("authorization"),
-                    "cannot stand beside `client_id`: only one of them can be sent",
-                ));
+                return Err(ConfigError::new(path("authorization"), IntrospectionError::BesideClient));
             }
             (None, Some(_), _) => {
-                return Err(ConfigError::new(
-                    path("client_secret"),
-                    "does nothing without `client_id`; give that too",
-                ));
+                return Err(ConfigError::new(path("client_secret"), IntrospectionError::SecretOfNobody));
             }
             (Some(id), secret, None) => Some(basic(&id, &secret.unwrap_or_else(|| SecretText::new("")))),
             (None, None, authorization) => authorization,
@@ -136,9 +133,8 @@ impl<'de> Visitor<'de> for UnshownVisitor {
 /// Reads a secret. What else stands there may be one that lacks its quotation marks, so that it is not shown either.
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let json = Box::<RawValue>::deserialize(deserializer)?;
-    let text = jose::value::<String>(json.get())
-        .ok_or_else(|| D::Error::custom("is no string, which a secret is; nothing of it is shown here"))?;
-    if text.is_empty() { Err(D::Error::custom("is empty; leave it out")) } else { Ok(text) }
+    let text = jose::value::<String>(json.get()).ok_or_else(|| D::Error::custom(SecretError::NoText))?;
+    if text.is_empty() { Err(D::Error::custom(SecretError::Empty)) } else { Ok(text) }
 }
 
 /// A secret: any text with something in it.
@@ -166,10 +162,10 @@ impl FieldType for AuthorizationValue {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretText, D::Error> {
         let text = secret(deserializer)?;
         if has_control(text.as_bytes()) {
-            return Err(D::Error::custom("has a control character, which no header can hold"));
+            return Err(D::Error::custom(SecretError::ControlCharacter));
         }
         if text.trim() != text {
-            return Err(D::Error::custom("begins or ends with white space, which would be lost on the way"));
+            return Err(D::Error::custom(SecretError::WhiteSpace));
         }
         Ok(SecretText::new(text))
     }

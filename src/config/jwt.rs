@@ -6,13 +6,11 @@ use serde::{Deserialize, Deserializer};
 use super::claims::{HeaderClaimField, RawHeaderClaim};
 use super::field::{Bool, FieldType, Given, List, Map, NonEmpty};
 use super::introspection::RawIntrospectionObject;
-use super::raw::{missing, repeated};
+use super::problem::{ConfigError, IssuerError, ValueError};
+use super::raw::repeated;
 use super::token_from::{self, TokenFrom};
 use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
-use super::{
-    ACCESS_TOKEN_TYPE, ClaimHeader, ConfigError, DEFAULT_LEEWAY, Identity, Introspection, Issuer, Keys,
-    Server,
-};
+use super::{ACCESS_TOKEN_TYPE, ClaimHeader, DEFAULT_LEEWAY, Identity, Introspection, Issuer, Keys, Server};
 use crate::http::header::{self, Pattern};
 use crate::http::url;
 use crate::jose::KeySet;
@@ -81,18 +79,12 @@ impl RawIssuer {
         for (number, mut raw) in raw.into_iter().enumerate() {
             let path = |field: &str| format!("jwt[{number}].{field}");
             if let Some(introspection) = raw.introspection.0.take() {
-                let refuse = |why| Err(ConfigError::new(path("introspection"), why));
+                let refuse = |why: IssuerError| Err(ConfigError::new(path("introspection"), why));
                 if let Some(Introspection { issuer, .. }) = asked {
-                    return refuse(format!(
-                        "jwt[{issuer}] has one already, and a token that is no JWT does not say whose it is"
-                    ));
+                    return refuse(IssuerError::SecondIntrospection(issuer));
                 }
                 if asks {
-                    return refuse(
-                        "cannot stand beside `forward_auth`: both would be asked about a token that is no JWT; \
-                         choose one"
-                            .to_owned(),
-                    );
+                    return refuse(IssuerError::IntrospectionBesideForwardAuth);
                 }
                 asked = Some(introspection.check(number, &|field| path(&format!("introspection.{field}")))?);
             }
@@ -106,18 +98,12 @@ impl RawIssuer {
             let is_asked = asked.as_ref().is_some_and(|asked| asked.issuer == number);
             let issuer = raw.check(is_asked, &path)?;
             if issuers.iter().any(|known| known.policy.issuer == issuer.policy.issuer) {
-                return Err(ConfigError::new(
-                    path("issuer"),
-                    "is listed twice; one entry must hold all of it",
-                ));
+                return Err(ConfigError::new(path("issuer"), IssuerError::Twice));
             }
             if let Some(other) =
                 issuers.iter().position(|known| known.policy.issuer.overlaps(&issuer.policy.issuer))
             {
-                return Err(ConfigError::new(
-                    path("issuer"),
-                    format!("a token could be of this issuer and of jwt[{other}]; one entry must hold both"),
-                ));
+                return Err(ConfigError::new(path("issuer"), IssuerError::Overlaps(other)));
             }
             issuers.push(issuer);
         }
@@ -126,12 +112,11 @@ impl RawIssuer {
 
     /// `is_asked` says whether an authorization server is asked about its tokens.
     fn check(self, is_asked: bool, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
-        let issuer = self
-            .issuer
-            .0
-            .ok_or_else(|| missing(path("issuer"), "give the `iss` of the tokens, to the letter"))?;
+        let issuer = self.issuer.0.ok_or_else(|| {
+            ConfigError::missing(path("issuer"), "give the `iss` of the tokens, to the letter")
+        })?;
         if self.audiences.0.is_none() && self.client_ids.0.is_none() {
-            return Err(missing(
+            return Err(ConfigError::missing(
                 path("audiences"),
                 "list what `aud` may be in `audiences`, or for tokens without it the clients in `client_ids`; \
                  otherwise any token would be accepted",
@@ -144,7 +129,7 @@ impl RawIssuer {
         {
             return Err(ConfigError::new(
                 path("payload_header"),
-                format!("`{name}` is one of `headers` already; a header tells one thing"),
+                IssuerError::HeaderOfClaim(name.as_str().into()),
             ));
         }
         let headers = headers.into_iter().map(|(name, raw)| {
@@ -160,11 +145,7 @@ impl RawIssuer {
                 ("require_expiration", self.require_expiration.0.is_some()),
             ] {
                 if is_given {
-                    return Err(ConfigError::new(
-                        path(field),
-                        "does nothing where tokens are asked about; it is for those that are verified with `jwks_uri` \
-                         or `jwks`",
-                    ));
+                    return Err(ConfigError::new(path(field), IssuerError::NothingVerified));
                 }
             }
         }
@@ -206,9 +187,7 @@ impl FieldType for Headers {
             header::is_same(one.as_bytes(), other.as_bytes())
         };
         match repeated(&headers, is_same) {
-            Some((_, (name, _))) => {
-                Err(D::Error::custom(format_args!("many apps read `{name}` and another one alike")))
-            }
+            Some((_, (name, _))) => Err(D::Error::custom(ValueError::ReadAlike(name.as_str().into()))),
             None => Ok(headers),
         }
     }
@@ -228,30 +207,28 @@ fn keys(
 ) -> Result<Keys, ConfigError> {
     match (inline, uri, upstream) {
         (Some(keys), None, None) => Ok(Keys::Inline(keys)),
-        (None, Some(url), _) if is_load_balancers(&url) => Err(ConfigError::new(
-            path("jwks_uri"),
-            "is that of an AWS load balancer, which publishes no key set and pads base64, as no JWT may: its tokens \
-             cannot be verified here. Ask the server that the load balancer asks, or have it send its own tokens",
-        )),
+        (None, Some(url), _) if is_load_balancers(&url) => {
+            Err(ConfigError::new(path("jwks_uri"), IssuerError::LoadBalancer))
+        }
         (None, Some(url), Some(upstream)) => {
             Ok(Keys::Fetched { public: url.clone(), server: Server { url, upstream } })
         }
-        (None, Some(_), None) => Err(missing(
+        (None, Some(_), None) => Err(ConfigError::missing(
             path("upstream"),
             "give the Envoy cluster that reaches `jwks_uri`, or host:port on APISIX",
         )),
-        (Some(_), Some(_), _) => Err(ConfigError::new(path("jwks"), "cannot stand beside `jwks_uri`")),
+        (Some(_), Some(_), _) => Err(ConfigError::new(path("jwks"), IssuerError::BesideKeysUrl)),
         (Some(_), None, Some(_)) => {
-            Err(ConfigError::new(path("upstream"), "does nothing with `jwks`, which is not asked for"))
+            Err(ConfigError::new(path("upstream"), IssuerError::UpstreamOfInlineKeys))
         }
         (None, None, None) if is_asked => Ok(Keys::Absent),
-        (None, None, Some(_)) if is_asked => Err(ConfigError::new(
-            path("upstream"),
-            "does nothing without `jwks_uri`; `introspection` has its own",
-        )),
-        (None, None, _) => {
-            Err(missing(path("jwks_uri"), "give `jwks_uri` and `upstream`, or the keys in `jwks`"))
+        (None, None, Some(_)) if is_asked => {
+            Err(ConfigError::new(path("upstream"), IssuerError::UpstreamOfNoKeys))
         }
+        (None, None, _) => Err(ConfigError::missing(
+            path("jwks_uri"),
+            "give `jwks_uri` and `upstream`, or the keys in `jwks`",
+        )),
     }
 }
 

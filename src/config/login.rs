@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::field::{Given, NonEmpty, Problem};
-use super::raw::missing;
+use super::field::{Given, NonEmpty};
+use super::problem::{CallbackError, ConfigError, LoginError};
 use super::rules::ScopeName;
 use super::typed::{NonEmptyText, texts};
-use super::{ConfigError, DEFAULT_CALLBACK, Login, OPENID};
+use super::{DEFAULT_CALLBACK, Login, OPENID};
 use crate::http::url::Url;
 use crate::rules::PathPattern;
 
@@ -26,26 +26,19 @@ pub(super) struct RawLogin {
 
 texts! {
     /// A path that stands in URLs as it is, and is not `/`.
-    CallbackPath: String, "a path such as \"/.authgear/login\"", callback;
+    CallbackPath: String | CallbackError, "a path such as \"/.authgear/login\"", callback;
 }
 
-fn callback(path: &str) -> Result<String, Problem> {
+fn callback(path: &str) -> Result<String, CallbackError> {
     if path.contains(['?', '#']) {
-        return Err(Problem::new(format!(
-            "`{}` has a query or a fragment; give the path alone",
-            path.escape_default()
-        )));
+        return Err(CallbackError::NotAlone(path.into()));
     }
-    PathPattern::exact(path).map_err(Problem::new)?;
+    PathPattern::exact(path)?;
     if path == "/" {
-        return Err(Problem::new("`/` is where people go on to after logging in; give a path of its own"));
+        return Err(CallbackError::Root);
     }
     match path.chars().find(|c| !c.is_ascii_graphic() || "\"%<>^`|".contains(*c)) {
-        Some(odd) => Err(Problem::new(format!(
-            "`{}` has a '{}', which programs write in several ways; letters, digits and `-._~` are safe",
-            path.escape_default(),
-            odd.escape_default()
-        ))),
+        Some(odd) => Err(CallbackError::UnclearCharacter { path: path.into(), odd }),
         None => Ok(path.to_owned()),
     }
 }
@@ -53,14 +46,14 @@ fn callback(path: &str) -> Result<String, Problem> {
 impl RawLogin {
     pub(super) fn check(self, at: &str, endpoint: &Url) -> Result<Login, ConfigError> {
         let client_id = self.client_id.0.ok_or_else(|| {
-            missing(format!("{at}.client_id"), "give the id of the client that people log in for")
+            ConfigError::missing(
+                format!("{at}.client_id"),
+                "give the id of the client that people log in for",
+            )
         })?;
         let scopes = self.scope.0.unwrap_or_else(|| vec![OPENID.to_owned()]);
         if !scopes.iter().any(|scope| scope == OPENID) {
-            return Err(ConfigError::new(
-                format!("{at}.scope"),
-                "must hold `openid`, without which Authgear answers with an error",
-            ));
+            return Err(ConfigError::new(format!("{at}.scope"), LoginError::NoOpenId));
         }
         let callback = self.callback.0.unwrap_or_else(|| DEFAULT_CALLBACK.to_owned());
         Ok(Login::new(endpoint, &client_id, callback, &scopes))

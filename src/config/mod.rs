@@ -2,7 +2,8 @@
 //!
 //! What is typed is read by serde into structures that refuse unknown fields (`raw`, `authgear`, `forward_auth`,
 //! `jwt`, `cache`, `rules`). Each of them is then checked against the others and becomes a type that cannot be wrong:
-//! nothing checks it again. The same structures give the JSON Schema, with the feature `schema`.
+//! nothing checks it again; `problem` holds the words of every refusal. The same structures give the JSON Schema, with
+//! the feature `schema`.
 
 mod authgear;
 mod cache;
@@ -13,6 +14,7 @@ pub mod forward_auth;
 mod introspection;
 mod jwt;
 mod login;
+pub mod problem;
 mod projects;
 mod raw;
 pub mod rules;
@@ -23,6 +25,8 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use self::problem::CombinationError;
+pub use self::problem::ConfigError;
 pub use self::projects::{Hosts, Projects};
 #[cfg(feature = "schema")]
 use self::raw::RawConfig;
@@ -206,33 +210,6 @@ pub enum OnErrorAction {
     Allow,
 }
 
-/// Why a configuration is refused: the field by its path, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// `authgear.mode`; empty where the document as a whole is wrong.
-    pub path: String,
-    /// What is wrong, and what would be right.
-    pub problem: String,
-}
-
-impl ConfigError {
-    fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { path: path.into(), problem: problem.into() }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            write!(f, "the configuration: {}", self.problem)
-        } else {
-            write!(f, "{}: {}", self.path, self.problem)
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 /// One line for the log: the issuers, and the server that is asked.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -297,7 +274,7 @@ impl Config {
         let (mut configs, _) = Projects::parse(bytes)?.into_parts();
         match (configs.pop(), configs.is_empty()) {
             (Some(config), true) => Ok(config),
-            (Some(_) | None, _) => Err(ConfigError::new("authgear", "has several projects")),
+            (Some(_) | None, _) => Err(ConfigError::new("authgear", CombinationError::SeveralProjects)),
         }
     }
 
@@ -309,11 +286,7 @@ impl Config {
     pub fn on_proxy(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
         let has_query = self.token_from.iter().any(|place| matches!(place, Place::Query(_)));
         if self.strip_credentials && has_query && !rewrites_paths {
-            return Err(ConfigError::new(
-                "strip_credentials",
-                "cannot remove a token from the query on APISIX, which has no way to rewrite a path; leave it out, \
-                 or take the token from another place than `query` (token_from)",
-            ));
+            return Err(ConfigError::new("strip_credentials", CombinationError::QueryCannotBeStripped));
         }
         Ok(self)
     }

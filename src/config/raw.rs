@@ -10,6 +10,7 @@ use super::cache::RawCache;
 use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf, OneOrMany};
 use super::forward_auth::RawForwardAuth;
 use super::jwt::{Issuers, RawIssuer};
+use super::problem::{CacheError, CombinationError, ConfigError, LoginError};
 use super::rules::{
     DEFAULT_ALLOW_CORS_PREFLIGHT, RawCustomReply, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
     RawTerms, Sessions,
@@ -17,8 +18,8 @@ use super::rules::{
 use super::token_from;
 use super::typed::{Span, StatusField};
 use super::{
-    AuthServer, Config, ConfigError, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL,
-    Issuer, Login, OnError, OnErrorAction, Projects,
+    AuthServer, Config, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL, Issuer, Login,
+    OnError, OnErrorAction, Projects,
 };
 use crate::http::managed::Managed;
 use crate::http::place::Place;
@@ -138,22 +139,19 @@ impl RawConfig {
         let key = cache.key.0.take();
         let projects = match (self.authgear.0, self.forward_auth.0, self.jwt.0) {
             (Some(_), Some(_), _) => {
-                return Err(ConfigError::new("forward_auth", "cannot stand beside `authgear`; choose one"));
+                return Err(ConfigError::new("forward_auth", CombinationError::ForwardAuthBesideAuthgear));
             }
             (Some(_), _, Some(_)) => {
-                return Err(ConfigError::new(
-                    "jwt",
-                    "cannot stand beside `authgear`, which has its own issuer",
-                ));
+                return Err(ConfigError::new("jwt", CombinationError::JwtBesideAuthgear));
             }
             (None, None, None) => {
-                return Err(missing(
+                return Err(ConfigError::missing(
                     "authgear",
                     "give `authgear: {endpoint: https://…, upstream: …}`, `forward_auth` or `jwt`",
                 ));
             }
             (_, None, _) if key.is_some() => {
-                return Err(ConfigError::new("cache.key", "is for `forward_auth` alone; remove it"));
+                return Err(ConfigError::new("cache.key", CacheError::KeyWithoutForwardAuth));
             }
             (Some(authgear), None, None) => authgear.check()?,
             (None, forward_auth, jwt) => {
@@ -191,15 +189,11 @@ impl RawConfig {
         if let Some(Deciders { at, .. }) = projects.iter().find(|project| project.login.is_some())
             && rules.terms.redirects()
         {
-            return Err(ConfigError::new(
-                format!("{at}.login"),
-                "stands beside `on_unauthenticated.redirect`, which sends people elsewhere; choose one (a rule may \
-                 have a redirect of its own)",
-            ));
+            return Err(ConfigError::new(format!("{at}.login"), LoginError::BesideRedirect));
         }
         let timeout = self.timeout.0.unwrap_or(DEFAULT_TIMEOUT);
         if timeout.is_zero() {
-            return Err(ConfigError::new("timeout", "a call needs some time: at least 1ms"));
+            return Err(ConfigError::new("timeout", CombinationError::NoTime));
         }
         let asks = projects.iter().find(|project| project.server.is_some());
         let verifies = projects.iter().any(|project| !project.issuers.is_empty());
@@ -273,10 +267,6 @@ impl RawOnError {
             status: self.status.0.unwrap_or(DEFAULT_ERROR_STATUS),
         }
     }
-}
-
-pub(super) fn missing(path: impl Into<String>, right: &str) -> ConfigError {
-    ConfigError::new(path, format!("missing; {right}"))
 }
 
 /// The first element that repeats an earlier one, with its position.

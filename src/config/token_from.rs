@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::ConfigError;
-use super::field::{Given, NonEmpty, Object, Problem};
+use super::field::{Given, NonEmpty, Object};
+use super::problem::{ConfigError, PlaceError, PlaceValueError};
 use super::raw::repeated;
 use super::typed::{NonEmptyText, texts};
 use crate::http::header;
@@ -32,51 +32,45 @@ pub(super) struct RawPlace {
 
 texts! {
     /// The name of a header, in lower case.
-    PlaceHeader: String, "the name of a header", place_header;
+    PlaceHeader: String | PlaceValueError, "the name of a header", place_header;
 
     /// A scheme of credentials (RFC 9110 section 11.1).
-    SchemeField: String, "a word such as \"Bearer\"", scheme;
+    SchemeField: String | PlaceValueError, "a word such as \"Bearer\"", scheme;
 
     /// The name of a cookie.
-    CookieName: String, "the name of a cookie", cookie_name;
+    CookieName: String | PlaceValueError, "the name of a cookie", cookie_name;
 
     /// The beginning of a subprotocol.
-    ProtocolPrefix: String, "the beginning of a subprotocol such as \"bearer.\"", protocol_prefix;
+    ProtocolPrefix: String | PlaceValueError, "the beginning of a subprotocol such as \"bearer.\"", protocol_prefix;
 }
 
-fn place_header(text: &str) -> Result<String, Problem> {
+fn place_header(text: &str) -> Result<String, PlaceValueError> {
     let name = text.to_ascii_lowercase();
-    let problem = match name.as_bytes() {
-        b"cookie" => "holds many cookies; name the one with `cookie`",
-        WEBSOCKET_PROTOCOL => "lists subprotocols; give the beginning of the one with `websocket_protocol`",
-        b"dpop" => "holds a proof; its token stands in `{header: authorization, scheme: Bearer}`",
-        b"host" => "is the proxy's own; no token can stand there",
-        known if header::is_hop_by_hop(known) => "is the proxy's own; no token can stand there",
-        _ if !header::is_name(&name) => "is no name of a header",
+    let refuse = match name.as_bytes() {
+        b"cookie" => PlaceValueError::Cookies,
+        WEBSOCKET_PROTOCOL => PlaceValueError::Subprotocols,
+        b"dpop" => PlaceValueError::Proof,
+        b"host" => PlaceValueError::Proxys,
+        known if header::is_hop_by_hop(known) => PlaceValueError::Proxys,
+        _ if !header::is_name(&name) => PlaceValueError::NoHeader,
         _ => return Ok(name),
     };
-    Err(Problem::new(format!("`{}` {problem}", name.escape_default())))
+    Err(refuse(name.into()))
 }
 
-fn scheme(text: &str) -> Result<String, Problem> {
-    if header::is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("`{}` is not one word, as \"Bearer\" is", text.escape_default())))
+fn scheme(text: &str) -> Result<String, PlaceValueError> {
+    if header::is_name(text) { Ok(text.to_owned()) } else { Err(PlaceValueError::NoScheme(text.into())) }
 }
 
-fn cookie_name(text: &str) -> Result<String, Problem> {
-    if header::is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("`{}` is no name of a cookie", text.escape_default())))
+fn cookie_name(text: &str) -> Result<String, PlaceValueError> {
+    if header::is_name(text) { Ok(text.to_owned()) } else { Err(PlaceValueError::NoCookie(text.into())) }
 }
 
-fn protocol_prefix(text: &str) -> Result<String, Problem> {
+fn protocol_prefix(text: &str) -> Result<String, PlaceValueError> {
     if Place::is_protocol_prefix(text) {
         return Ok(text.to_owned());
     }
-    Err(Problem::new(format!("`{}` begins no subprotocol, as \"bearer.\" does", text.escape_default())))
+    Err(PlaceValueError::NoSubprotocol(text.into()))
 }
 
 /// The places that are typed at `path`; the default where there are none.
@@ -86,15 +80,14 @@ pub(super) fn checked(typed: Option<Vec<RawPlace>>, path: &str) -> Result<Vec<Pl
     let places: Vec<Place> =
         numbered.map(|(number, raw)| raw.check(&format!("{path}[{number}]"))).collect::<Result<_, _>>()?;
     if let Some((number, _)) = repeated(&places, Place::is_same) {
-        return Err(ConfigError::new(format!("{path}[{number}]"), "stands there twice"));
+        return Err(ConfigError::new(format!("{path}[{number}]"), PlaceError::Twice));
     }
     let [bearer, dpop] = [Place::bearer(), Place::dpop()];
     let at = |wanted: &Place| places.iter().position(|place| place.is_same(wanted));
     match (at(&bearer), at(&dpop)) {
-        (Some(_), Some(number)) => Err(ConfigError::new(
-            format!("{path}[{number}]"),
-            "is taken with the scheme Bearer already; leave it out, or leave that out to take nothing but DPoP",
-        )),
+        (Some(_), Some(number)) => {
+            Err(ConfigError::new(format!("{path}[{number}]"), PlaceError::DpopBesideBearer))
+        }
         _ => Ok(places),
     }
 }
@@ -102,10 +95,7 @@ pub(super) fn checked(typed: Option<Vec<RawPlace>>, path: &str) -> Result<Vec<Pl
 /// Refuses tokens that are bound to a key where nobody reads them: no proof can be checked.
 pub(super) fn refuse_dpop(places: &[Place], path: &str) -> Result<(), ConfigError> {
     match places.iter().position(|place| place.is_same(&Place::dpop())) {
-        Some(number) => Err(ConfigError::new(
-            format!("{path}[{number}].scheme"),
-            "needs tokens that are verified here, and `mode` `resolver` reads none; choose another mode",
-        )),
+        Some(number) => Err(ConfigError::new(format!("{path}[{number}].scheme"), PlaceError::DpopUnread)),
         None => Ok(()),
     }
 }
@@ -118,10 +108,7 @@ pub(super) fn refuse_identities(places: &[Place], managed: &Managed, path: &str)
         Place::Cookie(_) | Place::Query(_) | Place::WebSocketProtocol(_) => false,
     };
     match places.iter().position(is_identity) {
-        Some(number) => Err(ConfigError::new(
-            format!("{path}[{number}].header"),
-            "tells the app who asks, and is removed from what a client sends; a token needs another header",
-        )),
+        Some(number) => Err(ConfigError::new(format!("{path}[{number}].header"), PlaceError::Identity)),
         None => Ok(()),
     }
 }
@@ -134,13 +121,10 @@ impl RawPlace {
         let is_dpop = scheme.as_ref().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"dpop"));
         let header = bytes(self.header.0).map(|name| Place::Header { name, scheme });
         if is_dpop && header.as_ref().is_some_and(|header| !header.is_same(&Place::dpop())) {
-            return Err(ConfigError::new(
-                format!("{path}.scheme"),
-                "DPoP is a scheme of `authorization` only",
-            ));
+            return Err(ConfigError::new(format!("{path}.scheme"), PlaceError::DpopElsewhere));
         }
         if has_scheme && header.is_none() {
-            return Err(ConfigError::new(format!("{path}.scheme"), "goes with `header` only"));
+            return Err(ConfigError::new(format!("{path}.scheme"), PlaceError::SchemeWithoutHeader));
         }
         let given = [
             ("header", header),
@@ -151,14 +135,10 @@ impl RawPlace {
         let mut given = given.into_iter().filter_map(|(name, place)| Some((name, place?)));
         match (given.next(), given.next()) {
             (Some((_, place)), None) => Ok(place),
-            (Some((one, _)), Some((other, _))) => Err(ConfigError::new(
-                format!("{path}.{other}"),
-                format!("stands beside `{one}`; a place has one of the two"),
-            )),
-            (None, _) => Err(ConfigError::new(
-                path,
-                "names no place; give `header`, `cookie`, `query` or `websocket_protocol`",
-            )),
+            (Some((one, _)), Some((other, _))) => {
+                Err(ConfigError::new(format!("{path}.{other}"), PlaceError::TwoPlaces(one)))
+            }
+            (None, _) => Err(ConfigError::new(path, PlaceError::NoPlace)),
         }
     }
 }

@@ -9,10 +9,11 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::field::{FieldType, Problem, whole};
+use super::field::{FieldType, whole};
+use super::problem::{HeaderError, ValueError};
 use crate::http::header::{self, Pattern, is_token};
-use crate::http::url;
-use crate::jose;
+use crate::http::url::{Url, UrlError};
+use crate::jose::{Algorithm, ClaimPath, IssuerName, IssuerNameError, KeySet, UnknownAlgorithm};
 
 /// The longest duration that is accepted; a longer one is a slip of the pen.
 pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,19 +21,21 @@ pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most entries that are accepted: more than any worker has memory for.
 const MAX_COUNT: usize = 10_000_000;
 
-/// Defines fields that are typed as strings: the name, what it means, what is expected, and how it is read.
+/// Defines fields that are typed as strings: the name, what it means or why it is refused, what is expected, and how it
+/// is read.
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident: $value:ty, $expected:expr, $parse:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $value:ty | $error:ty, $expected:expr, $parse:expr;)*) => {$(
         $(#[$doc])*
         pub(in crate::config) struct $name;
 
         impl $crate::config::field::Text for $name {
             type Value = $value;
+            type Error = $error;
             const EXPECTED: &'static str = $expected;
 
-            fn parse(text: &str) -> Result<$value, $crate::config::field::Problem> {
+            fn parse(text: &str) -> Result<$value, $error> {
                 let parse = $parse;
-                parse(text).map_err($crate::config::field::Problem::new)
+                parse(text)
             }
         }
     )*};
@@ -41,58 +44,62 @@ pub(super) use texts;
 
 texts! {
     /// An absolute URL without a query.
-    UrlField: url::Url, "a string", url::Url::parse;
+    UrlField: Url | UrlError, "a string", Url::parse;
 
     /// An absolute URL, which may have a query.
-    UrlWithQuery: url::Url, "a string", url::Url::parse_with_query;
+    UrlWithQuery: Url | UrlError, "a string", Url::parse_with_query;
 
     /// An Envoy cluster, or `host:port` on APISIX.
-    Upstream: String, "a string", upstream;
+    Upstream: String | ValueError, "a string", upstream;
 
     /// The beginning of a cookie's name.
-    CookiePrefix: String, "a string", cookie_prefix;
+    CookiePrefix: String | ValueError, "a string", cookie_prefix;
 
     /// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`; at most [`MAX_SPAN`].
-    Span: Duration, DURATION, span;
+    Span: Duration | ValueError, DURATION, span;
 
     /// A string with something in it.
-    NonEmptyText: String, "a string", |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
+    NonEmptyText: String | ValueError, "a string", non_empty;
 
-    /// See [`jose::IssuerName::parse`].
-    IssuerField: jose::IssuerName, "a string", jose::IssuerName::parse;
+    /// See [`IssuerName::parse`].
+    IssuerField: IssuerName | IssuerNameError, "a string", IssuerName::parse;
 
     /// An algorithm by its name.
-    AlgorithmField: jose::Algorithm, "a string", str::parse::<jose::Algorithm>;
+    AlgorithmField: Algorithm | UnknownAlgorithm, "a string", str::parse::<Algorithm>;
 
     /// The name of a header that the filter may set, in lower case.
-    HeaderName: String, "a string", header_name;
+    HeaderName: String | HeaderError, "a string", header_name;
 }
 
 const DURATION: &str = "a duration such as \"500ms\", \"10s\", \"10m\" or \"1h\"";
 
-fn upstream(name: &str) -> Result<String, &'static str> {
+fn non_empty(text: &str) -> Result<String, ValueError> {
+    if text.is_empty() { Err(ValueError::Empty) } else { Ok(text.to_owned()) }
+}
+
+fn upstream(name: &str) -> Result<String, ValueError> {
     if name.trim().is_empty() {
-        return Err("is empty; give an Envoy cluster, or host:port on APISIX");
+        return Err(ValueError::NoUpstream);
     }
     if name.chars().any(char::is_control) {
-        return Err("has a control character");
+        return Err(ValueError::ControlCharacter);
     }
     Ok(name.to_owned())
 }
 
 /// A cookie's name has the characters of a token (RFC 6265 section 4.1.1).
-fn cookie_prefix(prefix: &str) -> Result<String, Problem> {
+fn cookie_prefix(prefix: &str) -> Result<String, ValueError> {
     match prefix.chars().find(|c| !is_token(*c)) {
-        Some(odd) => Err(Problem::new(format!("no cookie's name can have a '{}'", odd.escape_default()))),
+        Some(odd) => Err(ValueError::NoCookieCharacter(odd)),
         None => Ok(prefix.to_owned()),
     }
 }
 
-fn span(text: &str) -> Result<Duration, Problem> {
+fn span(text: &str) -> Result<Duration, ValueError> {
     match duration(text) {
         Some(span) if span <= MAX_SPAN => Ok(span),
-        Some(_) => Err(Problem::new(format!("{text} is too long: at most 24h"))),
-        None => Err(Problem::new(format!("found \"{}\", expected {DURATION}", text.escape_default()))),
+        Some(_) => Err(ValueError::LongerThanADay(text.to_owned())),
+        None => Err(ValueError::NoDuration { found: text.to_owned(), expected: DURATION }),
     }
 }
 
@@ -112,39 +119,36 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The name of a header that the filter may set, in lower case.
-pub(super) fn header_name(text: &str) -> Result<String, Problem> {
+pub(super) fn header_name(text: &str) -> Result<String, HeaderError> {
     let name = whole_name(text)?;
-    match untouchable(&Pattern::Name(name.clone())) {
-        Some(problem) => Err(Problem::new(problem)),
-        None => Ok(name),
-    }
+    refuse_untouchable(&Pattern::Name(name.clone()))?;
+    Ok(name)
 }
 
 /// The name of a header, in lower case; no beginning of names.
-pub(super) fn whole_name(text: &str) -> Result<String, Problem> {
+pub(super) fn whole_name(text: &str) -> Result<String, HeaderError> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
-        return Err(Problem::new(format!("`{}` is no name of a header", name.escape_default())));
+        return Err(HeaderError::NoName(name.into()));
     }
     if name.contains('*') {
-        return Err(Problem::new(format!("`{name}` is no name of a header; give one whole name here")));
+        return Err(HeaderError::NotWhole(name.into()));
     }
     Ok(name)
 }
 
-/// Why a header can never carry an identity: proxies frame, route and connect by it.
-pub(super) fn untouchable(pattern: &Pattern) -> Option<String> {
+/// Refuses a header that can never carry an identity: proxies frame, route and connect by it.
+pub(super) fn refuse_untouchable(pattern: &Pattern) -> Result<(), HeaderError> {
     let known = ["host", "cookie"].into_iter().find(|known| pattern.matches(known.as_bytes()));
     let touched = match known.or_else(|| pattern.hop_by_hop()) {
         Some(known) => known,
         None if pattern.reaches(b"x-forwarded-") => "x-forwarded-*",
-        None => return None,
+        None => return Ok(()),
     };
-    Some(match pattern {
-        Pattern::Name(name) => format!("`{name}` is the proxy's own; no identity may be put there"),
-        Pattern::Prefix(_) => {
-            format!("`{pattern}` would touch `{touched}`, which is the proxy's own; give a longer beginning")
-        }
+    let shown = pattern.to_string().into();
+    Err(match pattern {
+        Pattern::Name(_) => HeaderError::NoIdentity(shown),
+        Pattern::Prefix(_) => HeaderError::CoversProxys(shown, touched),
     })
 }
 
@@ -157,11 +161,9 @@ impl FieldType for StatusField {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
         match whole(deserializer)?.try_into() {
             // nginx, and so APISIX, closes the connection instead of sending them.
-            Ok(status @ (444 | 499)) => Err(D::Error::custom(format_args!(
-                "{status} closes the connection on APISIX; choose another status"
-            ))),
+            Ok(status @ (444 | 499)) => Err(D::Error::custom(ValueError::StatusThatHangsUp(status))),
             Ok(status @ 400..=599) => Ok(status),
-            _ => Err(D::Error::custom("a status of a denial is 400 to 599")),
+            _ => Err(D::Error::custom(ValueError::NoDenial)),
         }
     }
 
@@ -179,9 +181,7 @@ impl FieldType for Count {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroUsize, D::Error> {
         let count = usize::try_from(whole(deserializer)?).ok().filter(|count| *count <= MAX_COUNT);
-        count
-            .and_then(NonZeroUsize::new)
-            .ok_or_else(|| D::Error::custom(format_args!("a number from 1 to {MAX_COUNT}")))
+        count.and_then(NonZeroUsize::new).ok_or_else(|| D::Error::custom(ValueError::NoCount(MAX_COUNT)))
     }
 
     #[cfg(feature = "schema")]
@@ -194,25 +194,25 @@ impl FieldType for Count {
 pub(super) struct ClaimPathField;
 
 impl FieldType for ClaimPathField {
-    type Value = jose::ClaimPath;
+    type Value = ClaimPath;
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::ClaimPath, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ClaimPath, D::Error> {
         struct NameOrNames;
 
         impl<'de> Visitor<'de> for NameOrNames {
-            type Value = jose::ClaimPath;
+            type Value = ClaimPath;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a claim, or a list of the names that lead to a nested one")
             }
 
-            fn visit_str<E: Error>(self, name: &str) -> Result<jose::ClaimPath, E> {
-                Ok(jose::ClaimPath::top(name))
+            fn visit_str<E: Error>(self, name: &str) -> Result<ClaimPath, E> {
+                Ok(ClaimPath::top(name))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<jose::ClaimPath, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<ClaimPath, A::Error> {
                 let names = Vec::<String>::deserialize(SeqAccessDeserializer::new(names))?;
-                jose::ClaimPath::nested(names).ok_or_else(|| A::Error::invalid_length(0, &self))
+                ClaimPath::nested(names).ok_or_else(|| A::Error::invalid_length(0, &self))
             }
         }
 
@@ -231,11 +231,11 @@ impl FieldType for ClaimPathField {
 pub(super) struct KeySetField;
 
 impl FieldType for KeySetField {
-    type Value = jose::KeySet;
+    type Value = KeySet;
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jose::KeySet, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeySet, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        jose::KeySet::parse(json.get().as_bytes()).map_err(D::Error::custom)
+        KeySet::parse(json.get().as_bytes()).map_err(D::Error::custom)
     }
 
     #[cfg(feature = "schema")]

@@ -63,8 +63,10 @@ const fn folded(byte: u8) -> u8 {
 
 /// A text that is neither a header name nor a prefix of names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is neither a header's name nor a beginning of names such as x-auth-*", .0.escape_default())]
-pub struct PatternError(String);
+#[error("`{}` is neither a header's name nor a beginning of names such as x-auth-*", text.escape_default())]
+pub struct PatternError {
+    text: String,
+}
 
 /// A header name, or a prefix of names. Matches every spelling. Displays as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +93,7 @@ impl Pattern {
             return Ok(Self::Prefix(prefix.to_owned()));
         }
         if lower.contains('*') || !is_name(&lower) {
-            return Err(PatternError(text.to_owned()));
+            return Err(PatternError { text: text.to_owned() });
         }
         Ok(Self::Name(lower))
     }

@@ -379,7 +379,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         };
         let error = parse(&with(field, value.clone())).unwrap_err();
         assert_eq!(error.path, path, "{value}: {error}");
-        assert!(error.problem.contains(expected), "{value}: {error}");
+        assert!(error.problem.to_string().contains(expected), "{value}: {error}");
     }
 }
 
@@ -438,7 +438,7 @@ fn each_error_of_an_issuer_names_which_one_and_the_field() {
     for (field, value, path, expected) in cases {
         let error = parse(&changed(config.clone(), field, value.clone())).unwrap_err();
         assert_eq!(error.path, path, "{field} = {value}: {error}");
-        assert!(error.problem.contains(expected), "{field} = {value}: {error}");
+        assert!(error.problem.to_string().contains(expected), "{field} = {value}: {error}");
     }
 }
 
@@ -469,7 +469,7 @@ fn a_required_field_that_is_missing_is_named() {
     ] {
         let error = parse(&config).unwrap_err();
         assert_eq!(error.path, path, "{error}");
-        assert!(error.problem.starts_with("missing"), "{error}");
+        assert!(error.problem.to_string().starts_with("missing"), "{error}");
     }
 }
 
@@ -490,7 +490,7 @@ fn a_field_that_can_do_nothing_in_the_mode_is_refused() {
         let path = format!("authgear.{field}");
         let error = parse(&changed(with("authgear.mode", json!(mode)), &path, value)).unwrap_err();
         assert_eq!(error.path, path);
-        assert!(error.problem.contains(&format!("`{mode}`")), "{error}");
+        assert!(error.problem.to_string().contains(&format!("`{mode}`")), "{error}");
     }
 }
 
@@ -507,7 +507,7 @@ fn a_name_that_stands_twice_in_one_object_is_an_error_and_never_one_of_the_two()
     ] {
         let error = Config::parse(text.as_bytes()).unwrap_err();
         assert_eq!(error.path, path, "{text}: {error}");
-        assert!(error.problem.contains("duplicate field"), "{text}: {error}");
+        assert!(error.problem.to_string().contains("duplicate field"), "{text}: {error}");
     }
 }
 

@@ -72,7 +72,7 @@ fn each_mistake_is_refused_with_the_path_of_the_field() {
     for (login, change, path, expected) in cases {
         let error = parse(&login, &change).unwrap_err();
         assert_eq!(error.path, path, "{login} {change}: {error}");
-        assert!(error.problem.contains(expected), "{login} {change}: {error}");
+        assert!(error.problem.to_string().contains(expected), "{login} {change}: {error}");
     }
 }
 

@@ -64,7 +64,7 @@ fn each_mistake_is_refused_with_the_path_of_the_field() {
     for (authgear, path, expected) in cases {
         let error = Projects::parse(json!({"authgear": authgear}).to_string().as_bytes()).unwrap_err();
         assert_eq!(error.path, path, "{authgear}: {error}");
-        assert!(error.problem.contains(expected), "{authgear}: {error}");
+        assert!(error.problem.to_string().contains(expected), "{authgear}: {error}");
     }
     let beside = |change: Value| {
         let mut config = json!({"authgear": [a(), project("b", &json!({"login": {"client_id": "web"}}))]});

@@ -14,21 +14,11 @@ pub enum CookiePattern {
 }
 
 /// A text that is neither a cookie name nor `prefix*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CookiePatternError(String);
-
-impl fmt::Display for CookiePatternError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(text) = self;
-        write!(
-            f,
-            "`{}` is neither the name of a cookie nor a prefix such as _oauth2_proxy*",
-            text.escape_default()
-        )
-    }
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is neither the name of a cookie nor a prefix such as _oauth2_proxy*", text.escape_default())]
+pub struct CookiePatternError {
+    text: String,
 }
-
-impl std::error::Error for CookiePatternError {}
 
 impl CookiePattern {
     /// Parses a pattern. Only its last character may be a `*`, and not its first.
@@ -41,7 +31,7 @@ impl CookiePattern {
         match text.strip_suffix('*') {
             Some(prefix) if is_name(prefix) => Ok(Self::Prefix(prefix.to_owned())),
             None if is_name(text) => Ok(Self::Name(text.to_owned())),
-            Some(_) | None => Err(CookiePatternError(text.to_owned())),
+            Some(_) | None => Err(CookiePatternError { text: text.to_owned() }),
         }
     }
 

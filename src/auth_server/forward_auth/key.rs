@@ -1,7 +1,5 @@
 //! The cache key of an answer: everything that is sent, or what the operator configures.
 
-use std::fmt;
-
 use super::call::{copied, sent_cookies};
 use super::{CallHost, CookiePattern, ForwardAuth, OriginalRequest, Piece};
 use crate::auth_server::{Inputs, forwarded};
@@ -38,21 +36,14 @@ pub enum KeyPart {
 }
 
 /// A text that is not a [`KeyPart`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPartError(String);
-
-impl fmt::Display for KeyPartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(text) = self;
-        write!(
-            f,
-            "`{}` is none of header:<name>, cookie:<name>, cookie:<prefix>*, method, host, path and client_ip",
-            text.escape_default()
-        )
-    }
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` is none of header:<name>, cookie:<name>, cookie:<prefix>*, method, host, path and client_ip",
+    text.escape_default()
+)]
+pub struct KeyPartError {
+    text: String,
 }
-
-impl std::error::Error for KeyPartError {}
 
 impl KeyPart {
     /// Parses a part as typed.
@@ -73,7 +64,7 @@ impl KeyPart {
                 _ => None,
             },
         };
-        part.ok_or_else(|| KeyPartError(text.to_owned()))
+        part.ok_or_else(|| KeyPartError { text: text.to_owned() })
     }
 }
 

@@ -9,9 +9,9 @@ use self::text::{
     ClientHeader, Cookie, ExtraHeader, ExtraValue, IdentityHeaderField, RequestHeader, RolesHeader,
     SuccessHeader, TypedIdentityHeader,
 };
-use super::ConfigError;
 use super::field::{Bool, Given, List, Map, NonEmpty, OneOf};
-use super::raw::{missing, repeated};
+use super::problem::{ConfigError, ForwardAuthError};
+use super::raw::repeated;
 use super::typed::{Upstream, UrlWithQuery};
 use crate::auth_server::Server;
 use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, IdentityHeader, KeyPart};
@@ -79,16 +79,19 @@ impl RawForwardAuth {
     /// Checks it. `key` is `cache.key`, if that is given.
     pub(super) fn check(self, key: Option<Vec<KeyPart>>) -> Result<ForwardAuth, ConfigError> {
         let url = self.url.0.ok_or_else(|| {
-            missing("forward_auth.url", "give the endpoint that is asked, as http://auth:8080/authenticate")
+            ConfigError::missing(
+                "forward_auth.url",
+                "give the endpoint that is asked, as http://auth:8080/authenticate",
+            )
         })?;
         let upstream = self.upstream.0.ok_or_else(|| {
-            missing(
+            ConfigError::missing(
                 "forward_auth.upstream",
                 "give the Envoy cluster that reaches the auth server, or host:port on APISIX",
             )
         })?;
         let identity_headers = self.identity_headers.0.ok_or_else(|| {
-            missing(
+            ConfigError::missing(
                 "forward_auth.identity_headers",
                 "list the headers of its answer that tell the app who asks, as [authorization, \"x-auth-*\"]",
             )
@@ -100,10 +103,7 @@ impl RawForwardAuth {
         let client_headers =
             self.client_headers.0.unwrap_or_else(|| DEFAULT_CLIENT_HEADERS.map(named).to_vec());
         if method == CallMethod::Head && self.relay_body.0.is_some() {
-            return Err(ConfigError::new(
-                "forward_auth.relay_body",
-                "does nothing with `method` HEAD, whose answers have no body",
-            ));
+            return Err(ConfigError::new("forward_auth.relay_body", ForwardAuthError::BodyOfHead));
         }
         let checked = ForwardAuth {
             server: Server { url, upstream },
@@ -141,54 +141,37 @@ fn checked_identity(typed: Vec<TypedIdentityHeader>) -> Result<Vec<IdentityHeade
         let header = match typed {
             TypedIdentityHeader::Same(pattern) => IdentityHeader::Same(pattern),
             TypedIdentityHeader::Renamed(renamed) => IdentityHeader::Renamed {
-                header: renamed
-                    .header
-                    .0
-                    .ok_or_else(|| missing(path(number, ".header"), "give the app's name for it"))?,
-                from: renamed
-                    .from
-                    .0
-                    .ok_or_else(|| missing(path(number, ".from"), "give the auth server's name for it"))?,
+                header: renamed.header.0.ok_or_else(|| {
+                    ConfigError::missing(path(number, ".header"), "give the app's name for it")
+                })?,
+                from: renamed.from.0.ok_or_else(|| {
+                    ConfigError::missing(path(number, ".from"), "give the auth server's name for it")
+                })?,
             },
         };
-        let problem = checked.iter().find_map(|other| Some((other, clash(other, &header)?)));
-        if let Some((other, clash)) = problem {
+        if let Some(clash) = checked.iter().find_map(|other| clash(other, &header)) {
             let field = if matches!(header, IdentityHeader::Renamed { .. }) { ".header" } else { "" };
-            return Err(ConfigError::new(path(number, field), clash.told(other)));
+            return Err(ConfigError::new(path(number, field), clash));
         }
         checked.push(header);
     }
     Ok(checked)
 }
 
-/// Why two entries of `identity_headers` cannot stand together.
-enum Clash {
-    /// They are one.
-    Twice(String),
-    /// The app would get one header from two of the answer's.
-    TwoSources(String),
-}
-
-impl Clash {
-    fn told(&self, other: &IdentityHeader) -> String {
-        match self {
-            Self::Twice(name) => format!("`{name}` is listed twice"),
-            Self::TwoSources(name) => {
-                format!("the app gets `{name}` by `{other}` already, and could not tell which one it reads")
-            }
-        }
-    }
-}
-
-fn clash(one: &IdentityHeader, other: &IdentityHeader) -> Option<Clash> {
+/// Why two entries of `identity_headers` cannot stand together: they are one, or the app would get one header from two
+/// of the answer's.
+fn clash(one: &IdentityHeader, other: &IdentityHeader) -> Option<ForwardAuthError> {
     use IdentityHeader::{Renamed, Same};
+    let two_sources = |name: &str| ForwardAuthError::TwoSources(name.into(), one.to_string());
     match (one, other) {
-        (Same(one), Same(other)) => one.is_same(other).then(|| Clash::Twice(other.to_string())),
+        (Same(one), Same(other)) => {
+            one.is_same(other).then(|| ForwardAuthError::Twice(other.to_string().into()))
+        }
         (Same(pattern), Renamed { header, .. }) | (Renamed { header, .. }, Same(pattern)) => {
-            pattern.matches(header.as_bytes()).then(|| Clash::TwoSources(header.clone()))
+            pattern.matches(header.as_bytes()).then(|| two_sources(header))
         }
         (Renamed { header: one, .. }, Renamed { header: other, .. }) => {
-            header::is_same(one.as_bytes(), other.as_bytes()).then(|| Clash::TwoSources(other.clone()))
+            header::is_same(one.as_bytes(), other.as_bytes()).then(|| two_sources(other))
         }
     }
 }
@@ -201,21 +184,21 @@ fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
     ] {
         if let Some((number, pattern)) = repeated(patterns, Pattern::is_same) {
             let path = format!("forward_auth.{field}[{number}]");
-            return Err(ConfigError::new(path, format!("`{pattern}` is listed twice")));
+            return Err(ConfigError::new(path, ForwardAuthError::Twice(pattern.to_string().into())));
         }
     }
     if let Some(names) = &forward_auth.cookies
         && let Some((number, name)) = repeated(names, CookiePattern::eq)
     {
         let path = format!("forward_auth.cookies[{number}]");
-        return Err(ConfigError::new(path, format!("`{name}` is listed twice")));
+        return Err(ConfigError::new(path, ForwardAuthError::Twice(name.to_string().into())));
     }
     let is_same =
         |one: &(String, _), other: &(String, _)| header::is_same(one.0.as_bytes(), other.0.as_bytes());
     match repeated(&forward_auth.extra_headers, is_same) {
         Some((_, (name, _))) => Err(ConfigError::new(
             "forward_auth.extra_headers",
-            format!("many servers read `{name}` and another one alike"),
+            ForwardAuthError::ReadAlike(name.as_str().into()),
         )),
         None => Ok(()),
     }
@@ -231,26 +214,18 @@ fn refuse_clashes(forward_auth: &ForwardAuth, are_defaults: bool) -> Result<(), 
             .iter()
             .find(|own| header::is_same(own.as_bytes(), name.as_bytes()));
         if let Some(own) = own {
-            return Err(ConfigError::new(
-                path(),
-                format!("`original_request` sends `{own}` already; set that to `none`, or leave this out"),
-            ));
+            return Err(ConfigError::new(path(), ForwardAuthError::SentAlready(own)));
         }
         if forward_auth.request_headers.iter().any(|pattern| pattern.is_same(&named(name))) {
-            let listed = if are_defaults { "is by default one of" } else { "stands in" };
-            return Err(ConfigError::new(
-                path(),
-                format!(
-                    "`{name}` {listed} `request_headers` too, and only one of them can be sent; leave it out there"
-                ),
-            ));
+            let problem = match are_defaults {
+                true => ForwardAuthError::AmongDefaultRequestHeaders(name.as_str().into()),
+                false => ForwardAuthError::InRequestHeaders(name.as_str().into()),
+            };
+            return Err(ConfigError::new(path(), problem));
         }
     }
     if forward_auth.cookies.is_some() && !forward_auth.sends_cookies() {
-        return Err(ConfigError::new(
-            "forward_auth.cookies",
-            "does nothing while `request_headers` does not list `cookie`; add it there",
-        ));
+        return Err(ConfigError::new("forward_auth.cookies", ForwardAuthError::CookiesNotSent));
     }
     Ok(())
 }
@@ -259,20 +234,14 @@ fn checked_key(forward_auth: &ForwardAuth, parts: Option<Vec<KeyPart>>) -> Resul
     let Some(parts) = parts else { return Ok(CacheKey::Sent) };
     let path = |number: usize| format!("cache.key[{number}]");
     if let Some((number, _)) = repeated(&parts, KeyPart::eq) {
-        return Err(ConfigError::new(path(number), "is listed twice"));
+        return Err(ConfigError::new(path(number), ForwardAuthError::KeyTwice));
     }
     let is_cookie = |part: &KeyPart| matches!(part, KeyPart::Cookie(_));
     if let Some(number) = parts.iter().position(is_cookie).filter(|_| forward_auth.cookies.is_none()) {
-        return Err(ConfigError::new(
-            path(number),
-            "needs `forward_auth.cookies`: the server may read other cookies as this one; list there what is sent",
-        ));
+        return Err(ConfigError::new(path(number), ForwardAuthError::KeyNeedsCookies));
     }
     match parts.iter().position(|part| !forward_auth::is_sent(forward_auth, part)) {
-        Some(number) => Err(ConfigError::new(
-            path(number),
-            "is not sent to the auth server, so that no answer can depend on it; send it, or leave it out",
-        )),
+        Some(number) => Err(ConfigError::new(path(number), ForwardAuthError::KeyNotSent)),
         None => Ok(CacheKey::Parts(parts)),
     }
 }

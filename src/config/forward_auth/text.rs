@@ -7,11 +7,14 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::auth_server::forward_auth::{
-    self, CallHost, CallMethod, CookiePattern, KeyPart, OriginalRequest, Template, Withheld,
+    self, CallHost, CallMethod, CookiePattern, CookiePatternError, KeyPart, KeyPartError, OriginalRequest,
+    Template, Withheld,
 };
-use crate::config::field::{Choice, FieldType, Given, Problem};
-use crate::config::typed::{header_name, texts, untouchable, whole_name};
+use crate::config::field::{Choice, FieldType, Given};
+use crate::config::problem::HeaderError;
+use crate::config::typed::{header_name, refuse_untouchable, texts, whole_name};
 use crate::http::header::{self, Pattern};
+use crate::http::template::TemplateError;
 
 impl Choice for CallMethod {
     const CHOICES: &'static [(&'static str, Self)] = &[("GET", Self::Get), ("HEAD", Self::Head)];
@@ -31,69 +34,63 @@ impl Choice for CallHost {
 
 texts! {
     /// A header of the client's that is sent.
-    RequestHeader: Pattern, "a string", request_header;
+    RequestHeader: Pattern | HeaderError, "a string", request_header;
 
     /// The app's name for a header of an accepting answer.
-    AppHeader: String, "a string", app_header;
+    AppHeader: String | HeaderError, "a string", app_header;
 
     /// A header of an accepting answer, by the server's name for it.
-    AnswerHeader: String, "a string", answer_header;
+    AnswerHeader: String | HeaderError, "a string", answer_header;
 
     /// The header of an accepting answer that lists roles.
-    RolesHeader: String, "a string", roles_header;
+    RolesHeader: String | HeaderError, "a string", roles_header;
 
     /// A header of an accepting answer that the client gets.
-    SuccessHeader: Pattern, "a string", success_header;
+    SuccessHeader: Pattern | HeaderError, "a string", success_header;
 
     /// A header of a denial that the client gets.
-    ClientHeader: Pattern, "a string", client_header;
+    ClientHeader: Pattern | HeaderError, "a string", client_header;
 
     /// The name of a header that the operator sets, in lower case.
-    ExtraHeader: String, "a string", extra_header;
+    ExtraHeader: String | HeaderError, "a string", extra_header;
 
     /// Its value.
-    ExtraValue: Template, "a string", Template::parse;
+    ExtraValue: Template | TemplateError, "a string", Template::parse;
 
     /// A cookie, or all cookies whose names begin alike.
-    Cookie: CookiePattern, "a string", CookiePattern::parse;
+    Cookie: CookiePattern | CookiePatternError, "a string", CookiePattern::parse;
 
     /// A part of `cache.key`.
-    KeyPartText: KeyPart, "a string", KeyPart::parse;
+    KeyPartText: KeyPart | KeyPartError, "a string", KeyPart::parse;
 }
 
 /// A header of the client's that is sent.
-fn request_header(text: &str) -> Result<Pattern, Problem> {
-    let pattern = Pattern::parse(text).map_err(Problem::new)?;
+fn request_header(text: &str) -> Result<Pattern, HeaderError> {
+    let pattern = Pattern::parse(text)?;
     let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
     // A prefix may cover names that are never sent, as long as it covers others too.
-    let problem = match forward_auth::withheld(start.as_bytes()) {
+    let refuse = match forward_auth::withheld(start.as_bytes()) {
         None => return Ok(pattern),
-        Some(Withheld::Connection) => "concerns the client's connection only",
-        Some(Withheld::OriginalRequest) => {
-            "tells of the original request, which a client could forge; see `original_request`, or set it in \
-             `extra_headers`, where {client_ip} and others stand for what is so"
-        }
-        Some(Withheld::Condition) => "would change what the answer means",
-        Some(Withheld::Proxy) => "would tell the proxy what to do with the call",
+        Some(Withheld::Connection) => HeaderError::ClientsConnection,
+        Some(Withheld::OriginalRequest) => HeaderError::Forgeable,
+        Some(Withheld::Condition) => HeaderError::ClientsCondition,
+        Some(Withheld::Proxy) => HeaderError::ClientsOrder,
     };
-    Err(Problem::new(format!("`{pattern}` is never sent: it {problem}")))
+    Err(refuse(pattern.to_string().into()))
 }
 
 /// A header of an accepting answer that the app gets.
-fn identity_header(text: &str) -> Result<Pattern, Problem> {
-    let pattern = Pattern::parse(text).map_err(Problem::new)?;
-    match untouchable(&pattern) {
-        Some(problem) => Err(Problem::new(problem)),
-        None if pattern.matches(b"set-cookie") => Err(Problem::new("`set-cookie` goes to the client anyway")),
-        None => Ok(pattern),
-    }
+fn identity_header(text: &str) -> Result<Pattern, HeaderError> {
+    let pattern = Pattern::parse(text)?;
+    refuse_untouchable(&pattern)?;
+    if pattern.matches(b"set-cookie") { Err(HeaderError::CookieForClient) } else { Ok(pattern) }
 }
 
 /// The app's name for a header of an accepting answer.
-fn app_header(text: &str) -> Result<String, Problem> {
+fn app_header(text: &str) -> Result<String, HeaderError> {
     let name = header_name(text)?;
     if header::is_same(name.as_bytes(), b"set-cookie") {
-        return Err(Problem::new("`set-cookie` is no header of a request"));
+        return Err(HeaderError::CookieForApp);
     }
     Ok(name)
 }
@@ -111,77 +108,68 @@ const DESCRIBING: [&str; 8] = [
 ];
 
 /// A header of an accepting answer, by the server's name for it. What a client sends by that name is removed.
-fn answer_header(text: &str) -> Result<String, Problem> {
+fn answer_header(text: &str) -> Result<String, HeaderError> {
     let name = whole_name(text)?;
     let is_same = |known: &&str| header::is_same(known.as_bytes(), name.as_bytes());
-    let problem = if header::is_hop_by_hop(name.as_bytes()) {
-        "frames the answer, or concerns the connection to the server only"
+    let refuse = if header::is_hop_by_hop(name.as_bytes()) {
+        HeaderError::Framing
     } else if header::begins_with(name.as_bytes(), b"content-") {
-        "describes a body"
+        HeaderError::DescribesBody
     } else if ["host", "cookie"].iter().chain(&DESCRIBING).any(is_same) {
-        "belongs to a request, where it is the proxy's own"
+        HeaderError::OfRequest
     } else if is_same(&"set-cookie") {
-        "is for the client alone"
+        HeaderError::ForClient
     } else {
         return Ok(name);
     };
-    Err(Problem::new(format!("`{name}` tells nobody who asks: it {problem}")))
+    Err(refuse(name.into()))
 }
 
 /// The header of an accepting answer that lists roles.
-fn roles_header(text: &str) -> Result<String, Problem> {
+fn roles_header(text: &str) -> Result<String, HeaderError> {
     let name = answer_header(text)?;
     if header::is_same(name.as_bytes(), b"authorization") {
-        return Err(Problem::new("`authorization` holds a credential, which is no list of roles"));
+        return Err(HeaderError::RolesInCredential);
     }
     Ok(name)
 }
 
 /// A header of an accepting answer that the client gets.
-fn success_header(text: &str) -> Result<Pattern, Problem> {
-    let pattern = Pattern::parse(text).map_err(Problem::new)?;
+fn success_header(text: &str) -> Result<Pattern, HeaderError> {
+    let pattern = Pattern::parse(text)?;
     let touched = match pattern.hop_by_hop() {
         Some(framing) => framing,
         None if pattern.reaches(b"content-") => "content-*",
         None => return Ok(pattern),
     };
-    Err(Problem::new(match &pattern {
-        Pattern::Name(name) => format!(
-            "`{name}` is never handed on: the response is the app's, with its own body on its own connection"
-        ),
-        Pattern::Prefix(_) => {
-            format!("`{pattern}` would touch `{touched}`, which is the app's own; give a longer beginning")
-        }
-    }))
+    let shown = pattern.to_string().into();
+    Err(match pattern {
+        Pattern::Name(_) => HeaderError::BreaksResponse(shown),
+        Pattern::Prefix(_) => HeaderError::CoversApps(shown, touched),
+    })
 }
 
 /// A header of a denial that the client gets.
-fn client_header(text: &str) -> Result<Pattern, Problem> {
-    match Pattern::parse(text).map_err(Problem::new)? {
-        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => Err(Problem::new(format!(
-            "`{name}` is never handed on: it concerns the connection to the server only"
-        ))),
+fn client_header(text: &str) -> Result<Pattern, HeaderError> {
+    match Pattern::parse(text)? {
+        Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
+            Err(HeaderError::ServersConnection(name.into()))
+        }
         pattern @ (Pattern::Name(_) | Pattern::Prefix(_)) => Ok(pattern),
     }
 }
 
 /// The name of a header that the operator sets, in lower case.
-fn extra_header(text: &str) -> Result<String, Problem> {
+fn extra_header(text: &str) -> Result<String, HeaderError> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
-        return Err(Problem::new(format!("`{}` is no name of a header", text.escape_default())));
+        return Err(HeaderError::NoName(text.into()));
     }
     match forward_auth::withheld(name.as_bytes()) {
         None | Some(Withheld::OriginalRequest) => Ok(name),
-        Some(Withheld::Connection) => Err(Problem::new(format!(
-            "`{name}` is the call's own; the host is that of `forward_auth.url`, or the client's where `host` says so"
-        ))),
-        Some(Withheld::Condition) => {
-            Err(Problem::new(format!("`{name}` would change what the answer means")))
-        }
-        Some(Withheld::Proxy) => {
-            Err(Problem::new(format!("`{name}` would tell the proxy what to do with the call")))
-        }
+        Some(Withheld::Connection) => Err(HeaderError::OfCall(name.into())),
+        Some(Withheld::Condition) => Err(HeaderError::Condition(name.into())),
+        Some(Withheld::Proxy) => Err(HeaderError::Order(name.into())),
     }
 }
 

@@ -12,9 +12,9 @@ use self::text::{
     Age, AuthMethod, BodyText, ContentType, ExactPath, MethodName, PathPrefix, RedirectTarget, Role,
 };
 pub(super) use self::text::{HostName, ScopeName};
-use super::ConfigError;
 use super::claims::RawClaimTest;
 use super::field::{Given, NonEmpty, Object, OneOf, Only};
+use super::problem::{ConfigError, Problem, RuleError};
 use super::typed::{NonEmptyText, StatusField};
 use crate::http::url::Url;
 use crate::jose::ClaimTest;
@@ -210,20 +210,15 @@ impl RawRules {
             .collect::<Result<Vec<_>, _>>()?;
         let terms = || rules.iter().map(|rule| &rule.terms).chain([&otherwise]);
         if defaults.on_unauthenticated.is_some() && terms().all(|terms| terms.access() != Access::Required) {
-            return Err(ConfigError::new(
-                "on_unauthenticated",
-                "nothing is denied for it; say `access: required`, or give a rule that does",
-            ));
+            return Err(ConfigError::new("on_unauthenticated", RuleError::NothingDenied));
         }
         let is_required = || terms().any(|terms| terms.require().is_some());
         if defaults.on_forbidden.is_some() && !sessions.may_be_forbidden_by_a_server() && !is_required() {
-            return Err(ConfigError::new("on_forbidden", NOTHING_FORBIDDEN));
+            return Err(ConfigError::new("on_forbidden", RuleError::NothingForbidden));
         }
         Ok((Rules::new(rules, otherwise), claims.0))
     }
 }
-
-const NOTHING_FORBIDDEN: &str = "nothing is forbidden without a `require`; give one, or leave this out";
 
 impl RawRule {
     fn check(
@@ -236,7 +231,7 @@ impl RawRule {
     ) -> Result<Rule, ConfigError> {
         let path = match (self.path.0, self.prefix.0) {
             (Some(_), Some(_)) => {
-                return Err(at.wrong("prefix", "stands beside `path`; a rule has one of the two"));
+                return Err(at.wrong("prefix", RuleError::BesidePath));
             }
             (Some(path), None) | (None, Some(path)) => Some(path),
             (None, None) => None,
@@ -251,21 +246,19 @@ impl RawRule {
         let mut terms = defaults.over(&said, sessions);
         terms.auth_url = match self.forward_auth.0 {
             Some(_) if terms.access() == Access::Public => {
-                return Err(at.wrong("forward_auth", "nobody is asked on a `public` route; leave it out"));
+                return Err(at.wrong("forward_auth", RuleError::NobodyAsked));
             }
             Some(url) => url.check(at, asked)?.map(Rc::new),
             None => None,
         };
         if said.on_unauthenticated.is_some() && terms.access() != Access::Required {
-            return Err(
-                at.wrong("on_unauthenticated", "nothing is denied for it here; say `access: required`")
-            );
+            return Err(at.wrong("on_unauthenticated", RuleError::NothingDeniedHere));
         }
         if said.on_forbidden.is_some()
             && terms.require().is_none()
             && (terms.access() == Access::Public || !sessions.may_be_forbidden_by_a_server())
         {
-            return Err(at.wrong("on_forbidden", NOTHING_FORBIDDEN));
+            return Err(at.wrong("on_forbidden", RuleError::NothingForbidden));
         }
         let when = Condition {
             path,
@@ -281,22 +274,17 @@ impl RawAsked {
     fn check(self, at: &FieldPath, asked: Option<&Url>) -> Result<Option<Url>, ConfigError> {
         const FIELD: &str = "forward_auth.url";
         let Some(asked) = asked else {
-            return Err(
-                at.wrong("forward_auth", "no `forward_auth` stands beside the rules, whose server it asks")
-            );
+            return Err(at.wrong("forward_auth", RuleError::NoServer));
         };
         let Some(text) = self.url.0 else {
-            let problem = "missing; give another URL of the server, as /oauth2/auth?allowed_groups=x";
-            return Err(at.wrong(FIELD, problem));
+            let right = "give another URL of the server, as /oauth2/auth?allowed_groups=x";
+            return Err(at.wrong(FIELD, Problem::Missing(right)));
         };
         let is_path = text.starts_with('/') && !text.starts_with("//");
         let text = if is_path { format!("{}{text}", asked.origin()) } else { text };
-        let url = Url::parse_with_query(&text).map_err(|problem| at.wrong(FIELD, problem.to_string()))?;
+        let url = Url::parse_with_query(&text).map_err(|problem| at.wrong(FIELD, RuleError::Url(problem)))?;
         if url.origin() != asked.origin() {
-            let origin = asked.origin();
-            return Err(
-                at.wrong(FIELD, format!("is another server than that of `forward_auth.url`, {origin}"))
-            );
+            return Err(at.wrong(FIELD, RuleError::OtherServer(asked.origin())));
         }
         Ok((url != *asked).then_some(url))
     }
@@ -321,7 +309,7 @@ impl ClaimTests {
 struct FieldPath(String);
 
 impl FieldPath {
-    fn wrong(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+    fn wrong(&self, field: &str, problem: impl Into<Problem>) -> ConfigError {
         ConfigError::new(format!("{}{field}", self.0), problem)
     }
 }
@@ -349,7 +337,7 @@ impl RawTerms {
     ) -> Result<OwnTerms, ConfigError> {
         let access = self.access;
         if self.require.is_some() && access.is_some_and(|access| access != Access::Required) {
-            return Err(at.wrong("access", "`require` stands beside it, which only `required` can go with"));
+            return Err(at.wrong("access", RuleError::BesideRequire));
         }
         let require = self.require.map(|require| require.check(at, sessions, claims)).transpose()?;
         let on_unauthenticated = self.on_unauthenticated.map(|answer| answer.check(at)).transpose()?;
@@ -386,9 +374,8 @@ impl RawRequire {
         claims: &mut ClaimTests,
     ) -> Result<Requirement, ConfigError> {
         let is_jwt = matches!(sessions, Sessions::Jwt { .. });
-        let refused = |field: &str, problem: &str| Err(at.wrong(field, problem));
+        let refused = |field: &str, problem: RuleError| Err(at.wrong(field, problem));
         if let Sessions::ForwardAuth { roles } = sessions {
-            const SERVER: &str = "cannot be checked with `forward_auth` alone: its server decides";
             let others = [
                 ("require.scopes", self.scopes.0.is_some()),
                 ("require.claims", self.claims.0.is_some()),
@@ -399,45 +386,31 @@ impl RawRequire {
             ];
             let other = others.iter().find(|(_, is_given)| *is_given);
             match (roles, &self.roles.0, other) {
-                (true, _, Some((field, _))) => return refused(field, SERVER),
+                (true, _, Some((field, _))) => return refused(field, RuleError::ServerDecides),
                 // Without any, a valid session and no more.
                 (true, _, None) => {}
-                (false, Some(_), _) => {
-                    let problem = "needs `forward_auth.roles_header`, the header of an accepting answer that lists them";
-                    return refused("require.roles", problem);
-                }
-                (false, None, _) => return refused("require", SERVER),
+                (false, Some(_), _) => return refused("require.roles", RuleError::NoRolesHeader),
+                (false, None, _) => return refused("require", RuleError::ServerDecides),
             }
         }
         if self.scopes.0.is_some() && sessions == Sessions::Resolver {
-            return refused(
-                "require.scopes",
-                "the resolver tells no scopes; leave `authgear.mode` at `auto`",
-            );
+            return refused("require.scopes", RuleError::NoScopes);
         }
         if self.claims.0.is_some() && sessions == Sessions::Resolver {
-            return refused(
-                "require.claims",
-                "the resolver tells no claims; leave `authgear.mode` at `auto`",
-            );
+            return refused("require.claims", RuleError::NoClaims);
         }
         if self.verified.0.is_some() && is_jwt {
-            return refused("require.verified", "only sessions of `authgear` state it");
+            return refused("require.verified", RuleError::OnlyAuthgear);
         }
         if self.anonymous.0.is_some() && is_jwt {
-            return refused("require.anonymous", "only sessions of `authgear` state it");
+            return refused("require.anonymous", RuleError::OnlyAuthgear);
         }
         if self.roles.0.is_some() && matches!(sessions, Sessions::Jwt { roles: false, .. }) {
-            return refused(
-                "require.roles",
-                "no issuer of `jwt` says in `roles` which claim holds them, nor does `forward_auth.roles_header`",
-            );
+            return refused("require.roles", RuleError::NoRolesClaim);
         }
         let roles = self.roles.0.unwrap_or_default();
         if let Some(index) = roles.iter().position(|role| !is_jwt && role.contains(',')) {
-            return Err(
-                at.wrong(&format!("require.roles[{index}]"), "has a comma, which separates roles here")
-            );
+            return Err(at.wrong(&format!("require.roles[{index}]"), RuleError::RoleWithComma));
         }
         let (mut ids, mut names) = (Vec::new(), UseClaims::default());
         for (index, raw) in self.claims.0.unwrap_or_default().into_iter().enumerate() {
@@ -468,10 +441,7 @@ impl RawOnUnauthenticated {
             return Ok(OnUnauthenticated::Reply(answer));
         };
         if answer.status.0.is_some() || answer.body.0.is_some() || answer.content_type.0.is_some() {
-            return Err(at.wrong(
-                "on_unauthenticated.redirect",
-                "stands alone; what is no navigation gets the filter's own 401",
-            ));
+            return Err(at.wrong("on_unauthenticated.redirect", RuleError::RedirectAlone));
         }
         Ok(OnUnauthenticated::Redirect(redirect))
     }
@@ -484,7 +454,7 @@ impl RawCustomReply {
             (Some(text), Some(content_type)) => Some(CustomBody { text, content_type }),
             (Some(text), None) => Some(CustomBody { text, content_type: DEFAULT_CONTENT_TYPE.to_owned() }),
             (None, Some(_)) => {
-                return Err(at.wrong(&format!("{field}.content_type"), "is that of a `body`; give one"));
+                return Err(at.wrong(&format!("{field}.content_type"), RuleError::NoBody));
             }
             (None, None) => None,
         };

@@ -200,7 +200,7 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         let error =
             parse(with(path, value.clone()), EVERYTHING).err().unwrap_or_else(|| panic!("{path} {value}"));
         assert_eq!(error.path, path, "{value}: {error}");
-        assert!(error.problem.contains(expected), "{value}: {error}");
+        assert!(error.problem.to_string().contains(expected), "{value}: {error}");
     }
 }
 
@@ -224,7 +224,7 @@ fn each_error_of_a_demand_on_claims_names_its_place() {
         for at in ["rules[0].require.claims", "require.claims"] {
             let error = parse(with(at, value.clone()), EVERYTHING).err().unwrap_or_else(|| panic!("{value}"));
             assert_eq!(error.path, format!("{at}{place}"), "{value}: {error}");
-            assert!(error.problem.contains(expected), "{value}: {error}");
+            assert!(error.problem.to_string().contains(expected), "{value}: {error}");
         }
     }
 }
@@ -339,7 +339,7 @@ fn a_rule_asks_another_url_of_the_same_server_and_no_other_server() {
     for (typed, path, expected) in cases {
         let error = parse(json!({"rules": [{}, {"forward_auth": typed}]}), forward_auth).unwrap_err();
         assert_eq!(error.path, path, "{typed}: {error}");
-        assert!(error.problem.contains(expected), "{typed}: {error}");
+        assert!(error.problem.to_string().contains(expected), "{typed}: {error}");
     }
     let public = json!({"rules": [{"access": "public", "forward_auth": {"url": "/verify"}}]});
     assert_eq!(parse(public, forward_auth).unwrap_err().path, "rules[0].forward_auth");

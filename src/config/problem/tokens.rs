@@ -1,0 +1,133 @@
+//! Why an issuer, the server that is asked about its tokens, or a place for tokens is refused.
+
+use super::Quoted;
+
+/// Why a field of an issuer cannot stand there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssuerError {
+    /// Another entry has the same issuer.
+    #[error("is listed twice; one entry must hold all of it")]
+    Twice,
+    /// A token could be of the issuer of that entry too.
+    #[error("a token could be of this issuer and of jwt[{0}]; one entry must hold both")]
+    Overlaps(usize),
+    /// The header of all claims is that of one claim.
+    #[error("{0} is one of `headers` already; a header tells one thing")]
+    HeaderOfClaim(Quoted),
+    /// Nothing is verified.
+    #[error(
+        "does nothing where tokens are asked about; it is for those that are verified with `jwks_uri` or `jwks`"
+    )]
+    NothingVerified,
+    /// The keys are those of an AWS load balancer.
+    #[error(
+        "is that of an AWS load balancer, which publishes no key set and pads base64, as no JWT may: its tokens cannot \
+         be verified here. Ask the server that the load balancer asks, or have it send its own tokens"
+    )]
+    LoadBalancer,
+    /// The keys would come from two sources.
+    #[error("cannot stand beside `jwks_uri`")]
+    BesideKeysUrl,
+    /// The keys stand there, and nobody is asked for them.
+    #[error("does nothing with `jwks`, which is not asked for")]
+    UpstreamOfInlineKeys,
+    /// There are no keys to be asked for.
+    #[error("does nothing without `jwks_uri`; `introspection` has its own")]
+    UpstreamOfNoKeys,
+    /// The issuer of that entry has an authorization server already.
+    #[error("jwt[{0}] has one already, and a token that is no JWT does not say whose it is")]
+    SecondIntrospection(usize),
+    /// Two servers would be asked.
+    #[error(
+        "cannot stand beside `forward_auth`: both would be asked about a token that is no JWT; choose one"
+    )]
+    IntrospectionBesideForwardAuth,
+}
+
+/// Why a field of `introspection` cannot stand there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntrospectionError {
+    /// There would be two values of `Authorization`.
+    #[error("cannot stand beside `client_id`: only one of them can be sent")]
+    BesideClient,
+    /// There is no client whose secret it could be.
+    #[error("does nothing without `client_id`; give that too")]
+    SecretOfNobody,
+}
+
+/// Why a secret is refused. Shows nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// It is no string; perhaps it lacks its quotation marks.
+    #[error("is no string, which a secret is; nothing of it is shown here")]
+    NoText,
+    /// It has nothing in it.
+    #[error("is empty; leave it out")]
+    Empty,
+    /// It has a control character.
+    #[error("has a control character, which no header can hold")]
+    ControlCharacter,
+    /// It has white space at an end.
+    #[error("begins or ends with white space, which would be lost on the way")]
+    WhiteSpace,
+}
+
+/// Why a place cannot be listed for tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// It stands in the list already.
+    #[error("stands there twice")]
+    Twice,
+    /// It names none.
+    #[error("names no place; give `header`, `cookie`, `query` or `websocket_protocol`")]
+    NoPlace,
+    /// It names another place too.
+    #[error("stands beside `{0}`; a place has one of the two")]
+    TwoPlaces(&'static str),
+    /// Only headers have schemes.
+    #[error("goes with `header` only")]
+    SchemeWithoutHeader,
+    /// No other header has a token that is bound to a key.
+    #[error("DPoP is a scheme of `authorization` only")]
+    DpopElsewhere,
+    /// Tokens with the scheme DPoP are taken there anyway.
+    #[error(
+        "is taken with the scheme Bearer already; leave it out, or leave that out to take nothing but DPoP"
+    )]
+    DpopBesideBearer,
+    /// Nobody could check a proof.
+    #[error("needs tokens that are verified here, and `mode` `resolver` reads none; choose another mode")]
+    DpopUnread,
+    /// A client's header of that name is removed.
+    #[error("tells the app who asks, and is removed from what a client sends; a token needs another header")]
+    Identity,
+}
+
+/// Why a text names no place for tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceValueError {
+    /// It is the header of all cookies.
+    #[error("{0} holds many cookies; name the one with `cookie`")]
+    Cookies(Quoted),
+    /// It is the header of all subprotocols.
+    #[error("{0} lists subprotocols; give the beginning of the one with `websocket_protocol`")]
+    Subprotocols(Quoted),
+    /// It is the header of proofs.
+    #[error("{0} holds a proof; its token stands in `{{header: authorization, scheme: Bearer}}`")]
+    Proof(Quoted),
+    /// Proxies frame, route or connect by it.
+    #[error("{0} is the proxy's own; no token can stand there")]
+    Proxys(Quoted),
+    /// It is no header's name.
+    #[error("{0} is no name of a header")]
+    NoHeader(Quoted),
+    /// It is no scheme.
+    #[error("{0} is not one word, as \"Bearer\" is")]
+    NoScheme(Quoted),
+    /// It is no cookie's name.
+    #[error("{0} is no name of a cookie")]
+    NoCookie(Quoted),
+    /// No subprotocol begins so.
+    #[error("{0} begins no subprotocol, as \"bearer.\" does")]
+    NoSubprotocol(Quoted),
+}

@@ -1,0 +1,58 @@
+//! Why a single value is refused, where no type of another folder says it.
+
+use super::Quoted;
+
+/// Why a value is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// A text has nothing in it.
+    #[error("is empty")]
+    Empty,
+    /// A list has nothing in it.
+    #[error("is an empty list, which nothing could ever match; leave it out")]
+    EmptyList,
+    /// It is none of a few names; which they are.
+    #[error("unknown variant {0}, expected {1}")]
+    UnknownVariant(Quoted, &'static str),
+    /// A name stands twice in an object.
+    #[error("duplicate field {0}")]
+    DuplicateName(Quoted),
+    /// It is the boolean that cannot be required; which one can.
+    #[error("only `{0}` can be required; leave it out for either")]
+    OnlyOther(bool),
+    /// An upstream has no name.
+    #[error("is empty; give an Envoy cluster, or host:port on APISIX")]
+    NoUpstream,
+    /// An upstream's name has a control character.
+    #[error("has a control character")]
+    ControlCharacter,
+    /// A cookie's name cannot have this character.
+    #[error("no cookie's name can have a '{}'", .0.escape_default())]
+    NoCookieCharacter(char),
+    /// It is no duration; what one is.
+    #[error("found \"{}\", expected {expected}", found.escape_default())]
+    NoDuration {
+        /// What stands there.
+        found: String,
+        /// What a duration is.
+        expected: &'static str,
+    },
+    /// It is longer than a day.
+    #[error("{0} is too long: at most 24h")]
+    LongerThanADay(String),
+    /// nginx, and so APISIX, closes the connection instead of sending this status.
+    #[error("{0} closes the connection on APISIX; choose another status")]
+    StatusThatHangsUp(u16),
+    /// It is no status of a denial.
+    #[error("a status of a denial is 400 to 599")]
+    NoDenial,
+    /// It is no number from 1 to this.
+    #[error("a number from 1 to {0}")]
+    NoCount(usize),
+    /// It is no value that a claim could be compared with.
+    #[error("a value of a claim is a string, a number or a boolean")]
+    NoScalar,
+    /// Two headers for the app differ in spelling alone.
+    #[error("many apps read {0} and another one alike")]
+    ReadAlike(Quoted),
+}
