@@ -12,6 +12,7 @@ use super::tokens::{Judgement, Lack, Rejection};
 use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver::{self, Confirmation};
+use crate::config::OnErrorAction;
 use crate::http::credential::{Cookies, Credentials, Secret};
 use crate::http::{Head, UnixTime};
 use crate::jose::dpop::Proof;
@@ -88,10 +89,10 @@ impl Bearer<'_> {
         }
     }
 
-    const fn proof(&self) -> Option<Proof> {
+    const fn proof(&self) -> Option<&Proof> {
         match self {
-            Self::Fresh(fresh) => fresh.proof,
-            Self::Paused(paused) => paused.proof,
+            Self::Fresh(fresh) => fresh.proof.as_ref(),
+            Self::Paused(paused) => paused.proof.as_ref(),
         }
     }
 
@@ -103,9 +104,13 @@ impl Bearer<'_> {
     }
 
     fn into_case(self) -> Case {
+        self.into_case_and_proof().0
+    }
+
+    fn into_case_and_proof(self) -> (Case, Option<Proof>) {
         match self {
-            Self::Fresh(fresh) => *fresh.case,
-            Self::Paused(paused) => *paused.case,
+            Self::Fresh(fresh) => (*fresh.case, fresh.proof),
+            Self::Paused(paused) => (*paused.case, paused.proof),
         }
     }
 }
@@ -143,8 +148,8 @@ impl Engine {
                     }
                     self.send_for_confirmation(state, confirmation, bearer.token(), now);
                 }
-                let proof = bearer.proof();
-                self.proven(state, bearer.into_case(), &accepted, proof, now)
+                let (case, proof) = bearer.into_case_and_proof();
+                self.proven(state, case, &accepted, proof.as_ref(), now)
             }
             Judgement::Rejected(rejection) => self.rejected(state, bearer, rejection, now),
             Judgement::NeedsKeys(issuer, lack) => {
@@ -221,25 +226,26 @@ impl Engine {
     }
 
     /// While there are no keys, the resolver is asked about a token that would pass if its signature did: it knows
-    /// neither audiences nor client ids. It also states no scopes.
+    /// neither audiences nor client ids. It also states no scopes. Where there is no resolver nobody can decide, but for
+    /// what keys would not help: see [`Tokens::judge`](super::tokens::Tokens::judge).
     fn without_keys(&self, state: &mut State, issuer: usize, bearer: Bearer<'_>, now: UnixTime) -> Step {
-        let question = self.whole_question(&bearer);
-        let policy = self.config.issuers.get(issuer).map(|issuer| &issuer.policy);
-        let (Some(question), Some(policy)) = (question, policy) else {
-            return Step::Done(bearer.into_case().fail(self.config.on_error, Lacking::Keys));
-        };
-        let check = |token: Token<'_>| {
-            token.check(policy, now)?;
-            let is_admitted = bearer.case().admits(other_use(token.unverified_claims()));
-            if is_admitted { Ok(()) } else { Err(Refusal::Use) }
-        };
-        if let Err(refusal) = Token::parse(bearer.token()).and_then(check) {
-            return self.rejected(state, bearer, Rejection::Check(refusal), now);
+        let parsed = Token::parse(bearer.token());
+        if !parsed.is_ok_and(|token| bearer.case().admits(other_use(token.unverified_claims()))) {
+            return self.rejected(state, bearer, Rejection::Check(Refusal::Use), now);
         }
-        if bearer.case().demands_token() {
-            return Step::Done(bearer.into_case().fail(self.config.on_error, Lacking::Keys));
+        if !bearer.case().demands_token()
+            && let Some(question) = self.whole_question(&bearer)
+        {
+            return self.put(state, question, bearer.into_case(), now);
         }
-        self.put(state, question, bearer.into_case(), now)
+        // The operator's choice is for what nobody can decide: nobody goes on with a bad proof.
+        if self.config.on_error.action == OnErrorAction::Allow
+            && let Some(proof) = bearer.proof()
+            && let Err(unproven) = self.prove_unverified(state, issuer, bearer.token(), proof, now)
+        {
+            return self.not_proven(state, bearer.into_case(), unproven, now);
+        }
+        Step::Done(bearer.into_case().fail(self.config.on_error, Lacking::Keys))
     }
 
     fn confirmation(&self, bearer: &Bearer<'_>) -> Option<Confirmation> {

@@ -4,14 +4,14 @@
 use super::bearer::{Bearer, Fresh, Glance};
 use super::case::{Case, Lacking};
 use super::presented::TokenScheme;
-use super::proofs::Sighting;
+use super::proofs::{Room, Sighting};
 use super::tokens::{Accepted, Judgement};
 use super::{Engine, State, Step};
 use crate::auth_server::forward_auth;
 use crate::http::credential::{Cookies, Secret};
 use crate::http::place::{Found, Place};
 use crate::http::{Head, ResponseEdits, UnixTime};
-use crate::jose::dpop::{Binding, Proof, ProofRefusal};
+use crate::jose::dpop::{Binding, Proof, ProofRefusal, Thumbprint};
 use crate::jose::{self, Token};
 
 /// Why a bound token is refused anywhere but behind the scheme `DPoP`.
@@ -87,7 +87,7 @@ impl Engine {
         if let Some(Judgement::Rejected(rejection)) = &glance.recalled {
             return Step::Done(case.refuse(&rejection.to_string()));
         }
-        let proof = match Proof::read(head, token.reveal(), self.signatures) {
+        let proof = match Proof::read(head, token.reveal()) {
             Ok(proof) => Some(proof),
             Err(refusal) => return Step::Done(case.refuse_proof(refusal)),
         };
@@ -95,44 +95,104 @@ impl Engine {
         self.bearer(state, Bearer::Fresh(fresh), now)
     }
 
-    /// The step for a good token whose bearer made this proof.
+    /// Decides about a good token by the proof beside it.
     pub(super) fn proven(
         &self,
         state: &mut State,
         case: Case,
         accepted: &Accepted,
-        proof: Option<Proof>,
+        proof: Option<&Proof>,
         now: UnixTime,
     ) -> Step {
         let Accepted { session, bound, issuer, .. } = accepted;
-        let leeway = self.config.issuers.get(*issuer).map(|issuer| issuer.policy.leeway);
         let (proof, key) = match (proof, *bound) {
             (None, None) => return Step::Done(case.accept(session, &ResponseEdits::default(), now)),
             (Some(proof), Some(key)) => (proof, key),
             (None, Some(_)) => return Step::Done(case.refuse(BOUND)),
             (Some(_), None) => return Step::Done(case.refuse(UNBOUND)),
         };
-        let end = match proof.check(key, leeway.unwrap_or_default(), now) {
-            Ok(end) => end,
-            Err(refusal) => return Step::Done(case.refuse_proof(refusal)),
-        };
-        match state.proofs.note(proof.number(), end, now) {
-            Sighting::First => Step::Done(case.accept(session, &ResponseEdits::default(), now)),
-            Sighting::Again => Step::Done(case.refuse_proof(ProofRefusal::Replayed)),
-            Sighting::NoRoom => {
-                let status = self.config.on_error.status;
-                state.outbox.warn(
-                    |limits| &mut limits.proofs,
-                    now,
-                    || {
-                        format!(
-                            "more DPoP proofs could be replayed than may be remembered (cache.max_entries); requests \
-                             are denied with {status}"
-                        )
-                    },
-                );
-                Step::Done(case.fail_closed(self.config.on_error, Lacking::Room))
+        match self.prove(state, *issuer, proof, key, now) {
+            Ok(room) => {
+                room.take();
+                Step::Done(case.accept(session, &ResponseEdits::default(), now))
             }
+            Err(unproven) => self.not_proven(state, case, unproven, now),
         }
+    }
+
+    /// Checks the proof beside a token as if the token were verified.
+    pub(super) fn prove_unverified(
+        &self,
+        state: &mut State,
+        issuer: usize,
+        token: &[u8],
+        proof: &Proof,
+        now: UnixTime,
+    ) -> Result<(), Unproven> {
+        match Token::parse(token).map(|token| token.unverified_binding()) {
+            Ok(Binding::Key(key)) => self.prove(state, issuer, proof, key, now).map(|_room| ()),
+            Ok(Binding::None | Binding::Unknown) | Err(_) => Err(ProofRefusal::OtherKey.into()),
+        }
+    }
+
+    /// Checks that a proof was made with this key, recently, and is new; its signature comes last. Returns the room to
+    /// remember it.
+    fn prove<'s>(
+        &self,
+        state: &'s mut State,
+        issuer: usize,
+        proof: &Proof,
+        key: Thumbprint,
+        now: UnixTime,
+    ) -> Result<Room<'s>, Unproven> {
+        let leeway = self.config.issuers.get(issuer).map(|issuer| issuer.policy.leeway);
+        let proof = proof.by(key, leeway.unwrap_or_default(), now)?;
+        match state.proofs.sight(proof.number(), proof.end(), now) {
+            Sighting::First(room) => {
+                proof.verify(self.signatures)?;
+                Ok(room)
+            }
+            Sighting::Again => Err(ProofRefusal::Replayed.into()),
+            Sighting::NoRoom => Err(Unproven::NoRoom),
+        }
+    }
+
+    /// Decides about a token whose bearer did not prove to have its key.
+    pub(super) fn not_proven(
+        &self,
+        state: &mut State,
+        case: Case,
+        unproven: Unproven,
+        now: UnixTime,
+    ) -> Step {
+        if let Unproven::Refused(refusal) = unproven {
+            return Step::Done(case.refuse_proof(refusal));
+        }
+        let status = self.config.on_error.status;
+        state.outbox.warn(
+            |limits| &mut limits.proofs,
+            now,
+            || {
+                format!(
+                    "more DPoP proofs could be replayed than may be remembered (cache.max_entries); requests \
+                     are denied with {status}"
+                )
+            },
+        );
+        Step::Done(case.fail_closed(self.config.on_error, Lacking::Room))
+    }
+}
+
+/// Why a proof lets nobody in.
+pub(super) enum Unproven {
+    /// The proof is refused.
+    Refused(ProofRefusal),
+    /// It could not be remembered.
+    NoRoom,
+}
+
+impl From<ProofRefusal> for Unproven {
+    fn from(refusal: ProofRefusal) -> Self {
+        Self::Refused(refusal)
     }
 }

@@ -9,6 +9,7 @@ use crate::http::UnixTime;
 use crate::jose::dpop::ProofNumber;
 
 /// See the module.
+#[derive(Debug)]
 pub(super) struct Proofs {
     max_entries: NonZeroUsize,
     seen: HashSet<ProofNumber>,
@@ -20,14 +21,23 @@ pub(super) struct Proofs {
 }
 
 /// What is known of a proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sighting {
-    /// It is new, and will be known from now on.
-    First,
+#[derive(Debug)]
+pub(super) enum Sighting<'p> {
+    /// It is new, and there is room to know it from now on.
+    First(Room<'p>),
     /// It was seen before, or might have been.
     Again,
     /// It is new, and there is no room to know it.
     NoRoom,
+}
+
+/// Where a new proof can be remembered.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Room<'p> {
+    proofs: &'p mut Proofs,
+    number: ProofNumber,
+    end: UnixTime,
 }
 
 impl Proofs {
@@ -35,8 +45,8 @@ impl Proofs {
         Self { max_entries, seen: HashSet::new(), ends: BinaryHeap::new(), let_go: UnixTime::default() }
     }
 
-    /// Takes note of a proof that would be refused from `end` on.
-    pub(super) fn note(&mut self, number: ProofNumber, end: UnixTime, now: UnixTime) -> Sighting {
+    /// Looks at a proof that would be refused from `end` on.
+    pub(super) fn sight(&mut self, number: ProofNumber, end: UnixTime, now: UnixTime) -> Sighting<'_> {
         while let Some(&Reverse((over, first))) = self.ends.peek()
             && over <= now
         {
@@ -50,9 +60,15 @@ impl Proofs {
         if self.seen.len() >= self.max_entries.get() {
             return Sighting::NoRoom;
         }
-        self.seen.insert(number);
-        self.ends.push(Reverse((end, number)));
-        Sighting::First
+        Sighting::First(Room { proofs: self, number, end })
+    }
+}
+
+impl Room<'_> {
+    /// Remembers the proof.
+    pub(super) fn take(self) {
+        self.proofs.seen.insert(self.number);
+        self.proofs.ends.push(Reverse((self.end, self.number)));
     }
 }
 
@@ -68,35 +84,65 @@ mod tests {
         ProofNumber::for_tests(name)
     }
 
+    /// What a proof is found to be that is remembered if it is new.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Noted {
+        First,
+        Again,
+        NoRoom,
+    }
+
+    impl Proofs {
+        fn note(&mut self, number: ProofNumber, end: UnixTime, now: UnixTime) -> Noted {
+            match self.sight(number, end, now) {
+                Sighting::First(room) => {
+                    room.take();
+                    Noted::First
+                }
+                Sighting::Again => Noted::Again,
+                Sighting::NoRoom => Noted::NoRoom,
+            }
+        }
+    }
+
+    #[test]
+    fn a_proof_that_was_only_looked_at_is_not_known() {
+        let mut proofs = Proofs::new(NonZeroUsize::MIN);
+        for name in ["a", "a", "b"] {
+            assert!(matches!(proofs.sight(number(name), at(130), at(100)), Sighting::First(_)), "{name}");
+        }
+        assert_eq!(proofs.note(number("b"), at(130), at(100)), Noted::First);
+    }
+
     #[test]
     fn a_proof_is_known_for_as_long_as_it_could_be_replayed() {
         let mut proofs = Proofs::new(NonZeroUsize::MIN.saturating_add(9));
-        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::First);
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Noted::First);
         for now in [100, 101, 129, 130, 200] {
-            assert_eq!(proofs.note(number("a"), at(130), at(now)), Sighting::Again, "{now}");
+            assert_eq!(proofs.note(number("a"), at(130), at(now)), Noted::Again, "{now}");
         }
         assert_eq!(proofs.seen.len(), 0, "what is over is let go");
-        assert_eq!(proofs.note(number("a"), at(231), at(201)), Sighting::First, "another one of that name");
+        assert_eq!(proofs.note(number("a"), at(231), at(201)), Noted::First, "another one of that name");
     }
 
     #[test]
     fn no_proof_is_forgotten_to_make_room() {
         let mut proofs = Proofs::new(NonZeroUsize::MIN.saturating_add(1));
-        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::First);
-        assert_eq!(proofs.note(number("b"), at(140), at(100)), Sighting::First);
-        assert_eq!(proofs.note(number("c"), at(140), at(101)), Sighting::NoRoom);
-        assert_eq!(proofs.note(number("a"), at(130), at(129)), Sighting::Again);
-        assert_eq!(proofs.note(number("c"), at(140), at(130)), Sighting::First, "there is room again");
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Noted::First);
+        assert_eq!(proofs.note(number("b"), at(140), at(100)), Noted::First);
+        assert_eq!(proofs.note(number("c"), at(140), at(101)), Noted::NoRoom);
+        assert_eq!(proofs.note(number("a"), at(130), at(129)), Noted::Again);
+        assert_eq!(proofs.note(number("c"), at(140), at(130)), Noted::First, "there is room again");
         assert_eq!((proofs.seen.len(), proofs.ends.len()), (2, 2));
     }
 
     #[test]
     fn a_clock_that_was_set_back_opens_nothing_again() {
         let mut proofs = Proofs::new(NonZeroUsize::MIN.saturating_add(9));
-        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::First);
-        assert_eq!(proofs.note(number("b"), at(530), at(500)), Sighting::First);
-        assert_eq!(proofs.note(number("a"), at(130), at(100)), Sighting::Again, "it was let go at 500");
-        assert_eq!(proofs.note(number("b"), at(530), at(500)), Sighting::Again);
-        assert_eq!(proofs.note(number("c"), at(131), at(101)), Sighting::First);
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Noted::First);
+        assert_eq!(proofs.note(number("b"), at(530), at(500)), Noted::First);
+        assert_eq!(proofs.note(number("a"), at(130), at(100)), Noted::Again, "it was let go at 500");
+        assert_eq!(proofs.note(number("b"), at(530), at(500)), Noted::Again);
+        assert_eq!(proofs.note(number("c"), at(131), at(101)), Noted::First);
     }
 }

@@ -13,7 +13,7 @@ use super::state::{Budgets, Outbox};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, Holder, Said, Session};
 use crate::cache::{BoundedMap, Key, Lifetime, Part, Weigh};
-use crate::config::{Cache, Config, Issuer};
+use crate::config::{Cache, Config, Issuer, Keys};
 use crate::http::UnixTime;
 use crate::jose::dpop::{Binding, Thumbprint};
 use crate::jose::{Backend, KeyId, Refusal, Token, Verified};
@@ -347,8 +347,17 @@ fn verify(
     let rejected = |refusal| Judgement::Rejected(Rejection::Check(refusal));
     let token = parsed.map_err(rejected)?;
     let (index, issuer) = issuer_of(config, &token).ok_or_else(|| rejected(Refusal::Issuer))?;
-    let keys = keys.get(index).ok_or(Judgement::NeedsKeys(index, Lack::AllKeys))?;
     let payload = token.payload();
+    let Some(keys) = keys.get(index) else {
+        // What no key would change is refused without any.
+        let passes = || token.check(&issuer.policy, now).map(|_expires| ());
+        let becomes = || session(config, issuer, token.unverified_claims(), payload).map(|_session| ());
+        return Err(match passes().and_then(|()| becomes()) {
+            Ok(()) if matches!(issuer.keys, Keys::Absent) => rejected(Refusal::Bound),
+            Ok(()) => Judgement::NeedsKeys(index, Lack::AllKeys),
+            Err(refusal) => rejected(refusal),
+        });
+    };
     match token.verify(&issuer.policy, keys, signatures, now) {
         Ok(verified) => known(config, (index, issuer), &verified, payload, now).map_err(rejected),
         Err(Refusal::UnknownKey) => Err(Judgement::NeedsKeys(index, Lack::ThisKey)),

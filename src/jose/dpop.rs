@@ -1,8 +1,9 @@
 //! Proofs of possession (RFC 9449): the key that made a request's proof, the token that it is for, and the proof's
 //! identity.
 //!
-//! This module checks everything about a proof except three things, which are left to the caller: that the token is
-//! bound to the proof's key, that the proof is recent, and that it was not used before.
+//! Anybody can send a proof, so it is checked in three steps. [`Proof::read`] costs no more than reading it.
+//! [`Proof::by`] is for a token that was judged already. [`ProofBy::verify`] checks the signature. The caller knows
+//! whether the proof was used before.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::crypto::Backend;
 use super::members::{Members, value};
-use super::token::Token;
+use super::token::{Jws, Token};
 use super::{Algorithm, MediaType, Refusal, UnusableKey, VerifyingKey, base64url};
 use crate::http::target::Target;
 use crate::http::{Head, UnixTime};
@@ -61,11 +62,20 @@ impl Binding {
     }
 }
 
-/// A proof for a request and its token, made with its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A proof for a request and its token. Its signature is not verified yet.
 pub struct Proof {
-    key: Thumbprint,
+    jws: Jws,
+    jwk: Members,
     issued_at: u64,
+    jti: String,
+}
+
+/// A recent proof that names the key that a token is bound to. Its signature is not verified yet.
+#[derive(Debug)]
+pub struct ProofBy<'p> {
+    jws: &'p Jws,
+    key: VerifyingKey,
+    end: UnixTime,
     number: ProofNumber,
 }
 
@@ -82,12 +92,12 @@ impl ProofNumber {
 }
 
 impl Proof {
-    /// Reads and checks the proof of a request for `token`, including its signature.
+    /// Reads the proof of a request for `token`, and checks all of it that costs little.
     ///
     /// # Errors
     ///
     /// Fails with the first check that the proof fails.
-    pub fn read(head: &Head<'_>, token: &[u8], backend: Backend) -> Result<Self, ProofRefusal> {
+    pub fn read(head: &Head<'_>, token: &[u8]) -> Result<Self, ProofRefusal> {
         let mut values = head.values(PROOF_HEADER);
         let (Some(proof), None) = (values.next(), values.next()) else { return Err(ProofRefusal::NotOne) };
         let (jws, header) = Token::parse_with_header(proof).map_err(ProofRefusal::Malformed)?;
@@ -98,7 +108,6 @@ impl Proof {
             return Err(ProofRefusal::Algorithm);
         }
         let jwk = header.get("jwk").and_then(Members::parse).ok_or(ProofRefusal::NoKey)?;
-        let key = VerifyingKey::parse(&jwk).map_err(ProofRefusal::Key)?;
         let claim = |name| jws.unverified_claims().get(name).and_then(value::<String>);
         if claim("htm").is_none_or(|method| method.as_bytes() != head.method) {
             return Err(ProofRefusal::Method);
@@ -114,36 +123,62 @@ impl Proof {
         let jti = claim("jti").filter(|jti| !jti.is_empty()).ok_or(ProofRefusal::NoNumber)?;
         let issued_at = jws.unverified_claims().issued_at().and_then(|seconds| seconds.try_into().ok());
         let issued_at = issued_at.ok_or(ProofRefusal::NoTime)?;
-        if !jws.is_signed_by(&key, backend) {
-            return Err(ProofRefusal::Signature);
-        }
-        let thumbprint = key.thumbprint().ok_or(ProofRefusal::NoKey)?;
-        let number = Sha256::new().chain_update(thumbprint.0).chain_update(jti).finalize();
-        Ok(Self { key: thumbprint, issued_at, number: ProofNumber(number.into()) })
+        Ok(Self { jws: jws.into_jws(), jwk, issued_at, jti })
     }
 
-    /// Checks that the proof was made recently, with the key that the token is bound to. Returns the moment from
-    /// which it would be refused; until then it could be replayed.
+    /// Checks that the proof is recent and names the key that the token is bound to. Prepares a key of the client's
+    /// choice, which may cost as much as a signature: call it only once the token is known to be good.
     ///
     /// # Errors
     ///
-    /// Fails with the check that the proof fails.
-    pub fn check(&self, key: Thumbprint, leeway: Duration, now: UnixTime) -> Result<UnixTime, ProofRefusal> {
-        if self.key != key {
-            return Err(ProofRefusal::OtherKey);
-        }
+    /// Fails where the proof is not recent, and where its key is unusable or another one.
+    pub fn by(&self, key: Thumbprint, leeway: Duration, now: UnixTime) -> Result<ProofBy<'_>, ProofRefusal> {
         let (leeway, now) = (leeway.as_secs(), now.as_secs());
         let last = self.issued_at.saturating_add(leeway);
         if self.issued_at > now.saturating_add(leeway) || now > last {
             return Err(ProofRefusal::Time);
         }
-        Ok(UnixTime::from_secs(last.saturating_add(1)))
+        let verifying = VerifyingKey::parse(&self.jwk).map_err(ProofRefusal::Key)?;
+        if verifying.thumbprint() != Some(key) {
+            return Err(ProofRefusal::OtherKey);
+        }
+        let number = Sha256::new().chain_update(key.0).chain_update(&self.jti).finalize();
+        Ok(ProofBy {
+            jws: &self.jws,
+            key: verifying,
+            end: UnixTime::from_secs(last.saturating_add(1)),
+            number: ProofNumber(number.into()),
+        })
     }
+}
 
+/// Prints without what the client sent.
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof")
+    }
+}
+
+impl ProofBy<'_> {
     /// Returns the identity of the proof.
     #[must_use]
     pub const fn number(&self) -> ProofNumber {
         self.number
+    }
+
+    /// Returns the moment from which the proof would be refused; until then it could be replayed.
+    #[must_use]
+    pub const fn end(&self) -> UnixTime {
+        self.end
+    }
+
+    /// Checks its signature.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ProofRefusal::Signature`].
+    pub fn verify(&self, backend: Backend) -> Result<(), ProofRefusal> {
+        if self.jws.is_signed_by(&self.key, backend) { Ok(()) } else { Err(ProofRefusal::Signature) }
     }
 }
 

@@ -28,6 +28,13 @@ pub struct Token<'t> {
     claims: Claims,
 }
 
+/// The signed bytes and their signature. It is not verified yet.
+pub(super) struct Jws {
+    signed: Vec<u8>,
+    signature: Vec<u8>,
+    algorithm: Algorithm,
+}
+
 /// A token that passed every check.
 pub struct Verified {
     /// The issuer's claims.
@@ -86,9 +93,9 @@ impl<'t> Token<'t> {
         self.claims.binding()
     }
 
-    /// Returns whether this key signed it, whatever `kid` states.
-    pub(super) fn is_signed_by(&self, key: &VerifyingKey, backend: Backend) -> bool {
-        key.serves(self.algorithm) && backend.verify(key, self.algorithm, self.signed, &self.signature)
+    /// Keeps what its signature is verified with, for later.
+    pub(super) fn into_jws(self) -> Jws {
+        Jws { signed: self.signed.to_vec(), signature: self.signature, algorithm: self.algorithm }
     }
 
     /// Returns its claims as sent: base64url, and unverified like the rest.
@@ -177,6 +184,19 @@ impl<'t> Token<'t> {
             None if serving.next().is_some() => Err(Refusal::TooManyKeys),
             Some(_) | None => Err(refusal),
         }
+    }
+}
+
+impl Jws {
+    /// Checks whether this key signed it, whatever `kid` says.
+    pub(super) fn is_signed_by(&self, key: &VerifyingKey, backend: Backend) -> bool {
+        key.serves(self.algorithm) && backend.verify(key, self.algorithm, &self.signed, &self.signature)
+    }
+}
+
+impl fmt::Debug for Jws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Tokens that are bound to a key (RFC 9449): accepted with a new proof for each request, refused as anything else, and
 //! never sent to anybody.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use authgear_filter::engine::{Decision, Outcome, Step, Verdict};
-use authgear_filter::http::{Field, Head};
-use authgear_filter::jose::{Algorithm, KeySet};
+use authgear_filter::engine::{Capabilities, Decision, Outcome, Step, Verdict};
+use authgear_filter::http::{CallError, Field, Head};
+use authgear_filter::jose::{Algorithm, Backend, KeySet};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -82,6 +83,12 @@ fn decided(world: &mut World, fields: &[(&str, &str)]) -> Decision {
 
 fn dpop(world: &mut World, token: &str, proof: &str) -> Decision {
     decided(world, &[("authorization", &format!("DPoP {token}")), ("dpop", proof)])
+}
+
+/// With another signature.
+fn forged(jws: &str) -> String {
+    let (signed, _signature) = jws.rsplit_once('.').unwrap();
+    format!("{signed}.{}", base64url([1; 64]))
 }
 
 fn required(mut configuration: Value) -> Value {
@@ -317,6 +324,131 @@ fn without_keys_a_bound_token_waits_for_them_or_is_on_error_and_is_not_asked_abo
     let jwks = world.jwks();
     world.finish(jwks);
     assert_eq!(challenge(&done(world.wake(waiting))), bad_proof());
+}
+
+#[test]
+fn without_keys_nobody_goes_on_with_a_bad_proof_or_a_token_that_no_key_could_make_good() {
+    let client = Client::new();
+    let mut configuration = authgear("local");
+    configuration["on_error"] = json!({"action": "allow"});
+    let decided = |background: bool, token: &dyn Fn(&World) -> String, proof: &dyn Fn(&str) -> String| {
+        let mut world = World::new(background, &configuration);
+        let token = token(&world);
+        let (header, proof) = (format!("DPoP {token}"), proof(&token));
+        match start(&mut world, &[("authorization", &header), ("dpop", &proof)]) {
+            Step::Done(decision) => decision,
+            Step::Park(_, waiting) => {
+                world.finish(Err(CallError::NoAnswer));
+                done(world.wake(waiting))
+            }
+            Step::Call(_, waiting) => done(world.resume(waiting, Err(CallError::NoAnswer))),
+        }
+    };
+    let good = |world: &World| world.issuer.token(Algorithm::Rs256, &client.claims());
+    let expired = |world: &World| {
+        let mut claims = client.claims();
+        claims["exp"] = json!(1);
+        world.issuer.token(Algorithm::Rs256, &claims)
+    };
+    let forged = |token: &str| forged(&client.numbered(token, 1));
+    for background in [ENVOY, APISIX] {
+        let decision = decided(background, &good, &|token| client.numbered(token, 1));
+        assert_eq!(decision.outcome, Outcome::NoKeysAllowed, "nobody can tell");
+        let old = |token: &str| client.proof(token, |claims| claims["iat"] = json!(issuer::NOW - 31));
+        let others = |token: &str| Client::new().numbered(token, 1);
+        let bad: [&dyn Fn(&str) -> String; 4] = [&forged, &old, &others, &|_| String::new()];
+        for proof in bad {
+            assert_eq!(decided(background, &good, proof).outcome, Outcome::Refused);
+        }
+        let decision = decided(background, &expired, &|token| client.numbered(token, 1));
+        assert_eq!(decision.outcome, Outcome::Refused, "expired");
+    }
+}
+
+thread_local! {
+    /// How many signatures of proofs, and of anything, the host was asked about.
+    static ASKED: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// A host that counts what it is asked, and leaves the answer to the filter.
+fn counting(_hash: &str, _key: &[u8], _signature: &[u8], message: &[u8]) -> Option<bool> {
+    let header = message.split(|byte| *byte == b'.').next().unwrap();
+    let is_proof =
+        String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap().contains("dpop+jwt");
+    let (proofs, all) = ASKED.get();
+    ASKED.set((proofs + u32::from(is_proof), all + 1));
+    None
+}
+
+#[test]
+fn strangers_have_no_signature_of_a_proof_verified() {
+    let client = Client::new();
+    for background in [ENVOY, APISIX] {
+        let host = Capabilities { background, signatures: Backend::Proxy(counting) };
+        let issuer = Issuer::new();
+        let configuration = required(json!({"jwt": [{"issuer": ISSUER, "audiences": [ISSUER],
+            "algorithms": ["RS256", "EdDSA"], "jwks": issuer.jwks(), "headers": {"x-user": "sub"}}]}));
+        let mut world = World::on(host, &configuration);
+        let token = issuer.token(Algorithm::Rs256, &client.claims());
+        let changed = |change: &dyn Fn(&mut Value)| {
+            let mut claims = client.claims();
+            change(&mut claims);
+            issuer.token(Algorithm::Rs256, &claims)
+        };
+        let strangers = Issuer::new().token(Algorithm::EdDsa, &client.claims());
+        let unknown = json!({"alg": "RS256", "kid": "unknown", "typ": "at+jwt"}).to_string();
+        for (what, token) in [
+            ("with a forged signature", forged(&token)),
+            ("by another issuer's key", strangers),
+            ("by an unknown key", issuer.signed(Algorithm::Rs256, &unknown, &client.claims().to_string())),
+            ("expired", changed(&|claims| claims["exp"] = json!(1))),
+            ("of another audience", changed(&|claims| claims["aud"] = json!("other"))),
+            ("of another issuer", changed(&|claims| claims["iss"] = json!("other"))),
+            ("bound to something else", changed(&|claims| claims["cnf"] = json!({"x5t#S256": "a"}))),
+            ("no token", "a.b.c".to_owned()),
+        ] {
+            ASKED.set((0, 0));
+            for jti in 0..3 {
+                let proof = client.numbered(&token, jti);
+                assert_eq!(challenge(&dpop(&mut world, &token, &proof)), bad_token(), "{what}");
+            }
+            let (proofs, all) = ASKED.get();
+            assert_eq!(proofs, 0, "{what}");
+            assert!(all <= 1, "{what}: a rejected token is remembered");
+        }
+        // Nor who has a token and no proof of now by its key.
+        ASKED.set((0, 0));
+        let good = client.numbered(&token, 1);
+        assert_eq!(dpop(&mut world, &token, &good).outcome, Outcome::Session);
+        assert_eq!(ASKED.get(), (1, 2));
+        for (what, proof) in [
+            ("used", good),
+            ("old", client.proof(&token, |claims| claims["iat"] = json!(issuer::NOW - 31))),
+            ("another key's", Client::new().numbered(&token, 2)),
+            ("of another request", client.proof(&token, |claims| claims["htm"] = json!("PUT"))),
+        ] {
+            assert_eq!(challenge(&dpop(&mut world, &token, &proof)), bad_proof(), "{what}");
+            assert_eq!(ASKED.get(), (1, 2), "{what}");
+        }
+        assert_eq!(challenge(&dpop(&mut world, &token, &forged(&client.numbered(&token, 3)))), bad_proof());
+        assert_eq!(ASKED.get(), (2, 2 + 1));
+        // What failed is not taken for used.
+        assert_eq!(dpop(&mut world, &token, &client.numbered(&token, 3)).outcome, Outcome::Session);
+    }
+}
+
+#[test]
+fn a_bound_token_of_an_issuer_without_keys_is_refused_whatever_on_error_says() {
+    let client = Client::new();
+    let configuration = required(json!({"jwt": [{"issuer": ISSUER, "audiences": [ISSUER],
+        "introspection": {"url": "http://i/", "upstream": "i"}}], "on_error": {"action": "allow"}}));
+    for background in [ENVOY, APISIX] {
+        let mut world = World::new(background, &configuration);
+        let token = world.issuer.token(Algorithm::Rs256, &client.claims());
+        assert_eq!(challenge(&dpop(&mut world, &token, &client.numbered(&token, 1))), bad_token());
+        let bearer = format!("Bearer {token}");
+        assert_eq!(challenge(&decided(&mut world, &[("authorization", &bearer)])), bad_token());
+    }
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use authgear_filter::config::Config;
-use authgear_filter::engine::{Capabilities, Engine, Outcome, Step, WaitKey};
+use authgear_filter::engine::{Capabilities, Decision, Engine, Outcome, Step, WaitKey};
 use authgear_filter::http::CallError;
 use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::json;
 
-use crate::issuer;
+use crate::issuer::{self, ISSUER};
 use crate::world::{
     APISIX, ENVOY, World, asked, assert_refused, assert_user, authgear, body, called, done, parked, replied,
     resolved, value,
@@ -81,6 +81,89 @@ fn without_keys_it_is_the_operators_choice_and_never_a_401() {
         // Until the next try there is nothing to wait for.
         assert_eq!(done(world.bearer(&token)).outcome, outcome);
         assert!(world.warnings.concat().contains("/oauth2/jwks"), "{:?}", world.warnings);
+    }
+}
+
+/// What comes of a request whose token's keys cannot be had: whether or not it waits for them.
+fn without_keys(world: &mut World, token: &str) -> Decision {
+    match world.bearer(token) {
+        Step::Done(decision) => decision,
+        Step::Park(_, waiting) => {
+            world.finish_all(|_| Err(CallError::NoAnswer));
+            done(world.wake(waiting))
+        }
+        Step::Call(_, waiting) => done(world.resume(waiting, Err(CallError::NoAnswer))),
+    }
+}
+
+#[test]
+fn a_token_that_no_key_could_make_good_is_refused_without_keys_whatever_on_error_says() {
+    type Change = fn(&mut serde_json::Value);
+    #[rustfmt::skip]
+    let bad: &[(&str, Change)] = &[
+        ("expired", |claims| claims["exp"] = json!(1)),
+        ("without exp", |claims| drop(claims.as_object_mut().unwrap().remove("exp"))),
+        ("of another audience", |claims| claims["aud"] = json!(["https://api.example.com"])),
+        ("without audience", |claims| drop(claims.as_object_mut().unwrap().remove("aud"))),
+        ("not valid yet", |claims| claims["nbf"] = json!(issuer::NOW + 1000)),
+        ("issued in the future", |claims| claims["iat"] = json!(issuer::NOW + 1000)),
+        ("of another client", |claims| claims["client_id"] = json!("other")),
+        ("an ID token", |claims| claims["token_use"] = json!("id")),
+        ("one to renew others", |claims| claims["typ"] = json!("Refresh")),
+        ("whose subject would be two headers", |claims| claims["sub"] = json!("a\nb")),
+        ("whose subject is white space", |claims| claims["sub"] = json!(" ")),
+        ("bound to a key", |claims| claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
+    ];
+    let mut jwt = json!({"jwt": [{"issuer": ISSUER, "audiences": [ISSUER], "client_ids": ["portal"],
+        "jwks_uri": "https://keys.example/", "upstream": "keys", "headers": {"x-user": "sub"}}]});
+    let mut local = authgear("local");
+    local["authgear"]["client_ids"] = json!(["portal"]);
+    let mut beside = jwt.clone();
+    beside["forward_auth"] = json!({"url": "http://a/", "upstream": "a", "identity_headers": ["x-user"]});
+    let mut asked = jwt.clone();
+    asked["jwt"].as_array_mut().unwrap().push(json!({"issuer": "https://opaque.example", "audiences": ["a"],
+        "introspection": {"url": "http://i/", "upstream": "i"}}));
+    let mut several = jwt.clone();
+    several["jwt"].as_array_mut().unwrap().insert(
+        0,
+        json!({"issuer": "https://other.example",
+        "audiences": ["a"], "jwks_uri": "https://other.example/", "upstream": "other"}),
+    );
+    jwt["rules"] = json!([{"prefix": "/", "require": {"scopes": ["openid"]}}]);
+    for mut configuration in [jwt, local, beside, asked, several] {
+        for (background, action) in [(ENVOY, "allow"), (ENVOY, "deny"), (APISIX, "allow"), (APISIX, "deny")] {
+            configuration["on_error"] = json!({"action": action});
+            configuration["access"] = json!("required");
+            for (what, change) in bad {
+                let mut world = World::new(background, &configuration);
+                let mut claims = issuer::claims();
+                claims["client_id"] = json!("portal");
+                change(&mut claims);
+                let token = world.issuer.token(Algorithm::Rs256, &claims);
+                for _ in 0..2 {
+                    let decision = without_keys(&mut world, &token);
+                    assert_eq!(decision.outcome, Outcome::Refused, "{what} {configuration}");
+                    assert_eq!(replied(&decision).status, 401, "{what} {configuration}");
+                }
+            }
+            let mut world = World::new(background, &configuration);
+            let mut claims = issuer::claims();
+            claims["client_id"] = json!("portal");
+            for (what, header) in [
+                ("another typ", json!({"alg": "RS256", "typ": "JWT"})),
+                ("another alg", json!({"alg": "ES256", "typ": "at+jwt"})),
+                ("no alg", json!({"alg": "none", "typ": "at+jwt"})),
+            ] {
+                let token = world.issuer.signed(Algorithm::Rs256, &header.to_string(), &claims.to_string());
+                let decision = without_keys(&mut world, &token);
+                assert_eq!(decision.outcome, Outcome::Refused, "{what} {configuration}");
+            }
+            // Of a good one nobody knows.
+            let token = world.issuer.token(Algorithm::Rs256, &claims);
+            let must_deny = action == "deny" || configuration["rules"].is_array();
+            let outcome = if must_deny { Outcome::NoKeysDenied } else { Outcome::NoKeysAllowed };
+            assert_eq!(without_keys(&mut world, &token).outcome, outcome, "{configuration}");
+        }
     }
 }
 

@@ -33,8 +33,13 @@ pub(crate) struct World {
 impl World {
     /// With `authgear`, and what else is configured.
     pub(crate) fn new(background: bool, configuration: &Value) -> Self {
+        Self::on(Capabilities { background, signatures: Backend::Portable }, configuration)
+    }
+
+    /// The same, on any host.
+    pub(crate) fn on(host: Capabilities, configuration: &Value) -> Self {
         let config = Config::parse(configuration.to_string().as_bytes()).unwrap();
-        let engine = Engine::new(config, Capabilities { background, signatures: Backend::Portable });
+        let engine = Engine::new(config, host);
         let state = engine.state(7);
         Self {
             issuer: Issuer::new(),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use authgear_filter::http::{Field, Head, UnixTime};
-use authgear_filter::jose::dpop::{PROOF_ALGORITHM_NAMES, PROOF_ALGORITHMS, Proof, ProofRefusal, Thumbprint};
+use authgear_filter::jose::dpop::{
+    PROOF_ALGORITHM_NAMES, PROOF_ALGORITHMS, Proof, ProofNumber, ProofRefusal, Thumbprint,
+};
 use authgear_filter::jose::{Algorithm, Backend, KeySet, Refusal, UnusableKey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -75,18 +77,20 @@ fn the_example_of_the_rfc_is_a_proof() {
     );
     let fields = [(b"dpop".as_slice(), PROOF.as_bytes())];
     let head = head("GET", "resource.example.org", "/protectedresource", &fields);
-    let proof = Proof::read(&head, TOKEN, Backend::Portable).unwrap();
+    let proof = Proof::read(&head, TOKEN).unwrap();
     let key = Thumbprint::parse("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I").unwrap();
     let leeway = Duration::from_secs(30);
-    let check = |now| proof.check(key, leeway, UnixTime::from_secs(now));
+    let check = |now| {
+        let proof = proof.by(key, leeway, UnixTime::from_secs(now))?;
+        proof.verify(Backend::Portable).map(|()| proof.end())
+    };
     assert_eq!(check(1_562_262_618), Ok(UnixTime::from_secs(1_562_262_649)));
     for (now, is_good) in
         [(1_562_262_588, true), (1_562_262_587, false), (1_562_262_648, true), (1_562_262_649, false)]
     {
         assert_eq!(check(now).is_ok(), is_good, "{now}");
     }
-    let other = Proof::read(&head, b"another token", Backend::Portable);
-    assert_eq!(other, Err(ProofRefusal::Token));
+    assert_eq!(Proof::read(&head, b"another token").unwrap_err(), ProofRefusal::Token);
 }
 
 const TOKEN: &str = "the.access.token";
@@ -110,7 +114,15 @@ fn proof(client: &Issuer, algorithm: Algorithm, change: impl FnOnce(&mut Value, 
 
 fn read(values: &[&str]) -> Result<Proof, ProofRefusal> {
     let fields: Vec<Field<'_>> = values.iter().map(|value| (b"dpop".as_slice(), value.as_bytes())).collect();
-    Proof::read(&head("POST", "app.example", "/orders?x=y", &fields), TOKEN.as_bytes(), Backend::Portable)
+    Proof::read(&head("POST", "app.example", "/orders?x=y", &fields), TOKEN.as_bytes())
+}
+
+/// Everything that is checked of a proof by a client's key.
+fn proven(values: &[&str], client: &Issuer, algorithm: Algorithm) -> Result<ProofNumber, ProofRefusal> {
+    let proof = read(values)?;
+    let key = thumbprint(&jwk(client, algorithm));
+    let proof = proof.by(key, Duration::from_secs(30), issuer::now())?;
+    proof.verify(Backend::Portable).map(|()| proof.number())
 }
 
 #[test]
@@ -119,14 +131,12 @@ fn every_asymmetric_algorithm_that_is_told_makes_proofs_and_no_other() {
     let mut told = Vec::new();
     for algorithm in Algorithm::ALL {
         let expected = PROOF_ALGORITHMS.contains(&algorithm);
-        let found = read(&[&proof(&client, algorithm, |_, _| {})]);
+        let made = proof(&client, algorithm, |_, _| {});
+        let found = proven(&[&made], &client, algorithm);
         assert_eq!(found.is_ok(), expected, "{algorithm}: {found:?}");
-        let now = UnixTime::from_secs(issuer::NOW);
-        if let Ok(proof) = found {
-            let key = thumbprint(&jwk(&client, algorithm));
-            assert!(proof.check(key, Duration::ZERO, now).is_ok(), "{algorithm}");
-            let other = thumbprint(&jwk(&Issuer::new(), Algorithm::EdDsa));
-            assert_eq!(proof.check(other, Duration::ZERO, now), Err(ProofRefusal::OtherKey));
+        if found.is_ok() {
+            let other = proven(&[&made], &Issuer::new(), Algorithm::EdDsa);
+            assert_eq!(other, Err(ProofRefusal::OtherKey), "{algorithm}");
             told.push(algorithm.name());
         } else {
             assert_eq!(found, Err(ProofRefusal::Algorithm));
@@ -182,15 +192,16 @@ fn each_part_of_a_proof_is_checked() {
     let client = Issuer::new();
     for (what, change, expected) in cases {
         let made = proof(&client, Algorithm::Es256, change);
-        assert_eq!(read(&[&made]).map(|_proof| ()), *expected, "{what}");
+        assert_eq!(proven(&[&made], &client, Algorithm::Es256).map(|_number| ()), *expected, "{what}");
     }
     let good = proof(&client, Algorithm::Es256, |_, _| {});
     let others =
         proof(&Issuer::new(), Algorithm::Es256, |header, _| header["jwk"] = jwk(&client, Algorithm::Es256));
-    assert_eq!(read(&[&others]), Err(ProofRefusal::Signature), "the key of somebody else");
-    assert_eq!(read(&[]), Err(ProofRefusal::NotOne));
-    assert_eq!(read(&[&good, &good]), Err(ProofRefusal::NotOne));
-    assert_eq!(read(&[&good, ""]), Err(ProofRefusal::NotOne));
+    let refusal = proven(&[&others], &client, Algorithm::Es256).unwrap_err();
+    assert_eq!(refusal, ProofRefusal::Signature, "the key of somebody else");
+    assert_eq!(read(&[]).unwrap_err(), ProofRefusal::NotOne);
+    assert_eq!(read(&[&good, &good]).unwrap_err(), ProofRefusal::NotOne);
+    assert_eq!(read(&[&good, ""]).unwrap_err(), ProofRefusal::NotOne);
     for joined in [format!("{good},{good}"), format!("{good}, "), String::new(), "a.b.c".to_owned()] {
         assert!(matches!(read(&[&joined]), Err(ProofRefusal::Malformed(_))), "{joined}");
     }
@@ -203,9 +214,10 @@ fn proofs_are_told_apart_by_their_key_and_their_jti() {
         let change = |_: &mut Value, claims: &mut Value| {
             (claims["jti"], claims["iat"]) = (json!(jti), json!(iat));
         };
-        read(&[&proof(client, Algorithm::Es256, change)]).unwrap().number()
+        proven(&[&proof(client, Algorithm::Es256, change)], client, Algorithm::Es256).unwrap()
     };
-    assert_eq!(number(&one, "a", 1), number(&one, "a", 2), "whatever else it says");
-    assert_ne!(number(&one, "a", 1), number(&one, "b", 1));
-    assert_ne!(number(&one, "a", 1), number(&other, "a", 1), "nobody can use up the numbers of others");
+    let now = issuer::NOW;
+    assert_eq!(number(&one, "a", now), number(&one, "a", now - 1), "whatever else it says");
+    assert_ne!(number(&one, "a", now), number(&one, "b", now));
+    assert_ne!(number(&one, "a", now), number(&other, "a", now), "nobody can use up the numbers of others");
 }
