@@ -37,7 +37,7 @@ use lock::Locks;
 use origin::Origin;
 use tap::Tap;
 use tokens::Issue;
-use world::{Credential, World};
+use world::{Credential, Part, World};
 
 /// A running stand-in. Dropping it stops both servers.
 ///
@@ -140,7 +140,7 @@ impl Authgear {
         known(self.project.id_token(user), user)
     }
 
-    /// A token of the first machine client for a resource, which is its audience.
+    /// A token of the first machine client for a resource, which is its audience; opaque if that client's tokens are.
     pub fn machine_token(&self, resource: &str, scopes: &[&str]) -> String {
         let client_id = self.project.options.machines.first().map_or("machine", |machine| &machine.id);
         self.project.machine_token(client_id, resource, &scopes.join(" "))
@@ -245,7 +245,7 @@ impl Authgear {
 
     /// The published key set.
     pub fn jwks(&self) -> Value {
-        self.project.keys().jwks()
+        self.project.jwks()
     }
 
     /// What an endpoint received.
@@ -314,6 +314,16 @@ impl Project {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The key set that is published.
+    fn jwks(&self) -> Value {
+        let mut set = self.keys().jwks();
+        let keys = set["keys"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+        for key in keys.filter(|_| self.options.has_bare_keys) {
+            key.retain(|name, _| name != "alg" && name != "kid");
+        }
+        set
+    }
+
     fn tap(&self, endpoint: Endpoint) -> &Tap {
         let [resolver, jwks, discovery] = &self.taps;
         match endpoint {
@@ -333,10 +343,12 @@ impl Project {
         let mut claims = {
             let mut world = self.world();
             let (jti, grant) = world.grant(user, issue.now, Some(issue.expires()), Credential::Access)?;
-            tokens::access(&issue, &jti, &grant, world.user(user)?)
+            let user = world.user(user)?.clone();
+            let user = world.as_known_to(Part::Tokens, &user, issue.now, self.options.user_info_lifetime);
+            tokens::access(&issue, &jti, &grant, &user)
         };
         let key = self.keys().current();
-        let mut header = tokens::header("at+jwt", &key.kid);
+        let mut header = self.header("at+jwt", &key);
         change(&mut claims, &mut header);
         Some(sign(&key, header, claims))
     }
@@ -344,18 +356,29 @@ impl Project {
     fn id_token(&self, user: &str) -> Option<String> {
         let issue = self.issue(self.client_id());
         let claims = {
-            let world = self.world();
-            tokens::id(&issue, &world.log_in(user, issue.now, None)?, world.user(user)?)
+            let mut world = self.world();
+            let (grant, user) = (world.log_in(user, issue.now, None)?, world.user(user)?.clone());
+            let user = world.as_known_to(Part::Tokens, &user, issue.now, self.options.user_info_lifetime);
+            tokens::id(&issue, &grant, &user)
         };
         let key = self.keys().current();
-        Some(sign(&key, tokens::header("JWT", &key.kid), claims))
+        Some(sign(&key, self.header("JWT", &key), claims))
+    }
+
+    /// The header of a token that this key signs.
+    fn header(&self, typ: &str, key: &Key) -> Members {
+        tokens::header(typ, Some(key.kid.as_str()).filter(|_| !self.options.has_bare_keys))
     }
 
     fn machine_token(&self, client_id: &str, resource: &str, scope: &str) -> String {
+        let machine = self.options.machines.iter().find(|machine| machine.id == client_id);
+        if machine.is_some_and(|machine| machine.has_opaque_tokens) {
+            return world::secret();
+        }
         let key = self.keys().current();
         let jti = world::secret();
         let claims = tokens::machine(&self.issue(client_id), &jti, resource, scope);
-        sign(&key, tokens::header("at+jwt", &key.kid), claims)
+        sign(&key, self.header("at+jwt", &key), claims)
     }
 
     fn revoke_token(&self, token: &str) -> bool {

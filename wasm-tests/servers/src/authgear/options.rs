@@ -13,7 +13,7 @@ pub struct Options {
     /// `scheme://host[:port]` as users see it. It is `iss`, `aud`, and the project's host. `None` means `http://` and
     /// the main server's address.
     pub public_origin: Option<String>,
-    /// Further hosts, with their port if any, by which the resolver knows the project.
+    /// Further hosts, with their port if any, by which the resolver knows the project. A login may redirect to them.
     pub other_hosts: Vec<String>,
     /// Whether the project comes from a directory (`local_fs`), so that the resolver answers for any host.
     pub is_any_host_known: bool,
@@ -24,6 +24,12 @@ pub struct Options {
     pub denied_addresses: Vec<IpAddr>,
     /// User agents that get no keys (403), by part of their name.
     pub denied_user_agents: Vec<String>,
+    /// How long the server remembers whether a user is verified and can reauthenticate, for the resolver and for tokens
+    /// apart. A change reaches neither before.
+    pub user_info_lifetime: Duration,
+    /// Whether the project's keys, made before Authgear gave them these, have neither `alg` nor `kid`. The resolver then
+    /// takes every JWT for nobody's.
+    pub has_bare_keys: bool,
     /// How long a request to the resolver locks its session; `None` takes no lock. Other requests with the session
     /// try five times, then get a 500.
     pub session_lock: Option<Duration>,
@@ -64,6 +70,8 @@ impl Default for Options {
             trust_proxy: true,
             denied_addresses: vec![],
             denied_user_agents: vec![],
+            user_info_lifetime: Duration::from_secs(300),
+            has_bare_keys: false,
             session_lock: None,
             resolver_on_main: false,
             cookie_prefix: String::new(),
@@ -180,8 +188,8 @@ pub enum Status {
 pub struct Client {
     /// `client_id`.
     pub id: String,
-    /// Where a login may redirect to: exact URLs, or prefixes that end in `*`. Everything below the public origin is
-    /// allowed too.
+    /// Where a login may redirect to: exact URLs, or prefixes that end in `*`. Everything below the public origin and
+    /// at the project's other hosts is allowed too.
     pub redirect_uris: Vec<String>,
     /// Its `x_application_type`.
     pub kind: ClientKind,
@@ -215,6 +223,8 @@ pub struct MachineClient {
     pub resources: Vec<String>,
     /// The scopes that it may have. It gets all of them unless it asks for fewer.
     pub scopes: Vec<String>,
+    /// Whether its tokens are opaque, as a `confidential` client's may be. Then nobody can verify them.
+    pub has_opaque_tokens: bool,
 }
 
 impl Default for MachineClient {
@@ -224,6 +234,7 @@ impl Default for MachineClient {
             secret: "demo-machine-secret".into(),
             resources: vec!["https://api.example.com".into()],
             scopes: vec!["read:orders".into(), "write:orders".into()],
+            has_opaque_tokens: false,
         }
     }
 }

@@ -63,11 +63,14 @@ pub(super) fn host(head: &request::Parts, trust_proxy: bool) -> String {
     named.or_else(sent).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// The client's address as the server sees it. Behind a trusted proxy it is the first one in `X-Forwarded-For`,
-/// whoever wrote it.
+/// The client's address as the server sees it. Behind a trusted proxy it is the first one in `Forwarded`, else in
+/// `X-Forwarded-For`, whoever wrote it.
 pub(super) fn client_address(head: &request::Parts, peer: SocketAddr, trust_proxy: bool) -> Option<IpAddr> {
-    match header(head, "x-forwarded-for").filter(|_| trust_proxy) {
-        Some(list) => list.split(',').next()?.trim().parse().ok(),
+    let forwarded =
+        || header(head, "forwarded")?.split([',', ';']).find_map(|part| part.trim().strip_prefix("for="));
+    let first = forwarded().or_else(|| header(head, "x-forwarded-for")?.split(',').next());
+    match first.filter(|_| trust_proxy) {
+        Some(address) => address.trim().trim_matches('"').parse().ok(),
         None => Some(peer.ip()),
     }
 }

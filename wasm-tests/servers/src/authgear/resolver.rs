@@ -62,6 +62,14 @@ pub(super) fn resolve(
 }
 
 impl Resolution {
+    /// The same about the user that `known` makes of its user.
+    pub(super) fn of_user(mut self, known: impl FnOnce(&User) -> User) -> Self {
+        if let Self::Valid(session, ..) = &mut self {
+            session.1 = known(&session.1);
+        }
+        self
+    }
+
     /// The answer's headers, in a fixed order. `asked` is the origin of the request, and
     /// `turn` counts answers to rotate the roles.
     pub(super) fn headers(

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::options::{Client, MachineClient, Status, User};
 use super::origin::Origin;
 use super::tap::Endpoint;
-use super::world::{Credential, Found};
+use super::world::{Credential, Found, Part};
 use super::{Project, now, origin, pages, resolver};
 use crate::html;
 use crate::received::Received;
@@ -116,8 +116,10 @@ async fn resolve(project: &Project, head: &request::Parts, body_length: u64, pee
     }
     let asked = Origin::of(head, project.options.trust_proxy);
     let resolution = {
-        let (world, keys) = (project.world(), project.keys());
-        resolver::resolve(&head.headers, &world, &keys, &asked, &project.options, now())
+        let (mut world, keys, now) = (project.world(), project.keys(), now());
+        let resolution = resolver::resolve(&head.headers, &world, &keys, &asked, &project.options, now);
+        let lifetime = project.options.user_info_lifetime;
+        resolution.of_user(|user| world.as_known_to(Part::Resolver, user, now, lifetime))
     };
     if let (resolver::Resolution::Valid(_, _, credential), Some(time)) =
         (&resolution, project.options.session_lock)
@@ -271,7 +273,7 @@ fn authorize(call: &Call<'_>) -> Reply {
     else {
         return refuse("There is no client with this client_id.");
     };
-    let allowed = |uri: &&str| is_allowed(uri, client, &call.project.origin.to_string());
+    let allowed = |uri: &&str| is_allowed(uri, client, call.project);
     let Some(uri) = call.field("redirect_uri").filter(allowed) else {
         return refuse("This redirect_uri is not one of the client's.");
     };
@@ -295,14 +297,16 @@ fn with_query<'a>(uri: &str, fields: impl IntoIterator<Item = (&'a str, &'a str)
     }
 }
 
-fn is_allowed(uri: &str, client: &Client, origin: &str) -> bool {
+fn is_allowed(uri: &str, client: &Client, project: &Project) -> bool {
     let below =
         |base: &str| uri.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let listed = |pattern: &String| match pattern.strip_suffix('*') {
         Some(beginning) => uri.starts_with(beginning),
         None => uri == pattern,
     };
-    below(origin) || client.redirect_uris.iter().any(listed)
+    below(&project.origin.to_string())
+        || project.options.other_hosts.iter().any(|host| below(&format!("https://{host}")))
+        || client.redirect_uris.iter().any(listed)
 }
 
 fn discovery(call: &Call<'_>) -> Reply {
@@ -325,7 +329,7 @@ fn discovery(call: &Call<'_>) -> Reply {
 }
 
 fn jwks(call: &Call<'_>) -> Reply {
-    json_reply(StatusCode::OK, &call.project.keys().jwks())
+    json_reply(StatusCode::OK, &call.project.jwks())
 }
 
 /// Client credentials (RFC 6749, section 4.4) for a resource (RFC 8707).

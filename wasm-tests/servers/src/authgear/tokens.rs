@@ -45,9 +45,11 @@ impl Issue<'_> {
     }
 }
 
-/// The header of a token with this `typ`.
-pub(super) fn header(typ: &str, kid: &str) -> Members {
-    members([("alg", "RS256".into()), ("kid", kid.into()), ("typ", typ.into())])
+/// The header of a token with this `typ`, by the key with this `kid`, if it has one.
+pub(super) fn header(typ: &str, kid: Option<&str>) -> Members {
+    let mut header = members([("alg", "RS256".into()), ("typ", typ.into())]);
+    header.extend(kid.map(|kid| ("kid".to_owned(), kid.into())));
+    header
 }
 
 /// An access token of a user (RFC 9068, with Authgear's own claims).

@@ -1,6 +1,7 @@
 //! Owns the users, and the sessions and tokens granted to them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::distr::Alphanumeric;
@@ -42,15 +43,31 @@ pub(super) enum Found {
     Nothing,
 }
 
+/// A part of the server that remembers users by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    Resolver,
+    Tokens,
+}
+
+/// What such a part remembers of a user, and until when, in Unix seconds.
+#[derive(Debug, Clone, Copy)]
+struct Info {
+    verified: bool,
+    can_reauthenticate: bool,
+    until: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct World {
     users: Vec<User>,
     grants: HashMap<Credential, Grant>,
+    infos: HashMap<(Part, String), Info>,
 }
 
 impl World {
     pub(super) fn new(users: Vec<User>) -> Self {
-        Self { users, grants: HashMap::new() }
+        Self { users, grants: HashMap::new(), infos: HashMap::new() }
     }
 
     pub(super) fn users(&self) -> &[User] {
@@ -67,7 +84,19 @@ impl World {
 
     pub(super) fn add_user(&mut self, user: User) {
         self.users.retain(|known| known.id != user.id);
+        self.infos.retain(|(_, known), _| *known != user.id);
         self.users.push(user);
+    }
+
+    /// The user as this part of the server knows them, which remembers what it read for `lifetime`.
+    pub(super) fn as_known_to(&mut self, part: Part, user: &User, now: u64, lifetime: Duration) -> User {
+        let User { verified, can_reauthenticate, .. } = *user;
+        let fresh = Info { verified, can_reauthenticate, until: now.saturating_add(lifetime.as_secs()) };
+        let known = self.infos.entry((part, user.id.clone())).or_insert(fresh);
+        if known.until <= now {
+            *known = fresh;
+        }
+        User { verified: known.verified, can_reauthenticate: known.can_reauthenticate, ..user.clone() }
     }
 
     /// Changes the state of a user's account; false if there is no such user. Disabling and deleting end all sessions

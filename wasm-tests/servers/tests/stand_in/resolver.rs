@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use servers::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, StatusCode, User};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use servers::authgear::{
+    Authenticated, Authgear, Endpoint, Fault, MachineClient, Options, Signer, StatusCode, User,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -376,6 +381,69 @@ async fn the_state_of_the_user_is_that_of_now_and_zero_time_is_absent() {
     assert_eq!(answer.header("x-authgear-user-verified"), Some("true"));
     assert_eq!(answer.header("x-authgear-user-roles"), Some("new"));
     assert_eq!(answer.header("x-authgear-session-authenticated-at"), None);
+}
+
+#[tokio::test]
+async fn whether_a_user_is_verified_is_remembered_by_resolver_and_tokens_apart() {
+    let verified = async |authgear: &Authgear| {
+        let bearer = format!("Bearer {}", authgear.opaque_token("bob"));
+        let answer = resolve(authgear, &[("authorization", &bearer)]).await;
+        let said = |name: &str| answer.header(name).unwrap().to_owned();
+        let resolver =
+            ["verified", "can-reauthenticate"].map(|kind| said(&format!("x-authgear-user-{kind}")));
+        let token = claims(&authgear.jwt("bob"));
+        let claim = |name: &str| token[format!("https://authgear.com/claims/user/{name}")].to_string();
+        (resolver, ["is_verified", "can_reauthenticate"].map(claim))
+    };
+    let texts = |first: &str, second: &str| [first.to_owned(), second.to_owned()];
+    let change = |user: &mut User| (user.verified, user.can_reauthenticate) = (true, false);
+
+    let authgear = start().await;
+    let bearer = format!("Bearer {}", authgear.opaque_token("bob"));
+    resolve(&authgear, &[("authorization", &bearer)]).await;
+    authgear.update_user("bob", change);
+    let (resolver, token) = verified(&authgear).await;
+    assert_eq!(
+        (resolver, token),
+        (texts("false", "true"), texts("true", "false")),
+        "the resolver had read bob"
+    );
+
+    let at_once = Options { user_info_lifetime: Duration::ZERO, ..options() };
+    let authgear = Authgear::start(at_once).await.unwrap();
+    verified(&authgear).await;
+    authgear.update_user("bob", change);
+    assert_eq!(verified(&authgear).await, (texts("true", "false"), texts("true", "false")));
+}
+
+fn claims(jwt: &str) -> Value {
+    let payload = jwt.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn keys_without_alg_and_kid_make_every_jwt_nobody() {
+    let authgear = Authgear::start(Options { has_bare_keys: true, ..options() }).await.unwrap();
+    for key in authgear.jwks()["keys"].as_array().unwrap() {
+        assert_eq!((key.get("alg"), key.get("kid")), (None, None));
+        assert!(key["n"].is_string());
+    }
+    for (token, expected) in
+        [(authgear.jwt("alice"), vec![]), (authgear.opaque_token("alice"), session("alice"))]
+    {
+        let bearer = format!("Bearer {token}");
+        assert_eq!(resolve(&authgear, &[("authorization", &bearer)]).await.session(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_with_opaque_tokens_has_tokens_that_nobody_can_verify() {
+    let machine = MachineClient { has_opaque_tokens: true, ..MachineClient::default() };
+    let authgear = Authgear::start(Options { machines: vec![machine], ..options() }).await.unwrap();
+    let token = authgear.machine_token("https://api.example.com", &["read:orders"]);
+    assert!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{token}");
+    let bearer = format!("Bearer {token}");
+    assert_eq!(resolve(&authgear, &[("authorization", &bearer)]).await.session(), [""; 0]);
 }
 
 #[tokio::test]
