@@ -1,12 +1,15 @@
 //! A self-hosted Authgear as operators run it: without `TRUST_PROXY`, with its keys withheld, behind URLs with a
 //! final slash, and with options that turn off the caches.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Endpoint, Fault, Options, StatusCode};
 use wasm_tests::client::Request;
 use wasm_tests::envoy::Envoy;
 use wasm_tests::on_each_host;
 use wasm_tests::scene::{Host, Layout, Scene};
+use wasm_tests::wait::{holds, wait_until};
 
 on_each_host! {
     without_trust_in_the_proxy_cookies_are_known_and_jwts_are_nobody,
@@ -14,6 +17,7 @@ on_each_host! {
     a_final_slash_of_a_url_is_not_sent,
     remembering_nothing_may_be_said_of_each_kind,
     a_bearer_credential_is_read_as_authgear_reads_it,
+    keys_without_alg_and_kid_verify_here_and_make_a_jwt_nobody_at_the_resolver,
 }
 
 fn auto(configuration: &mut Value) {
@@ -46,7 +50,8 @@ async fn without_trust_in_the_proxy_cookies_are_known_and_jwts_are_nobody<H: Hos
 
 #[tokio::test]
 async fn a_resolver_that_knows_no_jwt_is_told_in_the_log_with_what_to_look_at() {
-    let options = Options { trust_proxy: false, ..Options::default() };
+    let without_trust = Options { trust_proxy: false, ..Options::default() };
+    let with_bare_keys = Options { has_bare_keys: true, ..Options::default() };
     // The keys come from a server at the public origin. Only the resolver is reached over plain HTTP.
     let trusting = wasm_tests::authgear::Authgear::start(Options {
         public_origin: Some(wasm_tests::scene::ORIGIN.into()),
@@ -54,34 +59,57 @@ async fn a_resolver_that_knows_no_jwt_is_told_in_the_log_with_what_to_look_at() 
     })
     .await
     .unwrap();
-    let revalidating = |configuration: &mut Value| {
-        auto(configuration);
-        configuration["authgear"]["revalidate"] = json!("1s");
-        configuration["authgear"]["upstream"] = json!("keys");
-    };
-    let keys = trusting.main_address();
-    let scene =
-        Scene::start_with(options, revalidating, |envoy| envoy.concurrency(1).cluster("keys", keys)).await;
-    scene.host.wait_for_stat("wasmcustom.authgear_filter.keys.fetched", 2).await;
-    // Both sign with the same key.
-    let tokens: Vec<_> = (0..12).map(|_| scene.authgear.jwt("alice")).collect();
-    for token in &tokens {
-        assert_eq!(user(&scene, with_token(token)).await.as_deref(), Some("alice"));
-    }
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !scene.host.log().contains("TRUST_PROXY") {
-        assert!(std::time::Instant::now() < end, "no word in the log: {}", scene.host.log());
+    for (options, keys) in [(without_trust, Some(trusting.main_address())), (with_bare_keys, None)] {
+        let revalidating = |configuration: &mut Value| {
+            auto(configuration);
+            configuration["authgear"]["revalidate"] = json!("1s");
+            if keys.is_some() {
+                configuration["authgear"]["upstream"] = json!("keys");
+            }
+        };
+        let setup = |envoy: wasm_tests::envoy::Builder| {
+            keys.into_iter().fold(envoy.concurrency(1), |envoy, keys| envoy.cluster("keys", keys))
+        };
+        let scene = Scene::start_with(options, revalidating, setup).await;
+        scene.host.wait_for_stat("wasmcustom.authgear_filter.keys.fetched", 2).await;
+        // All sign with the same key.
+        let tokens: Vec<_> = (0..12).map(|_| scene.authgear.jwt("alice")).collect();
         for token in &tokens {
-            scene.send(with_token(token)).await;
+            assert_eq!(user(&scene, with_token(token)).await.as_deref(), Some("alice"));
         }
+        wait_until("the log names what to look at", Duration::from_secs(30), || async {
+            for token in &tokens {
+                scene.send(with_token(token)).await;
+            }
+            let log = scene.host.log();
+            holds(log.contains("TRUST_PROXY") && log.contains("`alg`"), log)
+        })
+        .await;
+        assert_eq!(scene.host.stat("wasmcustom.authgear_filter.tokens.confirmed").await, 0);
+        let session = scene.authgear.log_in("bob");
+        assert_eq!(
+            user(&scene, with_cookie(&session)).await.as_deref(),
+            Some("bob"),
+            "cookies work all the while"
+        );
     }
-    assert_eq!(scene.host.stat("wasmcustom.authgear_filter.tokens.confirmed").await, 0);
-    let session = scene.authgear.log_in("bob");
-    assert_eq!(
-        user(&scene, with_cookie(&session)).await.as_deref(),
-        Some("bob"),
-        "cookies work all the while"
-    );
+}
+
+async fn keys_without_alg_and_kid_verify_here_and_make_a_jwt_nobody_at_the_resolver<H: Host>() {
+    for (mode, expected) in [("auto", Some("alice")), ("local", Some("alice")), ("resolver", None)] {
+        let public_origin = Some(H::ORIGIN.to_owned());
+        let options = Options { has_bare_keys: true, public_origin, ..Options::default() };
+        let change = |configuration: &mut Value| {
+            let authgear = configuration["authgear"].as_object_mut().expect("an object");
+            authgear.insert("mode".into(), json!(mode));
+            if mode == "local" {
+                authgear.retain(|name, _| !name.starts_with("resolver"));
+            }
+        };
+        let scene = Layout::<H>::start_with(options, change, |host| host).await;
+        let request = with_token(&scene.authgear.jwt("alice"));
+        assert_eq!(user(&scene, request).await.as_deref(), expected, "{mode}");
+    }
 }
 
 async fn where_keys_are_kept_back_the_resolver_is_asked_about_jwts_and_cookies<H: Host>() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, Options, Signer, User};
+use wasm_tests::authgear::{Authenticated, Authgear, Endpoint, Fault, MachineClient, Options, Signer, User};
 use wasm_tests::client::{self, Protocol, Request};
 use wasm_tests::on_each_host;
 use wasm_tests::scene::{HOST, Host, Layout, Scene, seen};
@@ -18,6 +18,7 @@ on_each_host! {
     a_token_verified_here_gives_byte_for_byte_the_headers_that_the_resolver_gives,
     what_is_no_access_token_of_a_user_is_nobody,
     a_machine_is_known_by_its_client_where_its_audience_is_configured,
+    an_opaque_token_of_a_machine_is_nobody,
     in_auto_each_credential_is_judged_by_who_knows_it,
     in_local_cookies_and_opaque_tokens_are_nobody,
     keys_are_asked_for_with_the_endpoints_host_and_scheme,
@@ -152,6 +153,24 @@ async fn a_machine_is_known_by_its_client_where_its_audience_is_configured<H: Ho
         [("x-authgear-client-id", "demo-machine"), ("x-authgear-client-scope", "read:orders")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
+}
+
+async fn an_opaque_token_of_a_machine_is_nobody<H: Host>() {
+    let machine = MachineClient { has_opaque_tokens: true, ..MachineClient::default() };
+    for with in ["auto", "local"] {
+        let options = Options { machines: vec![machine.clone()], ..Options::default() };
+        let change = |configuration: &mut Value| {
+            mode(with)(configuration);
+            configuration["authgear"]["audiences"] = json!([H::ORIGIN, "https://api.example.com"]);
+            configuration["rules"] = json!([{"prefix": "/guarded", "access": "required"}]);
+        };
+        let scene = start_with::<H>(options, change, |host| host).await;
+        let token = scene.authgear.machine_token("https://api.example.com", &["read:orders"]);
+        let expected = if with == "auto" { vec![] } else { refused() };
+        assert_eq!(scene.seen(with_token(&token)).await.identity(), expected, "{with}");
+        let guarded = Request::get("/guarded").header("authorization", bearer(&token));
+        assert_eq!(scene.send(guarded).await.status, 401, "{with}");
+    }
 }
 
 async fn in_auto_each_credential_is_judged_by_who_knows_it<H: Host>() {

@@ -227,9 +227,12 @@ async fn a_person_logs_in_goes_on_gets_tokens_and_logs_out() {
 
 #[tokio::test]
 async fn a_login_leads_back_to_allowed_addresses_only() {
-    let authgear = start().await;
+    let options = Options { other_hosts: vec!["other.example.com".into()], ..Options::default() };
+    let authgear = Authgear::start(options).await.unwrap();
     let origin = authgear.public_origin();
     for (uri, status) in [
+        ("https://other.example.com/app".into(), 200),
+        ("https://other.example.com.evil.com/app".into(), 400),
         (origin.clone(), 200),
         (format!("{origin}/any/path"), 200),
         (format!("{origin}.evil.com/"), 400),
@@ -289,6 +292,8 @@ async fn the_networks_protection_keeps_keys_back_and_nothing_else() {
         ("x-forwarded-for", "203.0.113.9", 403),
         ("x-forwarded-for", "203.0.113.9, 192.0.2.1", 403),
         ("x-forwarded-for", "192.0.2.1, 203.0.113.9", 200),
+        ("forwarded", "proto=http;for=203.0.113.9, for=192.0.2.1", 403),
+        ("forwarded", "for=\"192.0.2.1\", for=203.0.113.9", 200),
         ("user-agent", "BadBot/1.0", 403),
         ("user-agent", "curl/8", 200),
     ] {
