@@ -1,5 +1,5 @@
-//! Several projects behind one filter: which of them decides about a request. Each has an engine and a memory of its
-//! own, so that nothing that one remembers, asks or is told is another's; they share how much may be remembered.
+//! Several projects behind one filter, and which of them decides about a request. Each has its own engine and state,
+//! so that nothing cached for one project serves another. They share the limits of their caches.
 
 use std::num::NonZeroUsize;
 
@@ -8,15 +8,15 @@ use super::{BackgroundCall, Capabilities, Decision, Effects, Engine, State, Step
 use crate::config::{Config, Hosts, Projects};
 use crate::http::{BadHead, CallError, Field, Head, Response, UnixTime};
 
-/// Something of one project's: it goes back to the engine that it came from.
+/// Something that belongs to one project. It goes back to the engine that it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OfProject<T> {
-    /// The place of the project in the configuration.
+    /// The index of the project in the configuration.
     project: usize,
     what: T,
 }
 
-/// What to do next, for a project.
+/// The next step of a request, with its project.
 pub type ProjectStep = Step<OfProject<Waiting>, OfProject<WaitKey>>;
 
 /// The engines of all projects.
@@ -24,19 +24,21 @@ pub type ProjectStep = Step<OfProject<Waiting>, OfProject<WaitKey>>;
 pub struct Engines {
     engines: Vec<Engine>,
     hosts: Hosts,
-    /// For requests of no project, where there are some: what any of them takes for a credential is one there.
+    /// For requests to hosts of no project, if there can be any. It treats the credentials of every project as
+    /// credentials.
     others: Option<Engine>,
 }
 
-/// A worker's memory of all projects.
+/// A worker's state of all projects.
 pub struct Memory {
     states: Vec<State>,
-    /// What they share; none where there is one.
+    /// The shared budgets; `None` if there is only one project.
     budgets: Option<Budgets>,
 }
 
 impl Memory {
-    /// Takes what is to be done. To be called after each step, and again when a background call could not be sent.
+    /// Takes the pending effects of all projects. Call it after each step, and again when a background call could not
+    /// be sent.
     pub fn effects(&mut self) -> Effects<OfProject<BackgroundCall>> {
         let mut all = Effects::default();
         for (project, state) in self.states.iter_mut().enumerate() {
@@ -57,7 +59,7 @@ impl Memory {
 }
 
 impl Engines {
-    /// Engines for a configuration, on a proxy.
+    /// Creates the engines of a configuration on a proxy.
     #[must_use]
     pub fn new(projects: Projects, proxy: Capabilities) -> Self {
         let (configs, hosts) = projects.into_parts();
@@ -70,7 +72,7 @@ impl Engines {
         }
     }
 
-    /// Returns the memory that they begin with. `seed` is any random number.
+    /// Returns the initial state. `seed` is any random number.
     #[must_use]
     pub fn memory(&self, seed: u64) -> Memory {
         let budgets = match self.engines.as_slice() {
@@ -95,7 +97,7 @@ impl Engines {
         }
     }
 
-    /// Returns the next step, once the call of the step before has come to something.
+    /// Returns the next step after the call of the previous step has ended.
     pub fn resume(
         &self,
         memory: &mut Memory,
@@ -107,34 +109,34 @@ impl Engines {
         self.step(memory, project, |engine, state| engine.resume(state, what, result, now))
     }
 
-    /// Returns the next step, once what a parked request waits for has come, or will not come.
+    /// Returns the next step once what a parked request waits for has arrived or failed.
     pub fn wake(&self, memory: &mut Memory, waiting: OfProject<Waiting>, now: UnixTime) -> ProjectStep {
         let OfProject { project, what } = waiting;
         self.step(memory, project, |engine, state| engine.wake(state, what, now))
     }
 
-    /// All who waited for something were woken.
+    /// Reports that all requests that waited for something have been woken.
     pub fn told(&self, memory: &mut Memory, wait_key: OfProject<WaitKey>) {
         if let Some((engine, state)) = self.of(memory, wait_key.project) {
             engine.told(state, wait_key.what);
         }
     }
 
-    /// Nothing will come of what a request waited for: it is gone.
+    /// Reports that a waiting request is gone, so that nothing will come of its call.
     pub fn abandon(&self, memory: &mut Memory, waiting: OfProject<Waiting>, now: UnixTime) {
         if let Some((engine, state)) = self.of(memory, waiting.project) {
             engine.abandon(state, waiting.what, now);
         }
     }
 
-    /// To be called now and then where the proxy can: fetches keys that are due.
+    /// Fetches keys that are due. Call it regularly if the proxy has ticks.
     pub fn tick(&self, memory: &mut Memory, now: UnixTime) {
         for (engine, state) in self.engines.iter().zip(&mut memory.states) {
             engine.tick(state, now);
         }
     }
 
-    /// Returns what came of a background call, and whom it concerns.
+    /// Takes the result of a background call. Returns the key that requests may have waited for.
     pub fn finish(
         &self,
         memory: &mut Memory,
@@ -149,12 +151,12 @@ impl Engines {
         Some(OfProject { project, what: what? })
     }
 
-    /// Returns the decision about a request that cannot be understood.
+    /// Returns the decision about a malformed request.
     pub fn bad_request(&self, bad: BadHead) -> Decision {
         self.engines.first().map_or_else(Engine::broken, |engine| engine.bad_request(bad))
     }
 
-    /// Returns the names of the trailers of a request that no client may send, whatever its route.
+    /// Returns the names of the request's trailers that no client may send on any route.
     #[must_use]
     pub fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
         self.engines.first().map(|engine| engine.forged_trailers(trailers)).unwrap_or_default()
@@ -182,7 +184,7 @@ impl Engines {
     }
 }
 
-/// Returns the first project, with the issuers and the places of tokens of all.
+/// Combines all projects: the first one, with the issuers and token places of all.
 fn of_all(configs: &[Config]) -> Option<Config> {
     let (first, rest) = configs.split_first()?;
     let mut all = first.clone();

@@ -23,7 +23,7 @@ impl UnixTime {
         Self(Duration::from_secs(seconds))
     }
 
-    /// Whole seconds since the epoch, rounded down.
+    /// Returns whole seconds since the epoch, rounded down.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0.as_secs()

@@ -44,25 +44,25 @@ impl Claims {
         })
     }
 
-    /// `iss`.
+    /// Returns `iss`.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// `sub`.
+    /// Returns `sub`.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// `aud`: empty, one, or several.
+    /// Returns `aud`: none, one, or several.
     #[must_use]
     pub fn audiences(&self) -> &[String] {
         &self.audiences
     }
 
-    /// `client_id` (RFC 9068 section 2.2).
+    /// Returns `client_id` (RFC 9068 section 2.2).
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()

@@ -34,7 +34,7 @@ mod root;
 #[cfg(target_arch = "wasm32")]
 mod waiters;
 
-/// The VM starts.
+/// Starts the VM.
 #[cfg(target_arch = "wasm32")]
 fn start() {
     log::set_up();

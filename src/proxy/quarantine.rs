@@ -32,7 +32,7 @@ pub fn holds(upstream: &str, now: Duration) -> bool {
 pub struct Quarantine(Vec<(String, Duration)>);
 
 impl Quarantine {
-    /// Creates an empty one.
+    /// Creates an empty quarantine.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())

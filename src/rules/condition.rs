@@ -104,8 +104,8 @@ impl Method {
         Ok(Self(upper))
     }
 
-    /// GET includes HEAD, which asks for the same resource. By RFC 9110 section 9.1 a method in lower case is a
-    /// different method, but some programs treat it as the same.
+    /// Matches a method. GET includes HEAD, which asks for the same resource. By RFC 9110 section 9.1 a method in
+    /// lower case is a different method, but some programs treat it as the same.
     fn matches(&self, method: &[u8]) -> Match {
         let expected = self.0.as_bytes();
         if method == expected || (expected == b"GET" && method == b"HEAD") {

@@ -87,7 +87,7 @@ impl PathPattern {
     }
 }
 
-/// Returns the characters of `pchar` (RFC 3986 section 3.3), and the slash.
+/// Returns whether a byte is in `pchar` (RFC 3986 section 3.3), or the slash.
 fn stands_in_urls(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
 }

@@ -94,13 +94,13 @@ impl<'a> Found<'a> {
 }
 
 impl Place {
-    /// `Authorization: Bearer` (RFC 6750 section 2.1), the default place.
+    /// Returns `Authorization: Bearer` (RFC 6750 section 2.1), the default place.
     #[must_use]
     pub fn bearer() -> Self {
         Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"Bearer".to_vec()) }
     }
 
-    /// `Authorization: DPoP` (RFC 9449 section 7.1), the place of tokens that are bound to a key.
+    /// Returns `Authorization: DPoP` (RFC 9449 section 7.1), the place of tokens that are bound to a key.
     #[must_use]
     pub fn dpop() -> Self {
         Self::Header { name: AUTHORIZATION.to_vec(), scheme: Some(b"DPoP".to_vec()) }
