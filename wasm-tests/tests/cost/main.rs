@@ -151,10 +151,10 @@ fn kinds(host: &mut Host, number: usize) -> Vec<(&'static str, Served)> {
         ("public route", &public, 0, End::Forwarded(0)),
         ("public route, two forged headers", &forged, 0, End::Forwarded(0)),
         ("session, asked about", &session, 1, End::Forwarded(8)),
-        ("session, remembered", &session, 0, End::Forwarded(8)),
-        ("session, remembered, two forged headers", &beside, 0, End::Forwarded(8)),
+        ("session, cached", &session, 0, End::Forwarded(8)),
+        ("session, cached, two forged headers", &beside, 0, End::Forwarded(8)),
         ("token, verified", &good, 0, End::Forwarded(8)),
-        ("token, remembered", &good, 0, End::Forwarded(8)),
+        ("token, cached", &good, 0, End::Forwarded(8)),
         ("token, refused", &bad, 0, End::Denied),
         ("token, refused before", &bad, 0, End::Denied),
     ];
@@ -203,7 +203,7 @@ fn what_is_asked_of_the_host_depends_neither_on_other_headers_nor_on_rules_nor_o
     assert_eq!(table(&kinds(&mut host(0), 60)), expected, "60 headers more");
     let mut host = host(1000);
     remember(&mut host, 200);
-    assert_eq!(table(&kinds(&mut host, 0)), expected, "1000 rules, and 200 sessions remembered");
+    assert_eq!(table(&kinds(&mut host, 0)), expected, "1000 rules, and 200 sessions cached");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_remembered_credential_takes_no_more_instructions_among_thousands_of_others(
         println!("{kind}: {before} instructions, among thousands {after}");
         // Not to the last instruction: there is one more header, and the place of an entry depends on how many there
         // are.
-        if kind.ends_with("remembered") || kind.ends_with("before") {
+        if kind.ends_with("cached") || kind.ends_with("before") {
             assert!(after < before + before / 10, "{kind}: {before} before, {after} after");
         }
     }

@@ -127,7 +127,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Contender>, String> {
             counter: Some("wasmcustom.authgear_filter.answers.reused"),
             ..contender(
                 "cached-session",
-                "ours, mode `resolver`: the answer about the credentials is remembered",
+                "ours, mode `resolver`: the answer about the credentials is cached",
                 ours(envoys::resolver("10s")),
                 requests.one()?,
             )
@@ -145,7 +145,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Contender>, String> {
             counter: Some("wasmcustom.authgear_filter.requests.session"),
             ..contender(
                 "cold-token",
-                "ours, mode `local`: another RS256 token each time, verified, remembered, and another one forgotten for it",
+                "ours, mode `local`: another RS256 token each time, which is verified and cached and evicts another one",
                 ours(envoys::local()),
                 requests.distinct_tokens()?,
             )

@@ -174,7 +174,7 @@ impl Results {
                 vec![memory.name.to_owned(), spread(memory.one, 1), spread(memory.worker, 2), full]
             };
             text += "## Memory\n\nResident memory after a second of load; that of a further worker from the \
-                     difference to 16. Full: with as many different credentials as are remembered (10,000, each \
+                     difference to 16. Full: with as many different credentials as are cached (10,000, each \
                      with a token of 1 KB).\n\n";
             let columns = ["Envoy with", "one worker, MB", "a further worker, MB", "full, MB more"];
             text += &table(&columns, self.memory.iter().map(row));
@@ -196,7 +196,7 @@ impl Results {
                 let remembered = format!("{} %", number(point.remembered * 100.0, 0));
                 vec![point.size.to_string(), spread(point.ratio, 3), spread(added, 1), remembered]
             });
-            let columns = [curve.unit, "ratio", "added, µs", "decided by what is remembered"];
+            let columns = [curve.unit, "ratio", "added, µs", "decided from the cache"];
             text += &format!("\n### {}\n\n{}\n\n", capital(curve.name), curve.about);
             text += &table(&columns, rows);
             if let Some(note) = notes.of(curve.name) {

@@ -89,17 +89,17 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Curve>, String> {
         hosts.push(plan(size, ours(), requests.hosts(size)?));
     }
     let curves = [
-        ("rules", "rules", "A session that is remembered; the path meets the last rule.", rules),
+        ("rules", "rules", "A cached session; the path meets the last rule.", rules),
         (
             "credentials",
-            "credentials that are remembered",
+            "cached credentials",
             "Session cookies without a bearer token, at random; `cache.max_entries` is twice their number.",
             credentials,
         ),
         (
             "cookies",
             "bytes of the cookie header",
-            "A session that is remembered, among other cookies.",
+            "A cached session, among other cookies.",
             cookies,
         ),
         (
@@ -109,7 +109,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Curve>, String> {
              this shows whether workers cost each other anything, not how throughput grows.",
             workers,
         ),
-        ("hosts", "different hosts", "A session that is remembered, for different hosts at random.", hosts),
+        ("hosts", "different hosts", "A cached session, for different hosts at random.", hosts),
     ];
     let mut found = Vec::new();
     for (name, unit, about, plans) in curves {
