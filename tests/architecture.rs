@@ -134,20 +134,23 @@ mod architecture {
     /// The types of errors in every `Result` of two types.
     fn errors(code: &str) -> Vec<&str> {
         let written = code.split("Result<").skip(1).filter_map(|rest| {
-            let (mut open, mut comma) = (vec!['<'], None);
+            let (mut open, mut start, mut types) = (vec!['<'], 0, Vec::new());
             for (at, c) in rest.char_indices() {
                 match c {
                     '<' | '(' | '[' => open.push(c),
                     '>' if rest.get(..at).is_some_and(|before| before.ends_with('-')) => {} // Of an arrow.
                     '>' | ')' | ']' => _ = open.pop(),
-                    ',' if open.len() == 1 => comma = Some(at),
                     _ => {}
                 }
+                if open.is_empty() || open.len() == 1 && c == ',' {
+                    types.extend(rest.get(start..at).map(str::trim).filter(|name| !name.is_empty()));
+                    start = at.saturating_add(1);
+                }
                 if open.is_empty() {
-                    return rest.get(comma?..at).map(|error| error.trim_matches(',').trim());
+                    break;
                 }
             }
-            None
+            types.get(1).copied()
         });
         written.collect()
     }
@@ -188,7 +191,8 @@ mod architecture {
     fn the_check_of_errors_finds_what_it_looks_for() {
         let code = "fn a() -> Result<Vec<(u8, u8)>, &'static str>;\nlet b: Result<_, String> = x;\n\
                     fn c(f: impl Fn() -> Result<fn() -> u8, &str>) -> Result<(), Error> {\n\
-                    fn d() -> std::result::Result<\n    Cow<'_, str>,\n    String\n> {";
+                    fn d() -> std::result::Result<\n    Cow<'_, str>,\n    String,\n> {\n\
+                    fn e() -> serde_json::Result<String> {";
         assert_eq!(errors(code), ["&'static str", "String", "&str", "Error", "String"]);
         for error in [
             "/// A.\n#[derive(Debug, thiserror::Error)]\n#[error(\"{0}\")]\npub struct Bad(String);",
@@ -238,6 +242,15 @@ mod architecture {
         );
         declared.retain(|_, paths| paths.len() > 1);
         assert!(declared.is_empty(), "{declared:#?}");
+    }
+
+    #[test]
+    fn every_file_can_be_read_in_one_sitting() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let lines = |path: &str| fs::read_to_string(root.join(path)).unwrap().lines().count();
+        let long: Vec<_> =
+            sources().into_iter().map(|source| source.path).filter(|path| lines(path) > 500).collect();
+        assert!(long.is_empty(), "{long:?}");
     }
 
     #[test]
