@@ -7,6 +7,8 @@ pub mod authgear;
 pub mod authorizer;
 pub mod cli;
 pub mod client;
+pub mod control;
+pub mod demo;
 pub mod echo;
 pub mod envoy;
 pub mod faulty;

@@ -2,34 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use servers::client::{self, Request, Response};
+use servers::demo::{AUTH_O_TRON, AUTHGEAR, Demo, Layout, Ports};
 use servers::process;
 use servers::wait::{holds, wait_until};
 
-/// What `make run` starts, and its ports.
-const AUTHGEAR: (&str, &[&str]) =
-    ("authgear", &["--proxy-port", "--authgear-port", "--resolver-port", "--app-port", "--admin-port"]);
-/// What `make run-auth-o-tron` starts, and its ports.
-const AUTH_O_TRON: (&str, &[&str]) =
-    ("auth-o-tron", &["--proxy-port", "--auth-o-tron-port", "--app-port", "--admin-port"]);
+const DEMO: &str = env!("CARGO_BIN_EXE_demo");
 
-/// How long Envoy may take to compile the module and serve, while other tests do the same.
-const START: Duration = Duration::from_secs(60);
 /// How long the demo may take to end.
 const STOP: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn who_logs_in_is_known_to_the_app_until_logging_out() {
-    let demo = Demo::start(AUTHGEAR);
-    let mut browser = Browser::new(demo.ports.of("--proxy-port"));
+    let demo = start(&AUTHGEAR);
+    let mut browser = Browser::new(demo.port("--proxy-port"));
 
     let nobody = browser.app_headers().await;
     assert_eq!(nobody, BTreeMap::new());
@@ -52,8 +42,8 @@ async fn who_logs_in_is_known_to_the_app_until_logging_out() {
 
 #[tokio::test]
 async fn who_opens_a_page_that_needs_a_session_logs_in_and_comes_back_to_it() {
-    let demo = Demo::start(AUTHGEAR);
-    let mut browser = Browser::new(demo.ports.of("--proxy-port"));
+    let demo = start(&AUTHGEAR);
+    let mut browser = Browser::new(demo.port("--proxy-port"));
     let login = browser.get("/app/account?x=1").await;
     let page = browser.press(&login, "alice").await;
     assert!(page.contains("GET /app/account?x=1") && page.contains("alice"), "{page}");
@@ -62,7 +52,7 @@ async fn who_opens_a_page_that_needs_a_session_logs_in_and_comes_back_to_it() {
 
 #[test]
 fn the_curl_lines_that_it_prints_work() {
-    let answers = Demo::start(AUTHGEAR).try_curl_lines();
+    let answers = try_curl_lines(&start(&AUTHGEAR));
     let [forged, alice, counters] = &answers[..] else { panic!("{} curl lines", answers.len()) };
     assert!(forged.contains("/app") && !forged.contains("forged"), "{forged}");
     assert!(alice.contains(r#""alice""#), "{alice}");
@@ -71,7 +61,7 @@ fn the_curl_lines_that_it_prints_work() {
 
 #[test]
 fn the_curl_lines_of_auth_o_tron_work() {
-    let answers = Demo::start(AUTH_O_TRON).try_curl_lines();
+    let answers = try_curl_lines(&start(&AUTH_O_TRON));
     let [nobody, alice, other_alice, bob, counters] = &answers[..] else {
         panic!("{} curl lines", answers.len())
     };
@@ -85,23 +75,23 @@ fn the_curl_lines_of_auth_o_tron_work() {
 
 #[tokio::test]
 async fn ctrl_c_stops_everything() {
-    let mut demo = Demo::start(AUTHGEAR);
-    let services = demo.services();
+    let mut demo = start(&AUTHGEAR);
+    let services = services(&demo);
     assert_eq!(services.len(), 3, "{services:?}");
-    send_signal("INT", demo.child.id());
-    let status = demo.wait().await;
+    send_signal("INT", demo.id());
+    let status = demo.wait(STOP).await;
     assert!(status.success(), "{status}");
     are_gone(&services).await;
-    wait_until("the ports are free", STOP, || async { holds(demo.ports.are_free(), "one is taken") }).await;
+    wait_until("the ports are free", STOP, || async { holds(demo.ports_are_free(), "one is taken") }).await;
 }
 
 #[tokio::test]
 async fn when_one_service_ends_all_end_and_it_is_named() {
-    let mut demo = Demo::start(AUTHGEAR);
-    let services = demo.services();
+    let mut demo = start(&AUTHGEAR);
+    let services = services(&demo);
     let app = services.iter().find(|pid| command_line(**pid).contains("echo-app"));
     send_signal("KILL", *app.expect("the app runs"));
-    assert!(!demo.wait().await.success());
+    assert!(!demo.wait(STOP).await.success());
     are_gone(&services).await;
     let output = demo.output();
     assert!(output.contains("app ended (signal: 9"), "{output}");
@@ -111,20 +101,20 @@ async fn when_one_service_ends_all_end_and_it_is_named() {
 
 #[tokio::test]
 async fn no_service_outlives_a_demo_that_is_killed() {
-    let demo = Demo::start(AUTHGEAR);
-    let services = demo.services();
-    send_signal("KILL", demo.child.id());
+    let demo = start(&AUTHGEAR);
+    let services = services(&demo);
+    send_signal("KILL", demo.id());
     are_gone(&services).await;
 }
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_the_way_to_choose_another() {
-    for (layout, target) in [(AUTHGEAR, "run"), (AUTH_O_TRON, "run-auth-o-tron")] {
-        let ports = Ports::choose(layout.1);
+    for (layout, target) in [(&AUTHGEAR, "run"), (&AUTH_O_TRON, "run-auth-o-tron")] {
+        let ports = Ports::choose(layout);
         let port = ports.of("--app-port");
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free");
-        let mut demo = Demo::spawn(layout.0, ports);
-        assert!(!demo.wait().await.success());
+        let mut demo = Demo::spawn(DEMO, layout, ports);
+        assert!(!demo.wait(STOP).await.success());
         let output = demo.output();
         assert!(output.contains(&format!("port {port}, for the app, is taken")), "{output}");
         assert!(output.contains(&format!("make {target} APP_PORT=")), "{output}");
@@ -143,7 +133,7 @@ async fn a_flag_wins_over_the_environment_and_both_over_the_default() {
         (&["--app-port", "8080"], &[("PROXY_PORT", "")], "PROXY_PORT and APP_PORT are both 8080".to_owned()),
         (&[], &[("APP_PORT", "70000")], "--app-port".to_owned()),
     ] {
-        let mut command = process::command(env!("CARGO_BIN_EXE_demo"));
+        let mut command = process::command(DEMO);
         command.arg("authgear").args(arguments).envs(environment.iter().copied());
         let output = command.stdin(Stdio::null()).output().expect("the demo can be executed");
         let text = String::from_utf8_lossy(&output.stderr);
@@ -151,131 +141,28 @@ async fn a_flag_wins_over_the_environment_and_both_over_the_default() {
     }
 }
 
-/// A running demo, on its own ports.
-struct Demo {
-    child: Child,
-    ports: Ports,
-    lines: mpsc::Receiver<String>,
-    /// The lines taken out of `lines` so far.
-    seen: std::cell::RefCell<String>,
+fn start(layout: &'static Layout) -> Demo {
+    Demo::start(DEMO, layout)
 }
 
-impl Demo {
-    /// Starts it, and waits until it says what to open.
-    fn start((layout, ports): (&str, &'static [&'static str])) -> Self {
-        let demo = Self::spawn(layout, Ports::choose(ports));
-        let end = Instant::now() + START;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = demo.lines.recv_timeout(left) else {
-                panic!("the demo did not come up:\n{}", demo.output());
-            };
-            let last = line.starts_with("Ctrl-C stops");
-            demo.note(&line);
-            if last {
-                return demo;
-            }
-        }
-    }
-
-    fn spawn(layout: &str, ports: Ports) -> Self {
-        let mut command = process::command(env!("CARGO_BIN_EXE_demo"));
-        command.arg(layout).args(ports.arguments());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = process::spawn(command).expect("the demo can be executed");
-        let (sender, lines) = mpsc::channel();
-        forward(child.stdout.take().expect("piped"), sender.clone());
-        forward(child.stderr.take().expect("piped"), sender);
-        Self { child, ports, lines, seen: String::new().into() }
-    }
-
-    /// Runs the commands that it suggests, and returns their output.
-    fn try_curl_lines(&self) -> Vec<String> {
-        let welcome = self.output();
-        let lines = welcome.lines().filter(|line| line.trim().starts_with("curl "));
-        let answers = lines.map(|line| {
-            // bash reads the line as a person's shell would.
-            let run = Command::new("bash").args(["-euc", line]).output().expect("bash");
-            assert!(run.status.success(), "{line}: {run:?}");
-            String::from_utf8(run.stdout).expect("text")
-        });
-        answers.collect()
-    }
-
-    /// The process ids of what it started.
-    fn services(&self) -> Vec<u32> {
-        let processes = fs::read_dir("/proc").expect("Linux");
-        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| parent(*pid) == Some(self.child.id())).collect()
-    }
-
-    async fn wait(&mut self) -> ExitStatus {
-        wait_until("the demo ends", STOP, || {
-            let ended = self.child.try_wait().expect("the demo is our child");
-            std::future::ready(ended.ok_or("it runs"))
-        })
-        .await
-    }
-
-    /// Everything that it has printed.
-    fn output(&self) -> String {
-        let ended = fs::metadata(format!("/proc/{}/fd", self.child.id())).is_err();
-        // If the demo has ended, wait for every line; if it runs, take what is there.
-        let more = || if ended { self.lines.recv().ok() } else { self.lines.try_recv().ok() };
-        while let Some(line) = more() {
-            self.note(&line);
-        }
-        self.seen.borrow().clone()
-    }
-
-    fn note(&self, line: &str) {
-        let mut seen = self.seen.borrow_mut();
-        seen.push_str(line);
-        seen.push('\n');
-    }
+/// Runs the commands that it suggests, and returns their output.
+fn try_curl_lines(demo: &Demo) -> Vec<String> {
+    let welcome = demo.output();
+    let lines = welcome.lines().filter(|line| line.trim().starts_with("curl "));
+    let answers = lines.map(|line| {
+        // bash reads the line as a person's shell would.
+        let run = Command::new("bash").args(["-euc", line]).output().expect("bash");
+        assert!(run.status.success(), "{line}: {run:?}");
+        String::from_utf8(run.stdout).expect("text")
+    });
+    answers.collect()
 }
 
-impl Drop for Demo {
-    fn drop(&mut self) {
-        // Both fail only if it has already ended.
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-        if thread::panicking() {
-            eprintln!("the demo printed:\n{}", self.output());
-        }
-    }
-}
-
-/// A port for each option.
-struct Ports(Vec<(&'static str, u16)>);
-
-impl Ports {
-    /// Free ports, each only once, below those that the system assigns.
-    fn choose(options: &[&'static str]) -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        // Another run of the tests begins its search elsewhere.
-        let start = u16::try_from(std::process::id() % 8000).expect("less than 8000");
-        let free = || {
-            let next = || 20000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12000;
-            let mut ports = std::iter::repeat_with(next).take(12000);
-            let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-            ports.find(is_free).expect("a free port")
-        };
-        Self(options.iter().map(|option| (*option, free())).collect())
-    }
-
-    fn of(&self, option: &str) -> u16 {
-        let found = self.0.iter().find(|(known, _)| *known == option);
-        found.expect("a port of this demo").1
-    }
-
-    fn arguments(&self) -> Vec<String> {
-        self.0.iter().flat_map(|(option, port)| [(*option).to_owned(), port.to_string()]).collect()
-    }
-
-    fn are_free(&self) -> bool {
-        self.0.iter().all(|(_, port)| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-    }
+/// The process ids of what it started.
+fn services(demo: &Demo) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("Linux");
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent(*pid) == Some(demo.id())).collect()
 }
 
 /// As much of a browser as the demo needs: cookies, redirects, and forms with buttons.
@@ -372,16 +259,6 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let tag = tag.split('>').next()?;
     let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
     rest.split('"').next()
-}
-
-fn forward(output: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if lines.send(line).is_err() {
-                return;
-            }
-        }
-    });
 }
 
 async fn are_gone(services: &[u32]) {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::options::{Client, MachineClient, Status, User};
 use super::origin::Origin;
-use super::tap::Endpoint;
+use super::tap::{Endpoint, Fault};
 use super::world::{Credential, Found, Part};
 use super::{Project, now, origin, pages, resolver};
 use crate::html;
@@ -25,6 +25,7 @@ const RESOLVER: [&str; 2] = ["/_resolver/resolve", "/resolve"];
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/oauth2/jwks";
 const HEALTH: &str = "/healthz";
+const STATE: &str = "/stand-in/state";
 
 /// The longest form that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -32,7 +33,7 @@ const MAX_BODY: usize = 64 * 1024;
 type Route = (&'static str, Method, fn(&Call<'_>) -> Reply);
 
 /// The main server's pages and endpoints. GET includes HEAD, except for the key set.
-const ROUTES: [Route; 16] = [
+const ROUTES: [Route; 18] = [
     ("/", Method::GET, home),
     ("/login", Method::POST, log_in),
     ("/logout", Method::POST, log_out),
@@ -49,6 +50,8 @@ const ROUTES: [Route; 16] = [
     ("/stand-in/delete", Method::POST, |call| administer(call, "delete")),
     ("/stand-in/bar", Method::POST, |call| administer(call, "bar")),
     ("/stand-in/rotate-key", Method::POST, rotate_key),
+    ("/stand-in/resolver", Method::POST, switch_resolver),
+    (STATE, Method::GET, state),
 ];
 
 /// Answers a request to the main server.
@@ -215,16 +218,26 @@ impl Call<'_> {
 
     /// `next` is the query of the authorization request to continue.
     fn login_page(&self, title: &str, next: &str) -> Reply {
-        page(StatusCode::OK, title, &pages::log_in(self.project.world().users(), next))
+        let body = format!(
+            "<section class=\"card end\">\n<p>Choose who you are.</p>\n{}\n</section>",
+            pages::log_in(self.project.world().users(), next).0
+        );
+        page(StatusCode::OK, title, &html::Markup(body))
+    }
+
+    fn is_resolver_down(&self) -> bool {
+        self.project.tap(Endpoint::Resolver).fault() != Fault::None
     }
 }
 
 fn home(call: &Call<'_>) -> Reply {
+    let (app, is_down) = (&call.project.options.app_path, call.is_resolver_down());
     match call.user() {
-        Some(user) => {
-            page(StatusCode::OK, "Logged in", &pages::account(&user, &call.project.options.app_path))
+        Some(user) => whole_page(StatusCode::OK, "Logged in", &pages::account(&user, app, is_down)),
+        None => {
+            let body = pages::start(call.project.world().users(), app, is_down);
+            whole_page(StatusCode::OK, "authgear-filter, the demo", &body)
         }
-        None => call.login_page("Log in", ""),
     }
 }
 
@@ -416,7 +429,7 @@ fn any_token(call: &Call<'_>) -> Reply {
             text(
                 StatusCode::BAD_REQUEST,
                 format!(
-                    "send user=<one of {}> and kind=<opaque, jwt, id, machine, session or app_session>",
+                    "send user=<one of {}> and kind=<opaque, jwt, expired, id, machine, session or app_session>",
                     ids.join(", ")
                 ),
             )
@@ -429,6 +442,11 @@ fn issue(project: &Project, user: &str, kind: &str) -> Option<String> {
     match kind {
         "opaque" => project.opaque_token(user),
         "jwt" => project.jwt(user, |_, _| {}),
+        "expired" => project.jwt(user, |claims, _| {
+            let issued = now().saturating_sub(2 * project.options.token_lifetime.as_secs());
+            let expired = issued.saturating_add(project.options.token_lifetime.as_secs());
+            claims.extend([("iat".to_owned(), issued.into()), ("exp".to_owned(), expired.into())]);
+        }),
         "id" => project.id_token(user),
         "session" => granted(Credential::Session),
         "app_session" => granted(Credential::AppSession),
@@ -466,6 +484,33 @@ fn rotate_key(call: &Call<'_>) -> Reply {
     text(StatusCode::OK, format!("signing with {kid}"))
 }
 
+/// Takes the resolver down, or brings it up again.
+fn switch_resolver(call: &Call<'_>) -> Reply {
+    let tap = call.project.tap(Endpoint::Resolver);
+    let wants_page = call
+        .head
+        .headers
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept.to_str().is_ok_and(|list| list.contains("text/html")));
+    match call.field("state") {
+        Some("down") => tap.set(Fault::Status(StatusCode::SERVICE_UNAVAILABLE)),
+        Some("up") => tap.set(Fault::None),
+        _ => return text(StatusCode::BAD_REQUEST, "send state=down or state=up"),
+    }
+    if wants_page { redirect(StatusCode::SEE_OTHER, "/") } else { text(StatusCode::OK, "done") }
+}
+
+/// Who can log in, and whether the resolver answers.
+fn state(call: &Call<'_>) -> Reply {
+    let user = |user: &User| {
+        let is_active = user.status == Status::Active;
+        json!({"id": user.id, "about": user.about, "active": is_active})
+    };
+    let users: Vec<Value> = call.project.world().users().iter().map(user).collect();
+    let resolver = if call.is_resolver_down() { "down" } else { "up" };
+    secret(json_reply(StatusCode::OK, &json!({"resolver": resolver, "users": users})))
+}
+
 /// How the log describes a reply.
 #[derive(Clone)]
 struct Note(String);
@@ -475,9 +520,9 @@ fn noted(mut reply: Reply, note: impl Into<String>) -> Reply {
     reply
 }
 
-/// Logs the path without its query, which may hold secrets.
+/// Logs the path without its query, which may hold secrets. The demo asks for the state all the time.
 fn log(project: &Project, server: &str, head: &request::Parts, reply: &Reply) {
-    if project.options.log {
+    if project.options.log && head.uri.path() != STATE {
         let note = reply.extensions().get::<Note>().map_or(String::new(), |note| format!(" {}", note.0));
         let (method, path, status) = (&head.method, head.uri.path(), reply.status().as_u16());
         serve::log(format_args!("{server} {status} {method} {path}{note}"));
@@ -509,9 +554,15 @@ fn json_reply(status: StatusCode, body: &Value) -> Reply {
     content(status, "application/json", body.to_string())
 }
 
+/// A page with the title as its heading.
 fn page(status: StatusCode, title: &str, body: &html::Markup) -> Reply {
-    let mut reply = secret(content(status, html::TYPE, pages::page(title, body)));
-    reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(html::POLICY));
+    whole_page(status, title, &pages::page(title, body))
+}
+
+fn whole_page(status: StatusCode, title: &str, body: &html::Markup) -> Reply {
+    let place = Some(html::Place::Start);
+    let mut reply = html::Document { title, place, script: None, body }.reply();
+    *reply.status_mut() = status;
     reply
 }
 

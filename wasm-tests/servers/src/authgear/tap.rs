@@ -44,6 +44,10 @@ impl Tap {
         self.fault.send_replace(fault);
     }
 
+    pub(super) fn fault(&self) -> Fault {
+        *self.fault.borrow()
+    }
+
     /// Waits as the fault demands. Returns the status to answer with, if the fault has one.
     pub(super) async fn suffer(&self) -> Option<StatusCode> {
         let mut faults = self.fault.subscribe();

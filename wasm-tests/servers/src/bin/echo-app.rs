@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use servers::cli;
-use servers::echo::Echo;
+use servers::echo::{Echo, Options};
 
 /// Answers every request with the request itself.
 #[derive(Debug, Parser)]
@@ -16,12 +16,15 @@ struct Flags {
     /// The port to listen on
     #[arg(long, env = "ECHO_PORT", default_value_t = 8000)]
     port: u16,
+    /// Show the demo's console, whose script and data the demo serves under /demo/
+    #[arg(long)]
+    console: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Flags { listen, port } = cli::parse();
-    match Echo::start_on((listen, port).into(), true).await {
+    let Flags { listen, port, console: is_console } = cli::parse();
+    match Echo::start_on((listen, port).into(), Options { log: true, is_console }).await {
         Ok(echo) => {
             println!("echo app on {}", echo.address());
             std::future::pending().await

@@ -1,22 +1,33 @@
 //! The configuration that Envoy starts with: the shipped file itself, or a copy in which only the ports and the
-//! module's path differ.
+//! module's path differ, and in which the console has what it needs.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use servers::envoy;
+use serde_json::{Value, json};
+use servers::{control, envoy};
 
 use crate::layout::Layout;
 use crate::ports::{Port, Ports};
 
-/// The path of the file to start Envoy with.
-pub(crate) fn prepare(layout: &Layout, ports: &Ports) -> Result<PathBuf, String> {
+const CONNECTION_MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+
+/// The path of the file to start Envoy with. `control` is where the console's questions are answered, if there is one.
+pub(crate) fn prepare(
+    layout: &Layout,
+    ports: &Ports,
+    control: Option<SocketAddr>,
+) -> Result<PathBuf, String> {
     let original = envoy::workspace_dir().join(layout.envoy);
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", original.display());
     let yaml = fs::read_to_string(&original).map_err(|error| fail(&error))?;
     let shipped: Value = yaml_serde::from_str(&yaml).map_err(|error| fail(&error))?;
-    let changed = changed(&shipped, layout, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
+    let mut changed =
+        changed(&shipped, layout, ports, &envoy::filter_module()).map_err(|error| fail(&error))?;
+    if let Some(control) = control {
+        add_console(&mut changed, control).map_err(|error| fail(&error))?;
+    }
     if changed == shipped {
         return Ok(original);
     }
@@ -54,6 +65,48 @@ fn changed(shipped: &Value, layout: &Layout, ports: &Ports, module: &Path) -> Re
         set_url_port(at(configuration, url)?, ports[*port])?;
     }
     Ok(changed)
+}
+
+/// Leads `/demo/` to the console's server, past the filter and the log that people read, and adds the log that it
+/// reads. Answers name their request, so that it is found there.
+fn add_console(changed: &mut Value, control: SocketAddr) -> Result<(), String> {
+    list(changed, "/static_resources/clusters")?.push(json!({
+        "name": "demo",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "demo", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {
+            "socket_address": {"address": control.ip().to_string(), "port_value": control.port()}
+        }}}]}]},
+    }));
+    let manager = at(changed, CONNECTION_MANAGER)?;
+    manager["always_set_request_id_in_response"] = true.into();
+    let filter = at(manager, "/http_filters/0/name")?.clone();
+    let name = filter.as_str().ok_or("the filter's name is no string")?;
+    let disabled =
+        json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
+    let route = json!({
+        "match": {"prefix": "/demo/"},
+        "route": {"cluster": "demo"},
+        "typed_per_filter_config": {name: disabled},
+    });
+    list(manager, "/route_config/virtual_hosts/0/routes")?.insert(0, route);
+    let logs = list(manager, "/access_log")?;
+    logs.push(json!({
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"json_format": control::log_format()},
+        },
+    }));
+    for log in logs {
+        let demo = json!({"name": ":path", "string_match": {"prefix": "/demo/"}, "invert_match": true});
+        log["filter"] = json!({"header_filter": {"header": demo}});
+    }
+    Ok(())
+}
+
+fn list<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Vec<Value>, String> {
+    at(value, pointer)?.as_array_mut().ok_or_else(|| format!("{pointer} is no list"))
 }
 
 fn at<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Value, String> {

@@ -19,6 +19,8 @@ pub(crate) struct Layout {
     pub(crate) clusters: &'static [(&'static str, Port)],
     /// URLs in the filter's configuration (as RFC 6901 pointers), and the services whose ports they contain.
     pub(crate) urls: &'static [(&'static str, Port)],
+    /// Whether the app's page is the console, which asks this program.
+    pub(crate) has_console: bool,
     /// All services except Envoy, by the names in their log lines.
     pub(crate) services: fn(&Ports) -> Result<Vec<(&'static str, Command)>, String>,
     /// What to try once everything is up.
@@ -41,13 +43,18 @@ static AUTHGEAR: Layout = Layout {
     envoy: "envoy.yaml",
     clusters: &[("authgear", Port::Authgear), ("authgear-resolver", Port::Resolver), ("app", Port::App)],
     urls: &[("/authgear/endpoint", Port::Proxy), ("/authgear/resolver_url", Port::Resolver)],
-    services: |ports| Ok(vec![("authgear", stand_in(ports)?), ("app", echo_app(ports)?)]),
+    has_console: true,
+    services: |ports| {
+        let mut app = echo_app(ports)?;
+        app.arg("--console");
+        Ok(vec![("authgear", stand_in(ports)?), ("app", app)])
+    },
     welcome: |ports| {
         let origin = public_origin(ports);
         format!(
-            "Open {origin}/app/account in a browser and log in as one of the demo
-users to see the headers that the app receives. {origin}/app can be seen without
-a session, {origin}/ is Authgear's own page, with tokens.
+            "Open {origin}/ in a browser and log in as one of the demo users.
+{origin}/app then shows what the app received and how the filter
+decided, and has buttons to try it: forged headers, tokens, logout, an outage.
 
   without a session; a forged identity header does not arrive:
     curl -H 'x-authgear-user-id: forged' {origin}/app
@@ -63,6 +70,7 @@ static AUTH_O_TRON: Layout = Layout {
     envoy: "deploy/envoy/auth-o-tron.yaml",
     clusters: &[("auth-o-tron", Port::AuthOTron), ("app", Port::App)],
     urls: &[("/forward_auth/url", Port::AuthOTron)],
+    has_console: false,
     services: |ports| Ok(vec![("auth-o-tron", auth_o_tron(ports)?), ("app", echo_app(ports)?)]),
     welcome: |ports| {
         let origin = public_origin(ports);
@@ -125,6 +133,6 @@ fn sibling(name: &str) -> Result<Command, String> {
     Ok(process::command(program))
 }
 
-fn public_origin(ports: &Ports) -> String {
+pub(crate) fn public_origin(ports: &Ports) -> String {
     format!("http://localhost:{}", ports[Port::Proxy])
 }

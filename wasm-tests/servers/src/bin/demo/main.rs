@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use servers::control::{Control, Settings};
 use servers::wait::{TooLate, holds, try_wait_until};
 use servers::{cli, envoy, process};
 use tokio::net::TcpStream;
@@ -39,7 +40,8 @@ async fn main() -> ExitCode {
 async fn run(demo: &Demo) -> Result<(), String> {
     let (layout, ports) = (Layout::of(demo), Ports::of(demo)?);
     ports.check_free(layout.target)?;
-    let configuration = configuration::prepare(layout, &ports)?;
+    let control = if layout.has_console { Some(start_control(&ports).await?) } else { None };
+    let configuration = configuration::prepare(layout, &ports, control.as_ref().map(Control::address))?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
 
@@ -49,7 +51,7 @@ async fn run(demo: &Demo) -> Result<(), String> {
     }
     services.start("envoy", proxy(&configuration))?;
     let result = tokio::select! {
-        ended = services.watch() => Err(ended),
+        ended = services.watch(|line| control.as_ref().is_some_and(|control| control.note(line))) => Err(ended),
         Err(late) = welcome_when_ready(layout, &ports) => Err(late.to_string()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
@@ -62,6 +64,16 @@ fn listen(kind: SignalKind) -> Result<Signal, String> {
     signal(kind).map_err(|error| format!("cannot listen for signals: {error}"))
 }
 
+async fn start_control(ports: &Ports) -> Result<Control, String> {
+    let control = Control::start(Settings {
+        origin: layout::public_origin(ports),
+        proxy: local(ports[Port::Proxy]),
+        admin: local(ports[Port::Admin]),
+        authgear: local(ports[Port::Authgear]),
+    });
+    control.await.map_err(|error| error.to_string())
+}
+
 fn proxy(configuration: &Path) -> Command {
     let mut command = process::command(envoy::binary());
     command
@@ -71,6 +83,8 @@ fn proxy(configuration: &Path) -> Command {
         .arg(configuration)
         .arg("--disable-hot-restart")
         .args(["--concurrency", "2"])
+        // People, and the console, look at the access log as it is written; the default is 10 s.
+        .args(["--file-flush-interval-msec", "50"])
         .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
         .args(["--log-format", "[%l] %v"]);
     command

@@ -63,12 +63,15 @@ impl Services {
         Ok(())
     }
 
-    /// Prints log lines until a service ends, and returns a message about that.
-    pub(crate) async fn watch(&mut self) -> String {
+    /// Prints log lines until a service ends, and returns a message about that. Lines that `takes` are not printed.
+    pub(crate) async fn watch(&mut self, takes: impl Fn(&str) -> bool) -> String {
         loop {
             match self.events.recv().await {
+                Some(Event::Line(_, line)) if takes(&line) => {}
                 Some(Event::Line(service, line)) => {
-                    self.print(service, &line);
+                    if !self.is_told_again(service, &line) {
+                        self.print(service, &line);
+                    }
                     let last = &mut self.last_lines[service];
                     if last.len() == LAST_LINES {
                         last.pop_front();
@@ -88,6 +91,11 @@ impl Services {
         // A service that is held up by its log lines may go on.
         self.events.close();
         while self.running.join_next().await.is_some() {}
+    }
+
+    /// Whether it is the filter's first line once more. Each of Envoy's VMs says it at the start, and the same.
+    fn is_told_again(&self, service: usize, line: &str) -> bool {
+        line.contains("authgear-filter: version ") && self.last_lines[service].iter().any(|last| last == line)
     }
 
     fn print(&self, service: usize, line: &str) {

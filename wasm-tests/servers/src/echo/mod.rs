@@ -2,6 +2,8 @@
 //!
 //! It shows bytes as Latin-1, one character each, so that no part of a header is lost.
 
+mod page;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,15 +15,17 @@ use hyper::{Request, StatusCode};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::html::{self, Markup, document, escape};
 use crate::received::{Journal, Received};
 use crate::serve::{self, Reply, Server};
 
-/// The headers in which Authgear and Auth-O-Tron name the user.
-const USER_HEADERS: [&str; 2] = ["x-authgear-user-id", "x-auth-username"];
-
-/// The prefixes of identity headers.
-const IDENTITY_PREFIXES: [&str; 2] = ["x-authgear-", "x-auth-"];
+/// How the app behaves. The default is what tests want.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether to print a line per request.
+    pub log: bool,
+    /// Whether its page is the demo's console. The demo must then serve what is under `/demo/` on the same origin.
+    pub is_console: bool,
+}
 
 /// A running echo app. Dropping it stops it.
 #[derive(Debug)]
@@ -36,17 +40,17 @@ impl Echo {
     /// # Errors
     /// If no port is free.
     pub async fn start() -> io::Result<Self> {
-        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), false).await
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), Options::default()).await
     }
 
-    /// Starts it on `address`. With `log`, it prints a line per request.
+    /// Starts it on `address`.
     ///
     /// # Errors
     /// If the address cannot be bound; the error names it.
-    pub async fn start_on(address: SocketAddr, log: bool) -> io::Result<Self> {
+    pub async fn start_on(address: SocketAddr, options: Options) -> io::Result<Self> {
         let journal = Arc::new(Journal::default());
         let kept = journal.clone();
-        let handler = move |request, peer| echo(kept.clone(), log, request, peer);
+        let handler = move |request, peer| echo(kept.clone(), options, request, peer);
         Ok(Self { journal, server: Server::http(serve::bind(address).await?, handler)? })
     }
 
@@ -74,7 +78,12 @@ struct Body {
     trailers: Vec<(String, Vec<u8>)>,
 }
 
-async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+async fn echo(
+    journal: Arc<Journal>,
+    options: Options,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Reply {
     let (head, incoming) = request.into_parts();
     let wants_page = head
         .headers
@@ -84,7 +93,11 @@ async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer
     let (reply, length) = match read(incoming).await {
         Ok(body) => {
             let received = Received::new(&head, body.length, peer);
-            let reply = if wants_page { page(&received) } else { json_reply(&received, &body) };
+            let reply = match (wants_page, options.is_console) {
+                (false, _) => json_reply(&received, &body),
+                (true, false) => page::simple(&received),
+                (true, true) => page::console(&received),
+            };
             journal.add(received);
             (reply, body.length)
         }
@@ -94,11 +107,9 @@ async fn echo(journal: Arc<Journal>, log: bool, request: Request<Incoming>, peer
             (reply, 0)
         }
     };
-    if log {
-        let user = USER_HEADERS
-            .iter()
-            .find_map(|name| head.headers.get(*name))
-            .map_or_else(|| "nobody".into(), |value| latin1(value.as_bytes()).escape_debug().to_string());
+    if options.log {
+        let user =
+            page::user(&head.headers).map_or_else(|| "nobody".into(), |user| user.escape_debug().to_string());
         let (status, path) = (reply.status().as_u16(), head.uri.path());
         serve::log(format_args!("echo {status} {} {path} user={user} body={length}", head.method));
     }
@@ -140,34 +151,6 @@ fn json_reply(received: &Received, body: &Body) -> Reply {
             .join(", "),
     );
     reply("application/json", text)
-}
-
-fn page(received: &Received) -> Reply {
-    let is_ours = |name: &str| IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    let rows = |ours: bool| -> String {
-        let chosen = received.headers.iter().filter(|(name, _)| is_ours(name) == ours);
-        let row = |(name, value): &(String, Vec<u8>)| {
-            format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(&latin1(value)))
-        };
-        chosen.map(row).collect()
-    };
-    let table = |rows: String, none: &str| match rows.is_empty() {
-        true => format!("<p>{none}</p>"),
-        false => format!(
-            "<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Value</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>"
-        ),
-    };
-    let body = format!(
-        "<h1>What the app received</h1>\n<p>{} {}</p>\n<h2>From the filter</h2>\n{}\n\
-         <p><a href=\"/\">Log in or out</a></p>\n<h2>All other headers</h2>\n{}",
-        escape(&received.method),
-        escape(&received.target),
-        table(rows(true), "No identity header: nobody is logged in."),
-        table(rows(false), "None."),
-    );
-    let mut reply = reply(html::TYPE, document("The app", &Markup(body)));
-    reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(html::POLICY));
-    reply
 }
 
 fn reply(kind: &'static str, body: String) -> Reply {
