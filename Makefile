@@ -96,8 +96,8 @@ SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
 # Those that are skipped; `make test` sets it.
 SKIPPED :=
 
-.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest soak chaos bench image push check \
-	advisories clean
+.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest screenshot soak chaos bench \
+	image push check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
@@ -169,6 +169,11 @@ else
 	cargo test $(NATIVE) --doc
 endif
 	@printf '%s: %s bytes, sha256 %s\n' "$(MODULE)" "$$(wc -c <"$(MODULE)")" "$$(sha256sum <"$(MODULE)" | cut -d' ' -f1)"
+
+screenshot: build $(ENVOY_READY) ## make the pictures of the demo in docs/ (needs chromium)
+	@setup/needs.sh test browser
+	SCREENSHOTS="$(CURDIR)/docs" cargo test $(NATIVE) --test browser -- \
+		--exact looks::the_console_shows_an_afternoon_of_the_demo
 
 soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (minutes)
 	SOAK_CREDENTIALS=$(SOAK_CREDENTIALS) cargo test $(NATIVE) --test cache -- \

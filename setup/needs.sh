@@ -65,6 +65,7 @@ look() {
     need skopeo skopeo image has skopeo
     need docker-registry docker-registry image has docker-registry
     need curl curl demo has curl
+    need chromium chromium browser has chromium
     need pkg-config pkg-config auth_o_tron has pkg-config
     need "OpenSSL's headers" libssl-dev auth_o_tron has_openssl
 }

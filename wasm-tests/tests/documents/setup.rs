@@ -118,7 +118,10 @@ fn without_rustup_rust_must_be_the_pinned_version_and_know_the_target() {
 
 #[test]
 fn suites_that_cannot_run_are_named_and_counted_and_an_error_where_none_may_be_skipped() {
-    let machine = Machine::with("suites", &["rustup", "cc", "python3", "nginx", "taskset", "curl", "skopeo"]);
+    let machine = Machine::with(
+        "suites",
+        &["rustup", "cc", "python3", "nginx", "taskset", "curl", "skopeo", "chromium"],
+    );
     machine.write("pkg-config", "exit 1");
     let output = machine.needs(&["test"], &[]);
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -232,7 +232,7 @@ element("user").addEventListener("change", showUser);
 function showPlot({ seconds, slices, series }) {
   const order = Object.keys(NAMES);
   const names = Object.keys(series).sort((one, other) => order.indexOf(one) - order.indexOf(other));
-  const [width, height, left, bottom] = [Math.max(element("plot").clientWidth, 200), 176, 28, 20];
+  const [width, height, left, bottom] = [Math.max(element("plot").clientWidth, 200), 150, 28, 20];
   const totals = Array.from({ length: slices }, (_, slice) => names.reduce((sum, name) => sum + series[name][slice], 0));
   const top = Math.max(4, ...totals);
   const scale = (count) => (count / top) * (height - bottom - 8);
@@ -342,9 +342,9 @@ async function ask(what, pressed) {
   element("result").dataset.state = "asked";
   element("result").replaceChildren(
     make("h2", {}, pressed),
-    make("div", { class: "grid halves" },
-      make("div", {}, make("h3", {}, "Sent"), make("pre", {}, lines.join("\n")), make("h3", {}, "The app received"), ...received(answer, isForged)),
-      verdictOf));
+    make("div", { class: "grid halves flush" },
+      make("div", {}, make("h3", {}, "Sent"), make("pre", {}, lines.join("\n")), verdictOf),
+      make("div", {}, make("h3", {}, "The app received"), ...received(answer, isForged))));
   say(`Answered with ${answer.status}.`);
   if (!answer.id) return;
   const decision = await decided(answer.id);

@@ -17,13 +17,13 @@ const FIELDS: [(&str, &str); 14] = [
     ("path", "%PATH(NQ)%"),
     ("status", "%RESPONSE_CODE%"),
     ("duration", "%DURATION%"),
-    ("outcome", "%FILTER_STATE(wasm.authgear_filter.outcome:PLAIN)%"),
-    ("reason", "%FILTER_STATE(wasm.authgear_filter.reason:PLAIN)%"),
-    ("cache", "%FILTER_STATE(wasm.authgear_filter.cache:PLAIN)%"),
-    ("user", "%FILTER_STATE(wasm.authgear_filter.user:PLAIN)%"),
-    ("issuer", "%FILTER_STATE(wasm.authgear_filter.issuer:PLAIN)%"),
-    ("micros", "%FILTER_STATE(wasm.authgear_filter.time:PLAIN)%"),
-    ("worker", "%FILTER_STATE(wasm.authgear_filter.worker:PLAIN)%"),
+    ("outcome", "%FILTER_STATE(wasm.authgear_outcome:PLAIN)%"),
+    ("reason", "%FILTER_STATE(wasm.authgear_reason:PLAIN)%"),
+    ("cache", "%FILTER_STATE(wasm.authgear_cache:PLAIN)%"),
+    ("user", "%FILTER_STATE(wasm.authgear_user:PLAIN)%"),
+    ("issuer", "%FILTER_STATE(wasm.authgear_issuer:PLAIN)%"),
+    ("micros", "%FILTER_STATE(wasm.authgear_time_us:PLAIN)%"),
+    ("worker", "%FILTER_STATE(wasm.authgear_worker:PLAIN)%"),
 ];
 
 /// The `json_format` of the access log that [`Control::note`](super::Control::note) reads.
@@ -44,6 +44,10 @@ impl Decisions {
     /// Takes a line of the log. False if it is none.
     pub(super) fn note(&mut self, line: &str) -> bool {
         let Some(mut decision) = read(line) else { return false };
+        // Elsewhere the filter is off.
+        if !decision["path"].as_str().is_some_and(|path| path.starts_with("/app")) {
+            return true;
+        }
         self.count += 1;
         decision["number"] = self.count.into();
         decision["worker"] = self.worker(&decision["worker"]);
@@ -74,8 +78,14 @@ impl Decisions {
     }
 }
 
+/// The filter says `-` where there is nothing to say, and Envoy `null`.
 fn read(line: &str) -> Option<Value> {
-    let line: Value = line.starts_with('{').then(|| serde_json::from_str(line).ok())??;
+    let mut line: Value = line.starts_with('{').then(|| serde_json::from_str(line).ok())??;
+    for (_, value) in line.as_object_mut()? {
+        if *value == "-" {
+            *value = Value::Null;
+        }
+    }
     (line["demo"] == "decision").then_some(line)
 }
 
@@ -99,7 +109,7 @@ mod tests {
         let mut decisions = Decisions::default();
         for number in 0..KEPT + 3 {
             let worker = if number % 2 == 0 { "b" } else { "a" };
-            decisions.note(&format!(r#"{{"demo":"decision","worker":"{worker}"}}"#));
+            decisions.note(&format!(r#"{{"demo":"decision","path":"/app","worker":"{worker}"}}"#));
         }
         let all = decisions.after(0);
         assert_eq!(all.as_array().map(Vec::len), Some(KEPT));

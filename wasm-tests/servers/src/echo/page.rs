@@ -43,8 +43,8 @@ pub(super) fn console(received: &Received) -> Reply {
     let user = USER_HEADERS.iter().map(|name| text(name)).find(|user| !user.is_empty()).unwrap_or_default();
     let body = format!(
         "<div id=\"console\" data-request=\"{id}\" data-user=\"{user}\">\n{heading}\n\
-         <div class=\"grid halves\">\n{identity}\n{DECISION}\n</div>\n{TRY}\n\
-         <div class=\"grid thirds\">\n{LOG}\n{PLOT}\n</div>\n{others}\n</div>",
+         <div class=\"grid halves\">\n{identity}\n<div class=\"stack\">\n{DECISION}\n{PLOT}\n</div>\n</div>\n\
+         <div class=\"stack\">\n{TRY}\n{LOG}\n{others}\n</div>\n</div>",
         id = escape(&text(REQUEST_ID)),
         user = escape(&user),
         heading = heading(received),
@@ -167,9 +167,9 @@ const LOG: &str = r#"<section class="card" aria-labelledby="last">
 <tbody id="log"></tbody></table>
 </section>"#;
 
-const PLOT: &str = r#"<section class="card plot" aria-labelledby="plot-title">
+const PLOT: &str = r#"<section class="card plot fill" aria-labelledby="plot-title">
 <h2 id="plot-title">Decisions, the last five minutes</h2>
 <div id="plot"></div>
 <ul class="legend" id="legend"></ul>
-<p class="quiet end">From the filter’s counters in Envoy.</p>
+<p class="quiet small">From the filter’s counters, which Envoy shows to operators.</p>
 </section>"#;

@@ -220,7 +220,11 @@ impl Page {
 
     /// `light` or `dark`.
     pub(crate) fn prefer(&self, scheme: &str) {
-        let preference = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let preference = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            // Colours that are on their way are neither.
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
         self.call("Emulation.setEmulatedMedia", preference);
     }
 

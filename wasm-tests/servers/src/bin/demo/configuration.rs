@@ -68,8 +68,14 @@ fn changed(shipped: &Value, layout: &Layout, ports: &Ports, module: &Path) -> Re
 }
 
 /// Leads `/demo/` to the console's server, past the filter and the log that people read, and adds the log that it
-/// reads. Answers name their request, so that it is found there.
+/// reads. Answers name their request, so that it is found there. The app is asked over HTTP/2, in which trailers reach
+/// it.
 fn add_console(changed: &mut Value, control: SocketAddr) -> Result<(), String> {
+    let clusters = at(changed, "/static_resources/clusters")?;
+    named(clusters, "app")?["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }});
     list(changed, "/static_resources/clusters")?.push(json!({
         "name": "demo",
         "type": "STATIC",
