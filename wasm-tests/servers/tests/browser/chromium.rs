@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(crate) fn chromium() -> &'static Chromium {
 pub(crate) struct Chromium {
     commands: Mutex<(u64, ChildStdin)>,
     mail: Arc<Mutex<Mail>>,
+    _process: Child,
 }
 
 /// What comes from the browser, and who waits for it.
@@ -59,7 +60,7 @@ impl Chromium {
         let mail = Arc::new(Mutex::new(Mail::default()));
         let box_ = mail.clone();
         thread::spawn(move || deliver(answers, &box_));
-        Self { commands: Mutex::new((0, commands)), mail }
+        Self { commands: Mutex::new((0, commands)), mail, _process: child }
     }
 
     /// A window of its own: it shares no cookies with others.

@@ -78,6 +78,7 @@ async fn tokens_are_whose_they_are_and_an_expired_one_is_nobodys() {
     }
     let denied = visit.ask("expired").await;
     assert!(denied.all.contains("The filter answered 401 itself"), "{denied:?}");
+    assert!(!denied.decision.is_empty(), "{denied:?}");
     let denied = visit.ask("plain").await;
     assert!(denied.all.contains("The filter answered 401 itself"), "{denied:?}");
     visit.choose_path("/app");

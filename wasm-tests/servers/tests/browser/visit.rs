@@ -68,11 +68,9 @@ impl Visit {
         self.page
             .until(&format!("{result}.state === 'decided' && {result}.asked === {}", quoted(what)))
             .await;
-        Shown {
-            headers: pairs(&self.page, "#result .headers tr"),
-            decision: text(&self.page, "#result .verdict"),
-            all: text(&self.page, "#result"),
-        }
+        let decision = text(&self.page, "#result .verdict");
+        let headers = pairs(&self.page, "#result .headers tr");
+        Shown { headers, decision, all: text(&self.page, "#result") }
     }
 
     /// Chooses the path that is asked for.
