@@ -97,7 +97,7 @@ SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
 SKIPPED :=
 
 .PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest screenshot soak chaos bench \
-	image push check advisories clean
+	image push cli check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
@@ -202,6 +202,10 @@ push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 	@test -n "$(IMAGE)" || { echo "say where to: make push IMAGE=registry.example.com/authgear-filter:$(VERSION)" >&2; exit 1; }
 	@command -v skopeo >/dev/null || { echo "skopeo is missing; on Debian: apt install skopeo" >&2; exit 1; }
 	skopeo copy --preserve-digests "oci:$(IMAGE_LAYOUT):$(VERSION)" docker://$(IMAGE)
+
+cli: .tools/toolchain.stamp ## build `authgear-filter`, which checks configurations: target/release/authgear-filter
+	cargo build --locked --release -p authgear-filter-cli
+	@printf '%s\n' "$(TARGET_DIR)/release/authgear-filter"
 
 check: .tools/toolchain.stamp .tools/cargo-deny.stamp ## format, lints, documentation, dependencies
 	cargo fmt --all --check

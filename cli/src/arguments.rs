@@ -1,0 +1,76 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// See whether the filter takes a configuration, and what it makes of a request.
+#[derive(Debug, Parser)]
+#[command(name = "authgear-filter", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// When to use colours; `auto` is on a terminal, and never where NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: Color,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing is wrong
+  1  something is wrong: a refused configuration, or a warning with --deny-warnings
+  2  the command line is wrong, or a file cannot be opened";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(Check),
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    Man {
+        /// The page of this command; else of all
+        command: Option<String>,
+    },
+}
+
+/// Check configurations, and what stands around them
+///
+/// A FILE is a plugin configuration, or anything that holds one: an Envoy bootstrap, manifests of Istio or Envoy
+/// Gateway, config.yaml, apisix.yaml or a route of APISIX. YAML or JSON. Name all files that are applied together:
+/// clusters, policies and guards are looked for in all of them.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Check {
+    /// Files that belong together; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Exit with 1 where there are warnings too
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// The same for the output's stream.
+    pub(crate) const fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
