@@ -56,6 +56,12 @@ SOAK_CREDENTIALS ?= 200000
 # How long each phase of `make chaos` lasts, and with how many sessions and clients: make chaos CHAOS_SECONDS=60
 export CHAOS_SECONDS CHAOS_SESSIONS CHAOS_CLIENTS
 
+# How many inputs each target of `make fuzz` gets, which they are, and which target, by a part of its test's name:
+# make fuzz FUZZ_EXECUTIONS=20000000 FUZZ_SEED=7 FUZZ_TARGET=order_of_events
+FUZZ_EXECUTIONS ?= 1000000
+FUZZ_SEED ?= $(shell date +%s)
+FUZZ_TARGET ?=
+
 # How many rounds each case has, which contenders take part (all unless named), and how long a round's load lasts:
 # make bench BENCH_ROUNDS=15 BENCH_ONLY=cached-session,ext-authz. With BENCH_ONLY the results are only printed.
 export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
@@ -96,8 +102,8 @@ SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
 # Those that are skipped; `make test` sets it.
 SKIPPED :=
 
-.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest screenshot soak chaos bench \
-	image push cli check advisories clean
+.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest screenshot soak fuzz chaos \
+	bench image push cli check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
@@ -184,6 +190,10 @@ soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (mi
 chaos: build $(ENVOY_READY) ## put Envoy under load while everything around the filter fails, into bench/chaos.md (minutes)
 	cargo build $(NATIVE) --bin chaos
 	@"$(TARGET_DIR)/debug/chaos"
+
+fuzz: .tools/toolchain.stamp ## try the core with inputs made at random (minutes; FUZZ_EXECUTIONS=20000000 takes hours)
+	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --profile fuzz -p fuzz \
+		--test properties -- --nocapture --test-threads 1 $(FUZZ_TARGET)
 
 bench: ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
 	@setup/needs.sh test bench

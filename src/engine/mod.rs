@@ -41,7 +41,7 @@ use crate::jose::{self, Backend, Token};
 use crate::rules::{Access, Demand, Terms, TwoUrls};
 
 pub use self::background::BackgroundCall;
-pub use self::state::{Effects, State};
+pub use self::state::{Effects, Size, State};
 pub use self::step::{Decision, Step, Verdict, WaitKey, Waiting};
 pub use crate::telemetry::Outcome;
 

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use super::state::Budgets;
-use super::{BackgroundCall, Capabilities, Decision, Effects, Engine, State, Step, WaitKey, Waiting};
+use super::{BackgroundCall, Capabilities, Decision, Effects, Engine, Size, State, Step, WaitKey, Waiting};
 use crate::config::{Config, Hosts, Projects};
 use crate::http::{BadHead, CallError, Field, Head, Response, UnixTime};
 
@@ -49,6 +49,15 @@ impl Memory {
             all.warnings.extend(warnings);
         }
         all
+    }
+
+    /// How much is remembered of all projects.
+    pub fn size(&mut self) -> Size {
+        let maps = self.states.iter_mut().map(State::size);
+        maps.fold(Size::default(), |sum, one| Size {
+            entries: sum.entries.saturating_add(one.entries),
+            bytes: sum.bytes.saturating_add(one.bytes),
+        })
     }
 
     fn trim(&mut self) {

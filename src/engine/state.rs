@@ -76,6 +76,15 @@ pub struct Effects<B = BackgroundCall> {
     pub warnings: Vec<String>,
 }
 
+/// How much is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// How many entries.
+    pub entries: usize,
+    /// What they weigh, in bytes.
+    pub bytes: usize,
+}
+
 impl<B> Default for Effects<B> {
     fn default() -> Self {
         Self { background_calls: VecDeque::new(), counters: Vec::new(), warnings: Vec::new() }
@@ -130,6 +139,24 @@ impl State {
             },
             served: false,
         }
+    }
+
+    /// How much is remembered: answers, and tokens known, revoked and rejected.
+    pub(super) fn size(&mut self) -> Size {
+        let State { answers, tokens, .. } = self;
+        let answers = answers.remembered();
+        let mut size = Size { entries: answers.len(), bytes: answers.bytes() };
+        let mut add = |entries: usize, bytes: usize| {
+            size.entries = size.entries.saturating_add(entries);
+            size.bytes = size.bytes.saturating_add(bytes);
+        };
+        let known = tokens.known();
+        add(known.len(), known.bytes());
+        let revoked = tokens.revoked();
+        add(revoked.len(), revoked.bytes());
+        let rejected = tokens.rejected();
+        add(rejected.len(), rejected.bytes());
+        size
     }
 
     /// Takes the pending effects. Call it after each step, and again when a background call could not be sent.

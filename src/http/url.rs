@@ -33,8 +33,8 @@ impl Scheme {
 }
 
 /// An absolute URL without user or fragment (RFC 3986). The host is in lower case, and the scheme's default port is
-/// left out. Displays without the text of its query, which may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// left out. Prints without the text of its query, which may be a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
     authority: String,
@@ -162,6 +162,12 @@ pub enum UrlError {
     /// The host is one that programs could read differently.
     #[error("`{0}` {1}")]
     Authority(String, #[source] AuthorityError),
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for Url {

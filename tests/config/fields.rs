@@ -192,6 +192,7 @@ fn the_query_of_a_url_is_used_and_never_shown() {
     });
     let parsed = parse(&config).unwrap();
     assert!(!parsed.to_string().contains("s3cr3t"), "{parsed}");
+    assert!(!format!("{parsed:?}").contains("s3cr3t"));
     assert_eq!(parsed.forward_auth().unwrap().server.url.path_and_query(), "/auth?key=s3cr3t");
     let Keys::Fetched { server, .. } = &parsed.issuers[0].keys else { panic!("{parsed:?}") };
     assert_eq!(server.url.path_and_query(), "/keys?p=s3cr3t");

@@ -144,7 +144,10 @@ fn answer(fields: &Fields) -> Result<Answer, Unusable> {
             identity.push(name, value);
         }
     }
-    let said = match (identity.value(SESSION_VALID), identity.value(USER_ID)) {
+    // In whatever spelling: some apps read it.
+    let told =
+        |wanted| identity.iter().find(|(name, _)| header::is_same(name, wanted)).map(|(_, value)| value);
+    let said = match (told(SESSION_VALID), told(USER_ID)) {
         (Some(b"true"), Some(user)) if !user.is_empty() => {
             let holder = Holder::User(user.into());
             let facts = identity::facts(&identity, &[]);
@@ -302,6 +305,9 @@ mod tests {
             (&[VALID, ("x-authgear-user-id", "")], None),
             (&[INVALID, USER], None),
             (&[USER], None),
+            (&[("x_authgear_user_id", "u")], None),
+            (&[INVALID, ("x.authgear.user.id", "u")], None),
+            (&[("x_authgear_session_valid", "true")], None),
             (&[("x-authgear-session-valid", "TRUE"), USER], None),
             (&[("x-authgear-session-valid", "")], None),
             (&[VALID, INVALID, USER], None),

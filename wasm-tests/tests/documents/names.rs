@@ -57,7 +57,7 @@ fn every_counter_is_explained_and_every_explained_one_exists() {
 #[test]
 fn every_test_that_is_named_exists() {
     let root = workspace_dir();
-    let rust: String = ["src", "tests", "wasm-tests"]
+    let rust: String = ["src", "tests", "fuzz", "wasm-tests"]
         .iter()
         .flat_map(|directory| files(&root.join(directory), "rs"))
         .map(|path| fs::read_to_string(path).unwrap())
