@@ -8,11 +8,13 @@ mod budget;
 mod key;
 mod lifetime;
 mod recent;
+mod trim;
 
 pub use self::bounded_map::BoundedMap;
-pub use self::budget::{Budget, trim};
+pub use self::budget::Budget;
 pub use self::key::{Key, Part};
 pub use self::lifetime::Lifetime;
+pub use self::trim::trim;
 
 /// What a cache needs to know about its values.
 pub trait Weigh {

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
+use super::deciders::Deciders;
 use super::field::{Choice, Given, List, NonEmpty, Object, OneOf, Typed};
 use super::login::RawLogin;
 use super::problem::{AuthgearError, ConfigError, IdleMode};
-use super::raw::Deciders;
 use super::rules::{HostName, Sessions};
 use super::token_from::{self, TokenFrom};
 use super::typed::{CookiePrefix, NonEmptyText, Span, Upstream, UrlField};

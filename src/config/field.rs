@@ -261,6 +261,11 @@ impl<F: FieldType> FieldType for NonEmpty<F> {
     }
 }
 
+/// The first element that repeats an earlier one, with its position.
+pub(super) fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
+    list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
+}
+
 /// An object with known fields. (What is derived would take a list of their values too.)
 pub(super) struct Object<T>(PhantomData<T>);
 

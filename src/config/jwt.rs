@@ -4,10 +4,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::claims::{HeaderClaimField, RawHeaderClaim};
-use super::field::{Bool, FieldType, Given, List, Map, NonEmpty};
+use super::field::{Bool, FieldType, Given, List, Map, NonEmpty, repeated};
 use super::introspection::RawIntrospectionObject;
 use super::problem::{ConfigError, IssuerError, ValueError};
-use super::raw::repeated;
 use super::token_from::{self, TokenFrom};
 use super::typed::{self, NonEmptyText, Span, Upstream, UrlWithQuery};
 use super::{ACCESS_TOKEN_TYPE, ClaimHeader, DEFAULT_LEEWAY, Identity, Introspection, Issuer, Keys, Server};

@@ -8,6 +8,7 @@
 mod authgear;
 mod cache;
 mod claims;
+mod deciders;
 mod document;
 mod field;
 pub mod forward_auth;
@@ -25,10 +26,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use self::field::Object;
 use self::problem::CombinationError;
 pub use self::problem::ConfigError;
 pub use self::projects::{Hosts, Projects};
-#[cfg(feature = "schema")]
 use self::raw::RawConfig;
 pub use crate::auth_server::authgear::{CookieNames, Login, Resolver};
 pub use crate::auth_server::forward_auth::ForwardAuth;
@@ -243,6 +244,17 @@ impl fmt::Display for Config {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Projects {
+    /// Reads a plugin configuration as the proxy hands it over: JSON text, or an encoded `google.protobuf.Struct`.
+    ///
+    /// # Errors
+    ///
+    /// Names the first field that is wrong, and what would be right.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        document::read::<Object<RawConfig>>(bytes)?.check()
     }
 }
 

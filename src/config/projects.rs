@@ -3,9 +3,7 @@
 
 use std::fmt;
 
-use super::field::Object;
-use super::raw::RawConfig;
-use super::{Config, ConfigError, document};
+use super::{Config, ConfigError};
 use crate::http::authority::Authority;
 use crate::rules::HostPattern;
 
@@ -41,15 +39,6 @@ impl Projects {
             HostPattern::Below(ending) => usize::MAX.saturating_sub(ending.len()),
         });
         Self { configs, hosts: Hosts { patterns, others } }
-    }
-
-    /// Reads a plugin configuration as the proxy hands it over: JSON text, or an encoded `google.protobuf.Struct`.
-    ///
-    /// # Errors
-    ///
-    /// Names the first field that is wrong, and what would be right.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        document::read::<Object<RawConfig>>(bytes)?.check()
     }
 
     /// The configuration, if a proxy can do what it asks for. APISIX cannot rewrite paths.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::authgear::RawAuthgear;
 use super::cache::RawCache;
+use super::deciders::Deciders;
 use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf, OneOrMany};
 use super::forward_auth::RawForwardAuth;
 use super::jwt::{Issuers, RawIssuer};
@@ -18,12 +19,12 @@ use super::rules::{
 use super::token_from;
 use super::typed::{Span, StatusField};
 use super::{
-    AuthServer, Config, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL, Issuer, Login,
+    AuthServer, Config, DEFAULT_ERROR_STATUS, DEFAULT_LOG_LEVEL, DEFAULT_TIMEOUT, DEFAULT_TTL, Issuer,
     OnError, OnErrorAction, Projects,
 };
 use crate::http::managed::Managed;
 use crate::http::place::Place;
-use crate::rules::{Access, HostPattern};
+use crate::rules::Access;
 
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
 #[derive(Default, Deserialize)]
@@ -91,25 +92,6 @@ struct RawOnError {
     action: Given<OneOf<OnErrorAction>>,
     /// The status of a denial: 400 to 599, but not 444 and 499. Default: 503.
     status: Given<StatusField>,
-}
-
-/// Who decides, as `authgear`, or `forward_auth` and `jwt`, settle it.
-pub(super) struct Deciders {
-    /// The path of the fields that say so.
-    pub(super) at: String,
-    /// What the log calls them.
-    pub(super) name: Option<String>,
-    /// The hosts whose requests they decide about; empty for all others.
-    pub(super) hosts: Vec<HostPattern>,
-    pub(super) issuers: Vec<Issuer>,
-    pub(super) server: Option<AuthServer>,
-    /// Where tokens may stand, of all issuers together.
-    pub(super) token_from: Vec<Place>,
-    pub(super) login: Option<Login>,
-    /// How long the server's accepting answers are reused by default.
-    pub(super) ttl: Duration,
-    pub(super) managed: Managed,
-    pub(super) sessions: Sessions,
 }
 
 /// The headers by which Symfony, Zend, IIS, Rack, ASP.NET and others take another path or method than that of the
@@ -267,9 +249,4 @@ impl RawOnError {
             status: self.status.0.unwrap_or(DEFAULT_ERROR_STATUS),
         }
     }
-}
-
-/// The first element that repeats an earlier one, with its position.
-pub(super) fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
-    list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
 }

@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 
-use super::field::{Given, NonEmpty, Object};
+use super::field::{Given, NonEmpty, Object, repeated};
 use super::problem::{ConfigError, PlaceError, PlaceValueError};
-use super::raw::repeated;
 use super::typed::{NonEmptyText, texts};
 use crate::http::header;
 use crate::http::managed::Managed;

@@ -1,6 +1,6 @@
 //! The claims of a token: the registered ones typed, the others by name.
 
-use super::dpop::Binding;
+use super::binding::Binding;
 use super::members::{Members, string_or_strings, value};
 use super::{Refusal, base64url, is_plain};
 use crate::http::UnixTime;

@@ -9,6 +9,7 @@
 //! and 1 % of the instructions for a new token, measured in November 2026.
 
 mod algorithm;
+mod binding;
 mod claim_test;
 mod claims;
 pub mod crypto;

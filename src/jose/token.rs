@@ -4,7 +4,7 @@ use std::fmt;
 
 use jsonwebtoken::Header;
 
-use super::dpop::Binding;
+use super::binding::Binding;
 use super::members::{Members, value};
 use super::peek::is_load_balancers;
 use super::{Algorithm, Backend, Claims, MediaType, Policy, Refusal, base64url};

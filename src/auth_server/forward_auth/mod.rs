@@ -7,12 +7,16 @@ mod call;
 mod cookie;
 mod identity;
 mod key;
+mod key_part;
 mod settings;
+mod withheld;
 
 pub use self::answer::{DenialKind, Denied, read};
-pub use self::call::{MAX_BODY, MAX_SENT, Withheld, call, check_host, sent_values, withheld};
+pub use self::call::{MAX_BODY, MAX_SENT, call, check_host, sent_values};
 pub use self::cookie::{CookiePattern, CookiePatternError};
 pub use self::identity::IdentityHeader;
-pub use self::key::{CacheKey, KeyPart, KeyPartError, is_sent, key};
+pub use self::key::{is_sent, key};
+pub use self::key_part::{CacheKey, KeyPart, KeyPartError};
 pub use self::settings::{CallHost, CallMethod, ForwardAuth, OriginalRequest};
+pub use self::withheld::{Withheld, withheld};
 pub use crate::http::template::{Piece, Template, TemplateError};

@@ -9,9 +9,8 @@ use self::text::{
     ClientHeader, Cookie, ExtraHeader, ExtraValue, IdentityHeaderField, RequestHeader, RolesHeader,
     SuccessHeader, TypedIdentityHeader,
 };
-use super::field::{Bool, Given, List, Map, NonEmpty, OneOf};
+use super::field::{Bool, Given, List, Map, NonEmpty, OneOf, repeated};
 use super::problem::{ConfigError, ForwardAuthError};
-use super::raw::repeated;
 use super::typed::{Upstream, UrlWithQuery};
 use crate::auth_server::Server;
 use crate::auth_server::forward_auth::{self, CacheKey, CookiePattern, IdentityHeader, KeyPart};

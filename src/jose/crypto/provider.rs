@@ -100,7 +100,9 @@ impl signature::Verifier<Vec<u8>> for Verifier {
         let Asked { backend, key, spki_der, algorithm } = &self.0;
         let by_proxy = match backend {
             Backend::Portable => None,
-            Backend::Proxy(verify) => by_proxy(*verify, key, spki_der, *algorithm, message, signature),
+            Backend::Proxy(verify) => {
+                proxy_verify::verify(*verify, key, spki_der, *algorithm, message, signature)
+            }
         };
         let is_right = by_proxy.unwrap_or_else(|| key.verifies(*algorithm, message, signature));
         if is_right { Ok(()) } else { Err(signature::Error::new()) }
@@ -110,31 +112,6 @@ impl signature::Verifier<Vec<u8>> for Verifier {
 impl JwtVerifier for Verifier {
     fn algorithm(&self) -> JwtAlgorithm {
         self.0.algorithm.into()
-    }
-}
-
-/// Asks the proxy. Returns `None` if it cannot check this algorithm or gave no answer.
-pub(super) fn by_proxy(
-    verify: ProxyVerify,
-    key: &PublicKey,
-    spki_der: &[u8],
-    algorithm: Algorithm,
-    message: &[u8],
-    signature: &[u8],
-) -> Option<bool> {
-    let hash = match algorithm {
-        Algorithm::Rs256 | Algorithm::Es256 => "sha256",
-        Algorithm::Rs384 | Algorithm::Es384 => "sha384",
-        Algorithm::Rs512 => "sha512",
-        Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => return None,
-    };
-    // The proxy does not learn the algorithm.
-    if !key.fits(algorithm) {
-        return Some(false);
-    }
-    match key.signature_for_proxy(signature) {
-        Some(signature) => verify(hash, spki_der, &signature, message),
-        None => Some(false),
     }
 }
 

@@ -96,12 +96,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Curve>, String> {
             "Session cookies without a bearer token, at random; `cache.max_entries` is twice their number.",
             credentials,
         ),
-        (
-            "cookies",
-            "bytes of the cookie header",
-            "A cached session, among other cookies.",
-            cookies,
-        ),
+        ("cookies", "bytes of the cookie header", "A cached session, among other cookies.", cookies),
         (
             "workers",
             "workers",
