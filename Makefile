@@ -82,6 +82,10 @@ ENVOY_SUITES := auth_o_tron bodies cache claims demo denials deploy documents dp
 # Without the halves that ask the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip apisix::
 
+# Beside which program `make test-real` runs the filter: all unless named.
+HOST ?=
+HOSTS := hydra oauth2-proxy
+
 # Where make image leaves the OCI image layout.
 IMAGE_LAYOUT := $(TARGET_DIR)/image
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -98,11 +102,11 @@ export NO_SKIP
 # All suites: the files and directories in the directories of tests.
 SUITE_DIRS := tests $(wildcard */tests */*/tests)
 SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
-	$(notdir $(patsubst %/main.rs,%,$(wildcard $(SUITE_DIRS:=/*/main.rs)))))
+	$(notdir $(patsubst %/main.rs,%,$(filter-out %/real/main.rs,$(wildcard $(SUITE_DIRS:=/*/main.rs))))))
 # Those that are skipped; `make test` sets it.
 SKIPPED :=
 
-.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest screenshot soak fuzz chaos \
+.PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest test-real screenshot soak fuzz chaos \
 	bench image push cli check advisories clean
 
 help: ## list the targets
@@ -203,6 +207,10 @@ bench: ## measure the filter beside others, into bench/results.md (15 minutes; n
 
 test-envoy-oldest: build .tools/envoy-oldest.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
 	SWAP_STOP_ITERATION=1 ENVOY="$(CURDIR)/.tools/bin/envoy-oldest" $(TEST_ENVOY_SUITES)
+
+test-real: build $(ENVOY_READY) ## run the filter beside other people's programs, built with Go (one: HOST=hydra)
+	@for host in $(or $(HOST),$(HOSTS)); do setup/real.sh $$host; done
+	cargo test $(NATIVE) --test real -- $(addsuffix ::,$(subst -,_,$(HOST)))
 
 image: build ## pack the filter into an OCI image layout, the same bytes every time
 	@cargo build --quiet $(NATIVE) --bin pack-image

@@ -225,7 +225,13 @@ impl Request {
 
     /// A POST with this body; its `Content-Length` is set.
     pub fn post(path: &str, body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), ..Self::new("POST", path) }
+        Self::new("POST", path).body(body)
+    }
+
+    /// Sets the body and its `Content-Length`.
+    #[must_use]
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// Adds a header line. Lines of one name stay separate and in order. hyper writes names in lower case, and groups

@@ -76,7 +76,7 @@ async fn echoed(extensions: Value) -> Value {
     let envoy =
         Envoy::builder().cluster("app", app.address()).connection_manager(FIELD, extensions).start().await;
     let request =
-        FORGED.iter().chain(&HONEST).fold(Request::get("/"), |request, name| request.header(*name, "forged"));
+        FORGED.iter().chain(&HONEST).fold(Request::get("/"), |request, name| request.header(name, "forged"));
     seen(&client::send(envoy.address(), request).await).whole
 }
 

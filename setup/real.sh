@@ -1,0 +1,42 @@
+#!/bin/bash
+# The programs beside which `make test-real` runs the filter, built from the Go module registry, once, into .tools/real.
+#
+#   real.sh oauth2-proxy    Ory Hydra and oauth2-proxy, which logs people in with it
+#   real.sh hydra           Ory Hydra
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+oauth2_proxy=v7.15.6
+hydra=$(sed -n 's|^\tgithub.com/ory/hydra/v2 \(v[^ ]*\).*|\1|p' setup/hydra/go.mod)
+
+command -v go >/dev/null || { echo "Go is missing, which these programs are built with: see https://go.dev/doc/install" >&2; exit 1; }
+mkdir -p .tools/real
+into=$PWD/.tools/real
+# Nothing else is fetched than what is pinned.
+export GOTOOLCHAIN=local CGO_ENABLED=1 GOFLAGS="-trimpath -ldflags=-s"
+
+# build NAME VERSION COMMAND...
+build() {
+    local name=$1 version=$2 begin=$SECONDS
+    [[ ! -e $into/$name-$version.stamp ]] || return 0
+    echo "building $name $version with $(go version | cut -d' ' -f3); this takes minutes" >&2
+    "${@:3}"
+    rm -f "$into/$name"-*.stamp
+    touch "$into/$name-$version.stamp"
+    echo "$name $version was built in $((SECONDS - begin)) s" >&2
+}
+
+build_hydra() { go build -C setup/hydra -tags sqlite -o "$into/hydra" github.com/ory/hydra/v2; }
+build_oauth2_proxy() { GOBIN=$into go install "github.com/oauth2-proxy/oauth2-proxy/v7@$oauth2_proxy"; }
+
+case $1 in
+    oauth2-proxy)
+        build hydra "$hydra" build_hydra
+        build oauth2-proxy "$oauth2_proxy" build_oauth2_proxy
+        ;;
+    hydra) build hydra "$hydra" build_hydra ;;
+    *)
+        echo "there is no $1; there are oauth2-proxy and hydra: make test-real HOST=hydra" >&2
+        exit 1
+        ;;
+esac
