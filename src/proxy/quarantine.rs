@@ -41,7 +41,7 @@ impl Quarantine {
     /// Records that an answer below 200 came from an upstream.
     pub fn put(&mut self, upstream: &str, now: Duration) {
         let until = now.saturating_add(HELD);
-        match self.0.iter_mut().find(|(known, _)| known == upstream) {
+        match self.0.iter_mut().find(|(known, _)| *known == upstream) {
             Some((_, known)) => *known = until,
             None => self.0.push((upstream.to_owned(), until)),
         }
@@ -50,7 +50,23 @@ impl Quarantine {
     /// Returns whether an upstream must not be called now.
     pub fn holds(&mut self, upstream: &str, now: Duration) -> bool {
         self.0.retain(|(_, until)| now < *until);
-        self.0.iter().any(|(known, _)| known == upstream)
+        self.0.iter().any(|(known, _)| are_one(known, upstream))
+    }
+}
+
+/// Whether two names of upstreams may share connections: a port that is not named is the default one, whichever that
+/// is.
+fn are_one(one: &str, other: &str) -> bool {
+    let ((host, port), (other_host, other_port)) = (split(one), split(other));
+    let same_port = port.zip(other_port).is_none_or(|(port, other)| port == other);
+    host.eq_ignore_ascii_case(other_host) && same_port
+}
+
+/// The host, and the port if it is named.
+fn split(upstream: &str) -> (&str, Option<&str>) {
+    match upstream.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        Some(_) | None => (upstream, None),
     }
 }
 
@@ -70,5 +86,23 @@ mod tests {
         assert!(quarantine.holds("a:80", at(124)), "a second one extends it");
         assert!(!quarantine.holds("a:80", at(125)));
         assert!(quarantine.0.is_empty(), "nothing is kept for ever");
+    }
+
+    #[test]
+    fn one_upstream_may_be_named_with_its_port_and_without() {
+        for (one, other, expected) in [
+            ("auth:80", "auth:80", true),
+            ("auth", "auth:80", true),
+            ("auth:443", "auth", true),
+            ("Auth.example:80", "auth.EXAMPLE:80", true),
+            ("[::1]:80", "[::1]", true),
+            ("auth:80", "auth:81", false),
+            ("[::1]", "[::2]", false),
+            ("auth", "other", false),
+        ] {
+            let mut quarantine = Quarantine::new();
+            quarantine.put(one, Duration::ZERO);
+            assert_eq!(quarantine.holds(other, Duration::from_secs(1)), expected, "{one} {other}");
+        }
     }
 }

@@ -102,6 +102,9 @@ async fn trailers_of_a_client_carry_no_identity() {
         ("x-user", "admin"),
         ("x-name", "admin"),
         ("x_groups", "admin"),
+        ("x-payload", "admin"),
+        ("X_Rewrite_Url", "/admin"),
+        ("x-http-method-override", "DELETE"),
         ("x-checksum", "abc"),
     ];
     let forward_auth = json!({"forward_auth": {
@@ -113,25 +116,21 @@ async fn trailers_of_a_client_carry_no_identity() {
     }, "access": "optional", "rules": [{"prefix": "/", "access": "public"}]});
     let mut local = scene::configuration();
     local["authgear"] = json!({"endpoint": ORIGIN, "upstream": "authgear", "mode": "local"});
-    for (configuration, left) in [
-        (scene::configuration(), vec!["x-user", "x-name", "x_groups", "x-checksum"]),
-        (local, vec!["x-user", "x-name", "x_groups", "x-checksum"]),
-        (
-            renamed,
-            vec!["x-authgear-user-id", "x_authgear_user_roles", "x-authgear-of-tomorrow", "x-checksum"],
-        ),
-        (
-            forward_auth,
-            vec![
-                "x-authgear-user-id",
-                "x_authgear_user_roles",
-                "x-authgear-of-tomorrow",
-                "x-name",
-                "x_groups",
-                "x-checksum",
-            ],
-        ),
+    let jwt = json!({"access": "optional", "strip_overrides": true, "jwt": [{
+        "issuer": ORIGIN, "audiences": [ORIGIN], "jwks": Authgear::start(Options::default()).await.unwrap().jwks(),
+        "headers": {"x-user": "sub", "X-Groups": "groups"}, "payload_header": "x_payload",
+    }]});
+    let authgears = ["x-authgear-user-id", "x_authgear_user_roles", "x-authgear-of-tomorrow"];
+    let overrides = ["x_rewrite_url", "x-http-method-override"];
+    for (configuration, removed) in [
+        (scene::configuration(), authgears.to_vec()),
+        (local, authgears.to_vec()),
+        (renamed, [["x-user", "x-name", "x_groups"].as_slice(), &overrides].concat()),
+        (forward_auth, [["x-user"].as_slice(), &overrides].concat()),
+        (jwt, [["x-user", "x_groups", "x-payload"].as_slice(), &overrides].concat()),
     ] {
+        let left: Vec<_> = forged.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let left: Vec<_> = left.iter().map(String::as_str).filter(|name| !removed.contains(name)).collect();
         let change = |smallest: &mut Value| smallest.clone_from(&configuration);
         let with_http2 = |envoy: envoy::Builder| envoy.edit(http2_to_the_app);
         let is_authgears = configuration.get("authgear").is_some();
@@ -329,6 +328,7 @@ async fn a_call_to_a_cluster_that_envoy_has_yet_to_learn_of_is_tried_again() {
     let (file, new) = (directory.join("clusters.json"), directory.join("new.json"));
     std::fs::write(&file, json!({"resources": []}).to_string()).unwrap();
     let mut configuration = scene::configuration();
+    configuration["authgear"]["mode"] = "auto".into();
     configuration["timeout"] = "30s".into();
     let watched = file.clone();
     let envoy = Envoy::builder()
@@ -343,18 +343,27 @@ async fn a_call_to_a_cluster_that_envoy_has_yet_to_learn_of_is_tried_again() {
         .start()
         .await;
     let session = format!("session={}", authgear.log_in("alice"));
-    let answer = tokio::spawn(client::send(envoy.address(), Request::get("/").header("cookie", session)));
-    envoy.wait_for_stat(ACTIVE, 1).await;
-    let cluster = json!({
-        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-        "name": "resolver", "type": "STATIC", "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "resolver", "endpoints": [
-            {"lb_endpoints": [endpoint(authgear.resolver_address())]},
-        ]},
+    let token = format!("Bearer {}", authgear.jwt("bob"));
+    let requests = [
+        (Request::get("/").header("cookie", session), "alice"),
+        (Request::get("/").header("authorization", token), "bob"),
+    ];
+    let answers =
+        requests.map(|(request, user)| (tokio::spawn(client::send(envoy.address(), request)), user));
+    envoy.wait_for_stat(ACTIVE, 2).await;
+    let servers = [("resolver", authgear.resolver_address()), ("authgear", authgear.main_address())];
+    let clusters = servers.map(|(name, address)| {
+        json!({
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            "name": name, "type": "STATIC", "connect_timeout": "1s",
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint(address)]}]},
+        })
     });
-    std::fs::write(&new, json!({"resources": [cluster]}).to_string()).unwrap();
+    std::fs::write(&new, json!({"resources": clusters}).to_string()).unwrap();
     std::fs::rename(&new, &file).unwrap();
-    let seen = seen(&answer.await.unwrap());
-    assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some("alice"));
+    for (answer, user) in answers {
+        let seen = seen(&answer.await.unwrap());
+        assert_eq!(seen.identity_header("x-authgear-user-id").as_deref(), Some(user));
+    }
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -46,6 +46,10 @@ fn faults<H: Host>() -> Vec<Failure> {
         session(Answer::status(200)).header("x-authgear-user-id", "another"),
         session(Answer::status(200)).header("X_Authgear_User_Id", "another"),
         session(Answer::status(200)).header("x-authgear-session-valid", "false"),
+        session(Answer::status(200)).header("X_Authgear_Session_Valid", "false"),
+        session(Answer::status(200))
+            .header("x-authgear-user-roles", "a")
+            .header("x_authgear_user_roles", "admin"),
         Answer::status(200).header("x-authgear-session-valid", "1").header("x-authgear-user-id", INTRUDER),
     ];
     let unbounded = [

@@ -1,6 +1,8 @@
 //! What the filter does on this host because of the host's nature. Dropping a host also checks that the filter did
 //! nothing that would crash the real one.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use wasm_tests::apisix::{Apisix, Builder};
 use wasm_tests::authgear::{Authgear, Endpoint, Fault, Options};
@@ -460,6 +462,53 @@ async fn after_an_answer_below_200_nobody_gets_the_answer_of_somebody_else() {
         assert_eq!(log.matches("http call").count(), 0, "{log}");
         assert_eq!(log.matches("does not call it for 65 s").count(), 1, "{log}");
     }
+}
+
+/// Connections belong to the worker, whatever route and whatever part of the filter asks.
+#[tokio::test]
+async fn an_answer_below_200_holds_back_every_route_of_the_worker() {
+    let (app, auth) = (Echo::start().await.unwrap(), EarlyHints::start().await);
+    let upstream = auth.address().to_string();
+    let forward_auth = json!({"forward_auth": {
+        "url": "http://auth.internal/verify", "upstream": upstream, "identity_headers": ["x-user-id"],
+    }});
+    let jwt = |more: Value| {
+        let mut one = json!({"issuer": "https://a.example", "audiences": ["api"]});
+        one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"jwt": [one]})
+    };
+    let keys = jwt(json!({"jwks_uri": "http://auth.internal/keys", "upstream": upstream}));
+    let introspection =
+        jwt(json!({"introspection": {"url": "http://auth.internal/introspect", "upstream": upstream}}));
+    let resolver = scene::configuration_on::<Apisix>(auth.address(), auth.address());
+    let all =
+        [("/forward", forward_auth), ("/keys", keys), ("/asked", introspection), ("/resolver", resolver)];
+    // Whichever asks first holds back the others.
+    for first in 0..all.len() {
+        let host =
+            all.iter().fold(Apisix::builder().upstream(app.address()).workers(1), |host, (path, one)| {
+                host.route(path, one.to_string())
+            });
+        let host = host.start();
+        let before = auth.connections();
+        for turn in 0..all.len() {
+            let (path, _) = &all[(first + turn) % all.len()];
+            let token = if *path == "/keys" { jwt_of("https://a.example") } else { "opaque".to_owned() };
+            let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+            let answer = client::send(host.address(), request).await;
+            assert_eq!(answer.status, 503, "{path}: {answer:?}");
+        }
+        assert_eq!(auth.connections(), before + 1, "only {} asked", all[first].0);
+    }
+    assert_eq!(app.received().count(), 0);
+}
+
+/// A JWT that only its signature can refuse.
+fn jwt_of(issuer: &str) -> String {
+    let encode = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = encode(json!({"alg": "RS256", "typ": "at+jwt", "kid": "any"}));
+    let claims = encode(json!({"iss": issuer, "aud": "api", "sub": "alice", "exp": 4_000_000_000_u64}));
+    format!("{header}.{claims}.{}", BASE64_URL_SAFE_NO_PAD.encode([0; 256]))
 }
 
 #[tokio::test]
