@@ -184,6 +184,8 @@ pub struct Session {
     pub facts: Rc<SessionFacts>,
     /// Whose it is.
     pub holder: Holder,
+    /// Who says so, where that is to be told (`access_log`).
+    pub issuer: Option<Rc<str>>,
 }
 
 /// Whose a session is.
@@ -193,24 +195,39 @@ pub enum Holder {
     User(Rc<[u8]>),
     /// A machine's with a token of its own.
     Machine,
-    /// Somebody's whom the identity headers name.
-    Named,
+    /// Somebody's whom the identity headers name; the `sub` of the token where that is to be told (`access_log`).
+    Named(Option<Rc<[u8]>>),
+}
+
+impl Holder {
+    /// The user, as far as one is known by an id.
+    #[must_use]
+    pub const fn user(&self) -> Option<&Rc<[u8]>> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Named(user) => user.as_ref(),
+            Self::Machine => None,
+        }
+    }
 }
 
 impl Session {
-    /// The memory that it owns, in bytes: its headers, as much again for what rules demand, and the roles,
+    /// The memory that it owns, in bytes: its headers, whose it is and who says so, as much again for what rules demand, and the roles,
     /// scopes and methods, which not every server has among those headers.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let user = match &self.holder {
-            Holder::User(user) => user.len(),
-            Holder::Machine | Holder::Named => 0,
-        };
+        let user = self.holder.user().map_or(0, |user| user.len());
+        let issuer = self.issuer.as_ref().map_or(0, |issuer| issuer.len());
         let SessionFacts { roles, scopes, amr, .. } = self.facts.as_ref();
         let word =
             |sum: usize, word: &Vec<u8>| sum.saturating_add(size_of::<Vec<u8>>()).saturating_add(word.len());
         let words = roles.iter().chain(scopes).chain(amr).fold(0, word);
-        self.identity.weight().saturating_mul(2).saturating_add(user).saturating_add(words)
+        self.identity
+            .weight()
+            .saturating_mul(2)
+            .saturating_add(user)
+            .saturating_add(issuer)
+            .saturating_add(words)
     }
 }
 

@@ -104,6 +104,8 @@ pub struct Config {
     pub strip_credentials: bool,
     /// The least important log lines that are written.
     pub log_level: log::LevelFilter,
+    /// Whether the access log may tell of each request what became of it, and whose it is.
+    pub access_log: bool,
     /// What is remembered, and for how long.
     pub cache: Cache,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.

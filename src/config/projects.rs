@@ -68,6 +68,12 @@ impl Projects {
     pub fn log_level(&self) -> log::LevelFilter {
         self.configs.first().map_or(super::DEFAULT_LOG_LEVEL, |config| config.log_level)
     }
+
+    /// Whether the access log may tell of each request what became of it.
+    #[must_use]
+    pub fn access_log(&self) -> bool {
+        self.configs.first().is_some_and(|config| config.access_log)
+    }
 }
 
 impl Hosts {

@@ -68,6 +68,9 @@ pub(super) struct RawConfig {
     /// The least important log lines that are written: `error`, `warn`, `info` or `debug`. The proxy's own level
     /// filters after that. Default: `info`.
     log_level: Given<OneOf<LevelFilter>>,
+    /// Whether the access log may tell of each request what became of it and why, whether memory decided, whose it is
+    /// by which issuer, how long the filter took, and in which worker. Default: `false`.
+    access_log: Given<Bool>,
 }
 
 impl Choice for LevelFilter {
@@ -208,6 +211,7 @@ impl RawConfig {
                 allow_cors_preflight: self.allow_cors_preflight.0.unwrap_or(DEFAULT_ALLOW_CORS_PREFLIGHT),
                 strip_credentials: self.strip_credentials.0.unwrap_or(false),
                 log_level: self.log_level.0.unwrap_or(DEFAULT_LOG_LEVEL),
+                access_log: self.access_log.0.unwrap_or(false),
                 cache,
                 timeout,
                 on_error,

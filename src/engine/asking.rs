@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::answers::{About, Arrived, Question, Remembered};
 use super::bearer::Glance;
 use super::case::{Case, Lacking};
+use super::explanation::{CacheStatus, Reason};
 use super::session::session;
 use super::{BackgroundCall, Decision, Engine, Outcome, State, Step, Wait, WaitKey, Waiting};
 use crate::auth_server::fault::Fault;
@@ -97,9 +98,15 @@ impl Engine {
         state: &mut State,
         arrived: Arrived,
         own: Option<Box<Question>>,
-        case: Case,
+        mut case: Case,
         now: UnixTime,
     ) -> Step {
+        let status = match (&arrived, &own) {
+            (Arrived::Stale(_), _) => CacheStatus::Stale,
+            (Arrived::Answer(_) | Arrived::Failed(_), Some(_)) => CacheStatus::Shared,
+            (Arrived::Answer(_) | Arrived::Failed(_), None) => CacheStatus::Miss,
+        };
+        case.decided_by(status);
         Step::Done(match arrived {
             Arrived::Answer(answer) => match (answer.scope, own) {
                 (Scope::AskerAlone, Some(question)) => {
@@ -117,8 +124,10 @@ impl Engine {
                 state.outbox.count(Counter::AnswersStale);
                 said(&remembered.said, &remembered.respond.replacing(), case, now)
             }
-            Arrived::Failed(fault) if fault.may_be_provoked() => case.fail_provoked(self.config.on_error),
-            Arrived::Failed(_) => case.fail(self.config.on_error, Lacking::Answer),
+            Arrived::Failed(fault) if fault.may_be_provoked() => {
+                case.fail_provoked(self.config.on_error, fault)
+            }
+            Arrived::Failed(fault) => case.fail(self.config.on_error, Lacking::Answer(fault)),
         })
     }
 
@@ -133,9 +142,14 @@ impl Engine {
         let Some(server) = &self.config.server else {
             return Arrived::Failed(Fault::Call(CallError::NotSent));
         };
-        let result = server.read(about.inputs, result, |server, claims, payload| {
+        let mut result = server.read(about.inputs, result, |server, claims, payload| {
             self.judge_stated(server, claims, payload, now)
         });
+        if let (AuthServer::Resolver(_), Ok(Answer { said: Said::Session(session), .. })) =
+            (server, &mut result)
+        {
+            session.issuer.clone_from(&self.resolver_issuer);
+        }
         let fault = result.as_ref().err().copied();
         if let Ok(Answer { said: Said::Denied(denied), .. }) = &result
             && denied.kind == DenialKind::Other
@@ -197,8 +211,9 @@ impl Engine {
 }
 
 /// The decision by a remembered answer.
-fn recalled(state: &mut State, remembered: &Remembered, case: Case, now: UnixTime) -> Decision {
+fn recalled(state: &mut State, remembered: &Remembered, mut case: Case, now: UnixTime) -> Decision {
     state.outbox.count(Counter::AnswersReused);
+    case.decided_by(CacheStatus::Hit);
     said(&remembered.said, &remembered.respond, case, now)
 }
 
@@ -208,6 +223,6 @@ fn said(said: &Said, respond: &ResponseEdits, case: Case, now: UnixTime) -> Deci
         Said::Session(session) => case.accept(session, respond, now),
         Said::NoSession(identity) => case.nobody(Rc::clone(identity), respond, Outcome::NoSession),
         Said::Denied(denied) => case.denied(denied),
-        Said::Refused(refusal) => case.refuse(&refusal.to_string()),
+        Said::Refused(refusal) => case.refuse(Reason::Token(*refusal)),
     }
 }

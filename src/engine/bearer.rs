@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::answers::Question;
 use super::case::{Case, Lacking};
+use super::explanation::CacheStatus;
 use super::possession::carry_bound;
 use super::presented::TokenScheme;
 use super::session::other_use;
@@ -89,6 +90,13 @@ impl Bearer<'_> {
         }
     }
 
+    fn case_mut(&mut self) -> &mut Case {
+        match self {
+            Self::Fresh(fresh) => &mut fresh.case,
+            Self::Paused(paused) => &mut paused.case,
+        }
+    }
+
     const fn proof(&self) -> Option<&Proof> {
         match self {
             Self::Fresh(fresh) => fresh.proof.as_ref(),
@@ -132,7 +140,9 @@ impl Engine {
     }
 
     fn judged(&self, state: &mut State, mut bearer: Bearer<'_>, now: UnixTime) -> Step {
-        match self.judge(state, &mut bearer, now) {
+        let (judgement, status) = self.judge(state, &mut bearer, now);
+        bearer.case_mut().decided_by(status);
+        match judgement {
             Judgement::Accepted(accepted) if !bearer.case().admits(accepted.session.facts.other_use) => {
                 self.rejected(state, bearer, Rejection::Check(Refusal::Use), now)
             }
@@ -168,19 +178,20 @@ impl Engine {
         }
     }
 
-    fn judge(&self, state: &mut State, bearer: &mut Bearer<'_>, now: UnixTime) -> Judgement {
+    /// What comes of the token, and whether memory says so.
+    fn judge(&self, state: &mut State, bearer: &mut Bearer<'_>, now: UnixTime) -> (Judgement, CacheStatus) {
         let State { tokens, keys, .. } = state;
         let scheme = bearer.scheme();
-        match bearer {
-            Bearer::Fresh(Fresh { token, glance, .. }) => {
-                let Glance { recalled, parsed } = std::mem::take(glance);
-                recalled.or_else(|| tokens.recall(token.reveal(), scheme, keys, now)).unwrap_or_else(|| {
-                    tokens.judge(&self.config, self.signatures, keys, (token.reveal(), scheme), parsed, now)
-                })
+        let (token, Glance { recalled, parsed }) = match bearer {
+            Bearer::Fresh(Fresh { token, glance, .. }) => (token.reveal(), std::mem::take(glance)),
+            Bearer::Paused(paused) => (paused.token.as_slice(), Glance::default()),
+        };
+        match recalled.or_else(|| tokens.recall(token, scheme, keys, now)) {
+            Some(recalled) => (recalled, CacheStatus::Hit),
+            None => {
+                let judged = tokens.judge(&self.config, self.signatures, keys, (token, scheme), parsed, now);
+                (judged, CacheStatus::Miss)
             }
-            Bearer::Paused(paused) => tokens.recall(&paused.token, scheme, keys, now).unwrap_or_else(|| {
-                tokens.judge(&self.config, self.signatures, keys, (&paused.token, scheme), None, now)
-            }),
         }
     }
 
@@ -221,7 +232,7 @@ impl Engine {
         let case = bearer.into_case();
         match question {
             Some(question) => self.put(state, question, case, now),
-            None => Step::Done(case.refuse(&rejection.to_string())),
+            None => Step::Done(case.refuse(rejection.reason())),
         }
     }
 

@@ -4,10 +4,12 @@
 use std::rc::Rc;
 
 use super::edits::Edits;
+use super::explanation::{CacheStatus, Explanation, Reason};
 use super::possession;
 use super::presented::{Presented, TokenScheme};
 use super::{Decision, Engine, Outcome, Verdict};
 use crate::auth_server::authgear::identity;
+use crate::auth_server::fault::Fault;
 use crate::auth_server::forward_auth::{DenialKind, Denied};
 use crate::auth_server::{Holder, Session};
 use crate::config::{OnError, OnErrorAction};
@@ -36,13 +38,17 @@ pub(super) struct Case {
     pub(super) auth_url: Option<Rc<Url>>,
     /// Whether the proxy tells a gRPC client its status; else headers do.
     tells_grpc: bool,
+    /// Whether memory decides, as far as it is known.
+    cache: Option<CacheStatus>,
 }
 
 /// What a decision lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lacking {
-    /// An answer of the auth server.
-    Answer,
+    /// An answer of the auth server, which failed so.
+    Answer(Fault),
+    /// Room to wait for one.
+    Turn,
     /// The keys of an issuer.
     Keys,
     /// Room to remember a proof.
@@ -52,10 +58,19 @@ pub(super) enum Lacking {
 impl Lacking {
     const fn outcome(self, action: OnErrorAction) -> Outcome {
         match (self, action) {
-            (Self::Answer | Self::Room, OnErrorAction::Deny) => Outcome::ErrorDenied,
-            (Self::Answer | Self::Room, OnErrorAction::Allow) => Outcome::ErrorAllowed,
+            (Self::Answer(_) | Self::Turn | Self::Room, OnErrorAction::Deny) => Outcome::ErrorDenied,
+            (Self::Answer(_) | Self::Turn | Self::Room, OnErrorAction::Allow) => Outcome::ErrorAllowed,
             (Self::Keys, OnErrorAction::Deny) => Outcome::NoKeysDenied,
             (Self::Keys, OnErrorAction::Allow) => Outcome::NoKeysAllowed,
+        }
+    }
+
+    const fn reason(self) -> Reason {
+        match self {
+            Self::Answer(fault) => Reason::Fault(fault),
+            Self::Turn => Reason::Crowd,
+            Self::Keys => Reason::NoKeys,
+            Self::Room => Reason::NoRoom,
         }
     }
 }
@@ -73,7 +88,8 @@ impl Engine {
 
     fn unauthenticated(&self, head: &Head<'_>, forged: Vec<Vec<u8>>) -> Decision {
         let edits = self.edits(head, forged).with(Rc::default(), ResponseEdits::default());
-        Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public }
+        let explanation = Explanation::default();
+        Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public, explanation }
     }
 
     /// What there is to know about a request before its credentials are judged. `told` is its head as others are told
@@ -106,33 +122,46 @@ impl Engine {
             is_grpc: grpc::is_grpc(head),
             auth_url: None,
             tells_grpc: self.background,
+            cache: None,
         }
     }
 }
 
 impl Case {
+    /// Notes whether memory decides.
+    pub(super) const fn decided_by(&mut self, status: CacheStatus) {
+        self.cache = Some(status);
+    }
+
     /// With a valid session. The cookies of `respond` go to the client whatever becomes of the request; the rest is for
     /// the app's response, and not for a denial of the filter's own.
     pub(super) fn accept(self, session: &Session, respond: &ResponseEdits, now: UnixTime) -> Decision {
         if !self.admits(session.facts.other_use) {
-            return self.refuse(&Refusal::Use.to_string());
+            return self.refuse(Reason::Token(Refusal::Use));
         }
         let outcome = match session.holder {
-            Holder::User(_) | Holder::Named => Outcome::Session,
+            Holder::User(_) | Holder::Named(_) => Outcome::Session,
             Holder::Machine => Outcome::Machine,
         };
+        let explanation = Explanation {
+            reason: None,
+            cache: self.cache,
+            user: session.holder.user().cloned(),
+            issuer: session.issuer.clone(),
+        };
         if let Some(way_back) = &self.way_back {
-            return self.replied(denial::logged_in(way_back), &respond.add, outcome);
+            return self.replied(denial::logged_in(way_back), &respond.add, outcome, explanation);
         }
         match self.demand.check(&session.facts, now) {
-            Ok(()) => self.forward(Rc::clone(&session.identity), respond, outcome),
+            Ok(()) => self.forward(Rc::clone(&session.identity), respond, outcome, explanation),
             Err(unmet) => {
                 let denial = Denial::Forbidden(unmet);
                 let reply = match self.demand.on_forbidden() {
                     Some(answer) => denial.reply_as(answer),
                     None => denial.reply(),
                 };
-                self.replied(reply, &respond.add, Outcome::Forbidden)
+                let explanation = Explanation { reason: Some(Reason::Unmet(unmet)), ..explanation };
+                self.replied(reply, &respond.add, Outcome::Forbidden, explanation)
             }
         }
     }
@@ -145,14 +174,16 @@ impl Case {
             } else {
                 Denial::Unauthenticated
             };
-            return self.replied(self.deny(denial), &respond.add, outcome);
+            return self.replied(self.deny(denial), &respond.add, outcome, self.explained(None));
         }
-        self.forward(identity, respond, outcome)
+        let explanation = self.explained(None);
+        self.forward(identity, respond, outcome, explanation)
     }
 
     /// For a host that is no project's.
     pub(super) fn misdirected(self) -> Decision {
-        self.replied(Denial::Misdirected.reply(), &[], Outcome::BadRequest)
+        let explanation = self.explained(Some(Reason::Misdirected));
+        self.replied(Denial::Misdirected.reply(), &[], Outcome::BadRequest, explanation)
     }
 
     /// Without a credential.
@@ -161,49 +192,52 @@ impl Case {
     }
 
     /// With a credential that is no good.
-    pub(super) fn refuse(self, reason: &str) -> Decision {
+    pub(super) fn refuse(self, reason: Reason) -> Decision {
+        let text = reason.to_string();
         let denial = match self.token {
-            Some(TokenScheme::Dpop) => Denial::InvalidBoundToken(reason),
-            Some(TokenScheme::Bearer) | None => Denial::InvalidToken(reason),
+            Some(TokenScheme::Dpop) => Denial::InvalidBoundToken(&text),
+            Some(TokenScheme::Bearer) | None => Denial::InvalidToken(&text),
         };
-        self.refuse_with(denial)
+        self.refuse_with(denial, reason)
     }
 
     /// With a bound token that is presented as a bearer token.
     pub(super) fn refuse_bound(self) -> Decision {
-        Self { token: Some(TokenScheme::Dpop), ..self }.refuse(possession::BOUND)
+        Self { token: Some(TokenScheme::Dpop), ..self }.refuse(Reason::Credential(possession::BOUND))
     }
 
     /// With a bound token whose proof is no good.
     pub(super) fn refuse_proof(self, refusal: ProofRefusal) -> Decision {
-        self.refuse_with(Denial::InvalidProof(refusal))
+        self.refuse_with(Denial::InvalidProof(refusal), Reason::Proof(refusal))
     }
 
-    fn refuse_with(self, denial: Denial<'_>) -> Decision {
+    fn refuse_with(self, denial: Denial<'_>, reason: Reason) -> Decision {
+        let explanation = self.explained(Some(reason));
         if self.demand.access() == Access::Required {
-            return self.replied(self.deny(denial), &[], Outcome::Refused);
+            return self.replied(self.deny(denial), &[], Outcome::Refused, explanation);
         }
         let identity = if self.is_authgears { identity::refused() } else { Rc::default() };
-        self.forward(identity, &ResponseEdits::default(), Outcome::Refused)
+        self.forward(identity, &ResponseEdits::default(), Outcome::Refused, explanation)
     }
 
     /// Where nobody can decide. What a rule requires is required all the same.
     pub(super) fn fail(self, on_error: OnError, lacking: Lacking) -> Decision {
         let must_deny = self.demand.requirements().next().is_some() || self.way_back.is_some();
         let action = if must_deny { OnErrorAction::Deny } else { on_error.action };
+        let (outcome, explanation) = (lacking.outcome(action), self.explained(Some(lacking.reason())));
         match action {
             OnErrorAction::Deny => {
-                self.replied(Denial::Unavailable(on_error.status).reply(), &[], lacking.outcome(action))
+                self.replied(Denial::Unavailable(on_error.status).reply(), &[], outcome, explanation)
             }
             OnErrorAction::Allow => {
-                self.forward(Rc::default(), &ResponseEdits::default(), lacking.outcome(action))
+                self.forward(Rc::default(), &ResponseEdits::default(), outcome, explanation)
             }
         }
     }
 
     /// Where the auth server failed in a way that the request itself may have provoked: that opens no door.
-    pub(super) fn fail_provoked(self, on_error: OnError) -> Decision {
-        self.fail_closed(on_error, Lacking::Answer)
+    pub(super) fn fail_provoked(self, on_error: OnError, fault: Fault) -> Decision {
+        self.fail_closed(on_error, Lacking::Answer(fault))
     }
 
     /// Where nobody can decide, and the operator's choice does not apply.
@@ -223,11 +257,13 @@ impl Case {
 
     /// Denied by a forward-auth server; what it said goes to the client, unless the operator says otherwise.
     pub(super) fn denied(self, denied: &Denied) -> Decision {
+        let explanation = self.explained(Some(Reason::Denied(denied.reply.status)));
         let (reply, outcome) = match denied.kind {
             DenialKind::Unauthenticated | DenialKind::Redirected
                 if self.demand.access() != Access::Required =>
             {
-                return self.forward(Rc::default(), &ResponseEdits::default(), Outcome::NoSession);
+                let respond = ResponseEdits::default();
+                return self.forward(Rc::default(), &respond, Outcome::NoSession, explanation);
             }
             DenialKind::Unauthenticated if self.demand.on_unauthenticated().is_some() => {
                 (self.deny(Denial::Unauthenticated), Outcome::NoSession)
@@ -241,15 +277,27 @@ impl Case {
             },
             DenialKind::Other => (denied.reply.clone(), Outcome::Refused),
         };
-        self.replied(reply, &[], outcome)
+        self.replied(reply, &[], outcome, explanation)
     }
 
     /// Something about the request itself makes the auth server's answer impossible.
     pub(super) fn bad_request(self, bad: BadHead) -> Decision {
-        self.replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest)
+        let explanation = self.explained(Some(Reason::Bad(bad)));
+        self.replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest, explanation)
     }
 
-    fn replied(&self, mut reply: Reply, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+    /// Nobody's, for this reason.
+    const fn explained(&self, reason: Option<Reason>) -> Explanation {
+        Explanation { reason, cache: self.cache, user: None, issuer: None }
+    }
+
+    fn replied(
+        &self,
+        mut reply: Reply,
+        cookies: &[OwnedField],
+        outcome: Outcome,
+        explanation: Explanation,
+    ) -> Decision {
         if self.is_grpc {
             let status = grpc::Status::of(reply.status);
             reply.grpc = Some(status);
@@ -263,11 +311,18 @@ impl Case {
                 }
             }
         }
-        replied(reply, cookies, outcome)
+        replied(reply, cookies, outcome, explanation)
     }
 
-    fn forward(self, set: Rc<Fields>, respond: &ResponseEdits, outcome: Outcome) -> Decision {
-        Decision { verdict: Verdict::Forward(self.edits.with(set, respond.clone())), outcome }
+    fn forward(
+        self,
+        set: Rc<Fields>,
+        respond: &ResponseEdits,
+        outcome: Outcome,
+        explanation: Explanation,
+    ) -> Decision {
+        let verdict = Verdict::Forward(self.edits.with(set, respond.clone()));
+        Decision { verdict, outcome, explanation }
     }
 
     fn deny(&self, denial: Denial<'_>) -> Reply {
@@ -282,7 +337,12 @@ impl Case {
     }
 }
 
-pub(super) fn replied(mut reply: Reply, cookies: &[OwnedField], outcome: Outcome) -> Decision {
+pub(super) fn replied(
+    mut reply: Reply,
+    cookies: &[OwnedField],
+    outcome: Outcome,
+    explanation: Explanation,
+) -> Decision {
     reply.fields.extend_from_slice(cookies);
-    Decision { verdict: Verdict::Reply(reply), outcome }
+    Decision { verdict: Verdict::Reply(reply), outcome, explanation }
 }

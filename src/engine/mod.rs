@@ -8,6 +8,7 @@ mod bearer;
 mod case;
 pub mod denial;
 mod edits;
+mod explanation;
 mod keys;
 mod possession;
 mod presented;
@@ -20,6 +21,7 @@ mod tokens;
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::time::Duration;
 
 use self::bearer::{Bearer, Fresh, Glance};
@@ -41,6 +43,7 @@ use crate::jose::{self, Backend, Token};
 use crate::rules::{Access, Demand, Terms, TwoUrls};
 
 pub use self::background::BackgroundCall;
+pub use self::explanation::{CacheStatus, Explanation, Reason};
 pub use self::state::{Effects, Size, State};
 pub use self::step::{Decision, Step, Verdict, WaitKey, Waiting};
 pub use crate::telemetry::Outcome;
@@ -86,6 +89,8 @@ pub struct Engine {
     /// Where bearer tokens stand by default, and bound ones.
     bearer: Place,
     dpop: Place,
+    /// Who says whose the sessions of Authgear's resolver are, where that is to be told.
+    resolver_issuer: Option<Rc<str>>,
 }
 
 impl Engine {
@@ -94,6 +99,8 @@ impl Engine {
     pub fn new(config: Config, capabilities: Capabilities) -> Self {
         let is_authgears = config.resolver().is_some()
             || config.issuers.iter().any(|issuer| issuer.identity == Identity::Authgear);
+        let resolver = config.resolver().filter(|_resolver| config.access_log);
+        let resolver_issuer = resolver.map(|resolver| resolver.endpoint.origin().into());
         Self {
             config,
             background: capabilities.background,
@@ -101,6 +108,7 @@ impl Engine {
             is_authgears,
             bearer: Place::bearer(),
             dpop: Place::dpop(),
+            resolver_issuer,
         }
     }
 
@@ -175,11 +183,13 @@ impl Engine {
             (Presented::Refused(_), Some(AuthServer::ForwardAuth(server))) if !self.judges() => {
                 match server.sends(b"authorization").then(|| fault_of_authorization(head)).flatten() {
                     Some(AuthorizationFault::Repeated) => Step::Done(case.bad_request(BadHead::Repeated)),
-                    Some(AuthorizationFault::NoText) => Step::Done(case.refuse("it is malformed")),
+                    Some(AuthorizationFault::NoText) => {
+                        Step::Done(case.refuse(Reason::Credential("it is malformed")))
+                    }
                     None => ask(state, case, None, &Glance::default()),
                 }
             }
-            (Presented::Refused(reason), _) => Step::Done(case.refuse(reason)),
+            (Presented::Refused(reason), _) => Step::Done(case.refuse(Reason::Credential(reason))),
             (Presented::Token(token, TokenScheme::Dpop), _) => {
                 self.possessed(state, head, case, token.secret(), now)
             }
@@ -260,7 +270,7 @@ impl Engine {
             Wait::Shared { case, number, question } => match state.answers.arrived(number) {
                 Some(arrived) => self.arrived(state, arrived, question, *case, now),
                 // There was no room to wait.
-                None => Step::Done(case.fail(self.config.on_error, Lacking::Answer)),
+                None => Step::Done(case.fail(self.config.on_error, Lacking::Turn)),
             },
             // Nobody parks for this; if somebody did, nothing is known of them.
             Wait::Own { .. } => Step::Done(Self::broken()),
@@ -284,7 +294,7 @@ impl Engine {
 
     /// The decision about a request that cannot be understood.
     pub fn bad_request(&self, bad: BadHead) -> Decision {
-        replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest)
+        replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest, explained(Reason::Bad(bad)))
     }
 
     /// The names of the trailers of a request that no client may send, whatever its route.
@@ -296,7 +306,7 @@ impl Engine {
     /// The decision where the proxy refused what an earlier decision needed: a request whose headers could not
     /// be edited must not go on.
     pub fn broken() -> Decision {
-        replied(Denial::Broken.reply(), &[], Outcome::Broken)
+        replied(Denial::Broken.reply(), &[], Outcome::Broken, explained(Reason::Host))
     }
 
     /// Whether tokens are judged here at all.
@@ -348,6 +358,11 @@ impl Engine {
         };
         self.config.issuers.iter().enumerate().find(|(_, known)| known.policy.issuer.may_be(name))
     }
+}
+
+/// Nothing is known of the request but this.
+fn explained(reason: Reason) -> Explanation {
+    Explanation { reason: Some(reason), ..Explanation::default() }
 }
 
 /// Why an `Authorization` cannot be sent to a forward-auth server.

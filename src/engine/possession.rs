@@ -3,6 +3,7 @@
 
 use super::bearer::{Bearer, Fresh, Glance};
 use super::case::{Case, Lacking};
+use super::explanation::{CacheStatus, Reason};
 use super::presented::TokenScheme;
 use super::proofs::{Room, Sighting};
 use super::tokens::{Accepted, Judgement};
@@ -68,7 +69,7 @@ impl Engine {
         &self,
         state: &mut State,
         head: &Head<'_>,
-        case: Case,
+        mut case: Case,
         token: Secret<'_>,
         now: UnixTime,
     ) -> Step {
@@ -76,16 +77,17 @@ impl Engine {
         let mut glance = Glance { recalled, parsed: None };
         if glance.recalled.is_none() {
             match Token::parse(token.reveal()) {
-                Err(refusal) => return Step::Done(case.refuse(&refusal.to_string())),
+                Err(refusal) => return Step::Done(case.refuse(Reason::Token(refusal))),
                 Ok(parsed) => match parsed.unverified_binding() {
-                    Binding::None => return Step::Done(case.refuse(UNBOUND)),
-                    Binding::Unknown => return Step::Done(case.refuse(UNKNOWN)),
+                    Binding::None => return Step::Done(case.refuse(Reason::Credential(UNBOUND))),
+                    Binding::Unknown => return Step::Done(case.refuse(Reason::Credential(UNKNOWN))),
                     Binding::Key(_) => glance.parsed = Some(Ok(parsed)),
                 },
             }
         }
         if let Some(Judgement::Rejected(rejection)) = &glance.recalled {
-            return Step::Done(case.refuse(&rejection.to_string()));
+            case.decided_by(CacheStatus::Hit);
+            return Step::Done(case.refuse(rejection.reason()));
         }
         let proof = match Proof::read(head, token.reveal()) {
             Ok(proof) => Some(proof),
@@ -108,8 +110,8 @@ impl Engine {
         let (proof, key) = match (proof, *bound) {
             (None, None) => return Step::Done(case.accept(session, &ResponseEdits::default(), now)),
             (Some(proof), Some(key)) => (proof, key),
-            (None, Some(_)) => return Step::Done(case.refuse(BOUND)),
-            (Some(_), None) => return Step::Done(case.refuse(UNBOUND)),
+            (None, Some(_)) => return Step::Done(case.refuse(Reason::Credential(BOUND))),
+            (Some(_), None) => return Step::Done(case.refuse(Reason::Credential(UNBOUND))),
         };
         match self.prove(state, *issuer, proof, key, now) {
             Ok(room) => {

@@ -21,7 +21,8 @@ pub(super) fn session(
     claims: &Claims,
     payload: &[u8],
 ) -> Result<Session, Refusal> {
-    let Session { identity, facts, holder } = match &issuer.identity {
+    let told = |text: &str| config.access_log.then(|| text.into());
+    let Session { identity, facts, holder, .. } = match &issuer.identity {
         Identity::Authgear => identity::session(&token::subject(claims)?),
         Identity::Claims { headers, payload_header, roles } => {
             let mut identity = Fields::default();
@@ -35,7 +36,9 @@ pub(super) fn session(
             }
             let roles = roles.as_ref().map(|claim| claims.roles(claim)).transpose()?;
             let facts = facts(claims, &roles.unwrap_or_default());
-            Session { identity: Rc::new(identity), facts: Rc::new(facts), holder: Holder::Named }
+            let subject = claims.subject().filter(|_subject| config.access_log);
+            let holder = Holder::Named(subject.map(|subject| subject.as_bytes().into()));
+            Session { identity: Rc::new(identity), facts: Rc::new(facts), holder, issuer: None }
         }
     };
     let met = config.claim_tests.iter().enumerate().filter(|(_, test)| test.is_met(claims));
@@ -44,7 +47,12 @@ pub(super) fn session(
         other_use: other_use(claims),
         ..Rc::unwrap_or_clone(facts)
     };
-    Ok(Session { identity, facts: Rc::new(facts), holder })
+    let issuer = match claims.issuer() {
+        Some(stated) => told(stated),
+        // An introspection endpoint need not state it.
+        None => told(&issuer.policy.issuer.to_string()),
+    };
+    Ok(Session { identity, facts: Rc::new(facts), holder, issuer })
 }
 
 /// By which claims a token says that it is no access token.

@@ -3,6 +3,7 @@
 use super::answers::{About, Question};
 use super::bearer::Paused;
 use super::case::Case;
+use super::explanation::Explanation;
 use crate::http::{Call, HeaderEdits, Reply};
 use crate::jose::FetchTicket;
 use crate::telemetry::Outcome;
@@ -55,6 +56,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why; counted.
     pub outcome: Outcome,
+    /// What else there is to know of it.
+    pub explanation: Explanation,
 }
 
 /// What becomes of a request.

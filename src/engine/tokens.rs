@@ -1,10 +1,10 @@
 //! Bearer tokens that are judged here: which were verified, refused or revoked, and when it is time to have one
 //! confirmed by the resolver.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::explanation::Reason;
 use super::keys::KeySets;
 use super::overdue;
 use super::presented::TokenScheme;
@@ -61,11 +61,11 @@ pub(super) enum Rejection {
     Revoked,
 }
 
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rejection {
+    pub(super) const fn reason(self) -> Reason {
         match self {
-            Self::Check(refusal) => refusal.fmt(f),
-            Self::Revoked => f.write_str("revoked"),
+            Self::Check(refusal) => Reason::Token(refusal),
+            Self::Revoked => Reason::Revoked,
         }
     }
 }
@@ -388,7 +388,7 @@ fn known(
         // The resolver is never sent a bound one.
         _ if bound.is_some() => None,
         Holder::User(_) => config.resolver().and_then(|resolver| resolver.revalidate),
-        Holder::Machine | Holder::Named => None,
+        Holder::Machine | Holder::Named(_) => None,
     };
     Ok(Known {
         session,

@@ -1,6 +1,7 @@
 //! A request, as far as it has come.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::engine::Waiting;
 use crate::engine::projects::OfProject;
@@ -13,6 +14,8 @@ pub(super) struct Exchange {
     pub(super) stage: Cell<Stage>,
     /// The token of its call in flight.
     pub(super) token: Cell<Option<u32>>,
+    /// When its headers came, by the clock that nobody sets; only where somebody wants to know.
+    pub(super) began: Cell<Duration>,
 }
 
 pub(super) enum Stage {
@@ -32,7 +35,7 @@ pub(super) enum Stage {
 
 impl Exchange {
     pub(super) fn new(context: u32) -> Self {
-        Self { context, stage: Cell::new(Stage::New), token: Cell::new(None) }
+        Self { context, stage: Cell::new(Stage::New), token: Cell::new(None), began: Cell::default() }
     }
 
     /// What is to be done to the response, once.

@@ -241,7 +241,7 @@ pub(super) fn reply(reply: &Reply, outcome: Outcome) {
 
 /// Denies a request about which nothing is known.
 pub(super) fn reply_broken() {
-    let Decision { verdict, outcome } = Engine::broken();
+    let Decision { verdict, outcome, .. } = Engine::broken();
     match verdict {
         Verdict::Reply(broken) => reply(&broken, outcome),
         // A broken request is never let through.

@@ -7,6 +7,7 @@
 //! Every call is sent as the root context, because the SDK drops an answer whose context is gone. A request that needs a
 //! call leaves it in the plugin's outbox and enters the root context, which empties it.
 
+pub mod access_log;
 #[cfg(target_arch = "wasm32")]
 mod calls;
 #[cfg(target_arch = "wasm32")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use proxy_wasm::types::Action;
 
+use super::access_log::AccessLog;
 use super::calls::{Asker, Callback, Calls, Outgoing};
 use super::exchange::{Exchange, Stage};
 use super::host::{self, Counters, ProxyRefused};
@@ -40,6 +41,7 @@ pub(super) struct Plugin {
     engines: Engines,
     memory: RefCell<Memory>,
     counters: Counters,
+    access_log: Option<AccessLog>,
     calls: Calls,
     waiters: Waiters,
     /// The period of the ticks now.
@@ -49,12 +51,14 @@ pub(super) struct Plugin {
 }
 
 impl Plugin {
-    pub(super) fn new(root: u32, engines: Engines) -> Self {
+    /// With `access_log` the access log is told of each request.
+    pub(super) fn new(root: u32, engines: Engines, access_log: bool) -> Self {
         let memory = RefCell::new(engines.memory(host::random()));
         Self {
             engines,
             memory,
             counters: Counters::define(),
+            access_log: access_log.then(AccessLog::default),
             calls: Calls::new(root),
             waiters: Waiters::default(),
             period: Cell::new(FIRST_TICK),
@@ -64,6 +68,9 @@ impl Plugin {
 
     /// The headers of a request have come.
     pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
+        if self.access_log.is_some() {
+            exchange.began.set(clock::elapsed());
+        }
         let step = match host::RequestHeaders::read() {
             Ok(headers) => self.first_step(&headers),
             Err(bad) => Step::Done(self.engines.bad_request(bad)),
@@ -216,7 +223,10 @@ impl Plugin {
     }
 
     fn finish(&self, exchange: &Exchange, decision: Decision, callback: Callback) -> Action {
-        let Decision { verdict, outcome } = decision;
+        let Decision { verdict, outcome, explanation } = decision;
+        if let Some(access_log) = &self.access_log {
+            access_log.tell(outcome, &explanation, clock::elapsed().saturating_sub(exchange.began.get()));
+        }
         let reply = match verdict {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
                 Ok(()) => {

@@ -75,6 +75,12 @@ mod import {
             return_value_data: *mut *mut u8,
             return_value_size: *mut usize,
         ) -> HostStatus;
+        pub(super) fn proxy_set_property(
+            path_data: *const u8,
+            path_size: usize,
+            value_data: *const u8,
+            value_size: usize,
+        ) -> HostStatus;
         pub(super) fn proxy_send_local_response(
             status_code: u32,
             status_code_details_data: *const u8,
@@ -184,6 +190,11 @@ pub(super) fn remove(map: MapType, name: &[u8]) -> Result<(), HostStatus> {
 pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, HostStatus> {
     // SAFETY: as in `log` for the path, as in `buffer` for the rest.
     bytes(|data, length| unsafe { import::proxy_get_property(path.as_ptr(), path.len(), data, length) })
+}
+
+pub(super) fn set_property(path: &[u8], value: &[u8]) -> Result<(), HostStatus> {
+    // SAFETY: as in `log`, for both slices.
+    done(unsafe { import::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
 /// Sends a reply, and marks the entry if the proxy accepts it. A `grpc_status` of −1 means none.

@@ -60,7 +60,9 @@ impl RootContext for Root {
                 };
                 log::info!("version {} serves {projects}; {capabilities}", env!("CARGO_PKG_VERSION"));
                 self.close();
-                self.plugin = Some(Rc::new(Plugin::new(self.context, Engines::new(projects, capabilities))));
+                let access_log = projects.access_log();
+                let engines = Engines::new(projects, capabilities);
+                self.plugin = Some(Rc::new(Plugin::new(self.context, engines, access_log)));
                 if host::has_ticks() {
                     host::set_tick_period(FIRST_TICK);
                 }

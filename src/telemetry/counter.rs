@@ -108,6 +108,15 @@ impl Counter {
     }
 }
 
+impl Outcome {
+    /// Its own name: the end of its counter's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let counter = Counter::from(self).name();
+        counter.strip_prefix("authgear_filter.requests.").unwrap_or(counter)
+    }
+}
+
 impl From<Outcome> for Counter {
     fn from(outcome: Outcome) -> Self {
         Self::Request(outcome)

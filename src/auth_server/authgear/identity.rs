@@ -67,7 +67,7 @@ pub fn session(subject: &Subject) -> Session {
         Subject::Machine(machine) => (of_machine(machine), &machine.scopes, Holder::Machine),
     };
     let facts = facts(&identity, scopes);
-    Session { identity: Rc::new(identity), facts: Rc::new(facts), holder }
+    Session { identity: Rc::new(identity), facts: Rc::new(facts), holder, issuer: None }
 }
 
 /// The headers of a user whose token was verified locally, as the resolver would answer them.

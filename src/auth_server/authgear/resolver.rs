@@ -151,7 +151,12 @@ fn answer(fields: &Fields) -> Result<Answer, Unusable> {
         (Some(b"true"), Some(user)) if !user.is_empty() => {
             let holder = Holder::User(user.into());
             let facts = identity::facts(&identity, &[]);
-            Said::Session(Session { identity: Rc::new(identity), facts: Rc::new(facts), holder })
+            Said::Session(Session {
+                identity: Rc::new(identity),
+                facts: Rc::new(facts),
+                holder,
+                issuer: None,
+            })
         }
         (Some(b"true"), _) => return Err(Unusable::NoUser),
         (Some(b"false") | None, None) => Said::NoSession(Rc::new(identity)),

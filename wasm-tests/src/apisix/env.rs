@@ -59,10 +59,7 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     })?;
     linker.func_wrap(ENV, "proxy_get_buffer_bytes", buffer)?;
     linker.func_wrap(ENV, "proxy_get_property", property)?;
-    linker.func_wrap(ENV, "proxy_set_property", |env: Env<'_>, _: i32, _: i32, _: i32, _: i32| {
-        // None of these variables is writable.
-        if env.data().exchange.is_some() { NOT_FOUND } else { BAD_ARGUMENT }
-    })?;
+    linker.func_wrap(ENV, "proxy_set_property", set_property)?;
     linker.func_wrap(ENV, "proxy_get_header_map_pairs", header_pairs)?;
     linker.func_wrap(ENV, "proxy_get_header_map_value", header_value)?;
     linker.func_wrap(
@@ -175,6 +172,30 @@ fn property(mut env: Env<'_>, path: i32, path_size: i32, data: i32, size: i32) -
         _ => return Ok(NOT_FOUND),
     };
     hand_over(&mut env, &value, data, size)
+}
+
+/// Writes a variable of nginx. One that is not declared is a line in the log, each time.
+fn set_property(mut env: Env<'_>, path: i32, path_size: i32, value: i32, value_size: i32) -> i32 {
+    let text = |(at, size)| read(&env, at, size).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let (name, value) = (text((path, path_size)), text((value, value_size)));
+    env.data_mut().acts();
+    let host = env.data_mut();
+    let Some(exchange) = &mut host.exchange else { return BAD_ARGUMENT };
+    let (Some(name), Some(value)) = (name, value) else { return INVALID_MEMORY };
+    match exchange.variables.get_mut(&name.to_ascii_lowercase()) {
+        Some(variable) => {
+            *variable = value;
+            OK
+        }
+        None => {
+            let line = format!(
+                "variable \"{name}\" not found for writing; maybe it is a built-in variable that is not changeable \
+                 or you forgot to use \"set ${name} '';\" in the config file to define it first"
+            );
+            host.record.log("error", line.as_bytes());
+            NOT_FOUND
+        }
+    }
 }
 
 const REQUEST: i32 = 0;

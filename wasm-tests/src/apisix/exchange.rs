@@ -1,6 +1,7 @@
 //! One request on its way through the proxy, as the filter can read and change it: nginx's header lists with their
 //! quirks, the reply, the call and its answer.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::wire::Answer;
@@ -110,6 +111,9 @@ pub(super) struct Callout {
     pub(super) timeout_milliseconds: u32,
 }
 
+/// Variables of nginx and their values.
+pub(super) type Variables = BTreeMap<String, String>;
+
 /// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -140,10 +144,12 @@ pub(super) struct Exchange {
     pub(super) refused: bool,
     /// The request's context.
     pub(super) context: u32,
+    /// The variables of nginx that can be written, by their names.
+    pub(super) variables: Variables,
 }
 
 impl Exchange {
-    pub(super) fn new(request: Head) -> Self {
+    pub(super) fn new(request: Head, variables: Variables) -> Self {
         Self {
             phase: Phase::Request,
             request,
@@ -156,6 +162,7 @@ impl Exchange {
             in_answer: false,
             refused: false,
             context: 0,
+            variables,
         }
     }
 }

@@ -19,6 +19,7 @@ mod wire;
 mod worker;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -49,6 +50,7 @@ pub struct Builder {
     workers: usize,
     checks_clients: bool,
     trusts_peers: bool,
+    variables: BTreeMap<String, String>,
 }
 
 impl Builder {
@@ -97,6 +99,13 @@ impl Builder {
         self
     }
 
+    /// Declares a variable of nginx, as `set $name "-";` does.
+    #[must_use]
+    pub fn variable(mut self, name: &str) -> Self {
+        self.variables.insert(name.to_owned(), "-".to_owned());
+        self
+    }
+
     /// The number of workers, each with its own module; 2 by default.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
@@ -131,6 +140,7 @@ impl Builder {
             let (listener, routes) = (listener.try_clone().expect("a descriptor"), routes.clone());
             let (module, record, upstream) = (module.clone(), apisix.record.clone(), self.upstream);
             let (checks_clients, trusts_peers) = (self.checks_clients, self.trusts_peers);
+            let variables = self.variables.clone();
             let (stop, stopped) = oneshot::channel::<()>();
             let (loaded, load) = std::sync::mpsc::channel();
             let thread = thread::spawn(move || {
@@ -140,7 +150,8 @@ impl Builder {
                     Err(problem) => return drop(loaded.send(Err(problem))),
                 };
                 let worker = RefCell::new(worker);
-                let process = Rc::new(Process { worker, upstream, record, checks_clients, trusts_peers });
+                let process =
+                    Rc::new(Process { worker, upstream, record, checks_clients, trusts_peers, variables });
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a runtime of its own");
                 // The receiver is there: it started this thread and waits.
@@ -177,6 +188,7 @@ impl Apisix {
             workers: 2,
             checks_clients: false,
             trusts_peers: false,
+            variables: BTreeMap::new(),
         }
     }
 
@@ -205,6 +217,11 @@ impl Apisix {
     /// The first thousand calls into the modules, in order: name and arguments.
     pub fn callbacks(&self) -> Vec<String> {
         self.record.read_callbacks()
+    }
+
+    /// The variables of the first thousand requests that have ended, as an access log would hold them.
+    pub fn accesses(&self) -> Vec<BTreeMap<String, String>> {
+        self.record.read_accesses()
     }
 
     /// The memory of each worker's module, in bytes. It shows what a filter does not free.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::client::{self, Incoming, Received};
-use super::exchange::{Exchange, Field, Fields, Head, Reply};
+use super::exchange::{Exchange, Field, Fields, Head, Reply, Variables};
 use super::record::Record;
 use super::violation::Violation;
 use super::wire;
@@ -32,6 +32,8 @@ pub(super) struct Process {
     pub(super) checks_clients: bool,
     /// Whether the forwarding headers of peers are kept (`apisix.trusted_addresses`).
     pub(super) trusts_peers: bool,
+    /// The variables of nginx that are declared, with their values at first.
+    pub(super) variables: Variables,
 }
 
 /// The answer to the client.
@@ -191,7 +193,8 @@ async fn handle(
             fields.set(name, value);
         }
     }
-    let exchange = Exchange::new(Head { method, target, fields, peer });
+    let head = Head { method, target, fields, peer };
+    let exchange = Exchange::new(head, process.variables.clone());
 
     let (mut exchange, context, mut next) = process.worker.borrow_mut().request(route, exchange);
     let mut answered = loop {
@@ -252,6 +255,7 @@ fn finish(
         true => worker.redirected(context, exchange)?,
         false => worker.response(context, exchange)?,
     };
+    process.record.access(exchange.variables);
     worker.end(context);
     Some(Answered { status, fields: exchange.response, body })
 }

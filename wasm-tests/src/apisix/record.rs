@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::exchange::Variables;
+
 use super::violation::Violation;
 
 /// The longest log line of nginx, in bytes.
@@ -23,6 +25,8 @@ struct Inner {
     violations: Vec<Violation>,
     /// The memory of each worker's module, in bytes.
     memory: Vec<usize>,
+    /// The variables of each request that has ended.
+    accesses: Vec<Variables>,
 }
 
 impl Record {
@@ -54,6 +58,18 @@ impl Record {
             inner.memory.resize(worker + 1, 0);
         }
         inner.memory[worker] = bytes;
+    }
+
+    /// A request has ended with these variables.
+    pub(super) fn access(&self, variables: Variables) {
+        let mut inner = self.lock();
+        if inner.accesses.len() < CALLBACKS {
+            inner.accesses.push(variables);
+        }
+    }
+
+    pub(super) fn read_accesses(&self) -> Vec<Variables> {
+        self.lock().accesses.clone()
     }
 
     pub(super) fn read_log(&self) -> String {

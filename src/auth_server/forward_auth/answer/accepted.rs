@@ -77,7 +77,7 @@ pub(super) fn accepted(
     };
     // What else the session states, only the server knows.
     let facts = Rc::new(SessionFacts { roles, ..SessionFacts::default() });
-    let session = Session { identity: Rc::new(identity), facts, holder: Holder::Named };
+    let session = Session { identity: Rc::new(identity), facts, holder: Holder::Named(None), issuer: None };
     let respond = ResponseEdits { replace: Rc::new(replace), add: set_cookies(cookies) };
     Ok(Answer { said: Said::Session(session), ends: None, respond, scope })
 }
@@ -114,8 +114,12 @@ mod tests {
     }
 
     fn accepting(identity: &[(&str, &str)], cookies: &[&[u8]], scope: Scope) -> Answer {
-        let session =
-            Session { identity: Rc::new(listed(identity)), facts: Rc::default(), holder: Holder::Named };
+        let session = Session {
+            identity: Rc::new(listed(identity)),
+            facts: Rc::default(),
+            holder: Holder::Named(None),
+            issuer: None,
+        };
         let add = set_cookies(cookies.iter().map(|cookie| cookie.to_vec()).collect());
         let respond = ResponseEdits { add, ..ResponseEdits::default() };
         Answer { said: Said::Session(session), ends: None, respond, scope }

@@ -234,6 +234,8 @@ impl Builder {
             .arg("--admin-address-path")
             .arg(&files.admin)
             .arg("--disable-hot-restart")
+            // Access logs are written at once, almost: by default each 10 s.
+            .args(["--file-flush-interval-msec", "50"])
             .args(["--concurrency", &self.concurrency.to_string()])
             .stdin(Stdio::null())
             .stdout(files.log_writer())
