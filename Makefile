@@ -77,7 +77,7 @@ NATIVE := --locked --workspace --all-features
 DEMO_BINS := demo stand-in-authgear echo-app
 
 # The suites that ask a real Envoy, for other versions of it.
-ENVOY_SUITES := auth_o_tron bodies cache claims demo denials deploy documents dpop edge forward_auth \
+ENVOY_SUITES := access_log auth_o_tron bodies cache claims demo denials deploy documents dpop edge forward_auth \
 	harness introspection issuers login places projects resolver resolver_faults rules self_hosted tokens upgrades waking
 # Without the halves that ask the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip apisix::

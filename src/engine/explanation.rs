@@ -77,7 +77,7 @@ pub enum Reason {
     /// Too many requests wait for an answer.
     Crowd,
     /// The proxy refused what the filter asked of it.
-    Host,
+    Proxy,
 }
 
 impl fmt::Display for Reason {
@@ -95,7 +95,7 @@ impl fmt::Display for Reason {
             Self::NoKeys => "there are no keys to verify tokens with",
             Self::NoRoom => "there is no room to remember a DPoP proof",
             Self::Crowd => "too many requests wait for the auth server",
-            Self::Host => "the proxy refused what the filter asked of it",
+            Self::Proxy => "the proxy refused what the filter asked of it",
         })
     }
 }

@@ -306,7 +306,7 @@ impl Engine {
     /// The decision where the proxy refused what an earlier decision needed: a request whose headers could not
     /// be edited must not go on.
     pub fn broken() -> Decision {
-        replied(Denial::Broken.reply(), &[], Outcome::Broken, explained(Reason::Host))
+        replied(Denial::Broken.reply(), &[], Outcome::Broken, explained(Reason::Proxy))
     }
 
     /// Whether tokens are judged here at all.

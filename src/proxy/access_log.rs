@@ -71,7 +71,7 @@ mod host {
     /// Tells the access log.
     #[derive(Default)]
     pub(crate) struct AccessLog {
-        /// Whether the host has refused a value. nginx logs each one that it has no variable for.
+        /// Whether the proxy has refused a value. nginx logs each one that it has no variable for.
         is_refused: Cell<bool>,
     }
 

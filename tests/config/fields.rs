@@ -54,7 +54,10 @@ fn the_smallest_configuration_has_every_default() {
     assert_eq!(resolver.cookies, CookieNames::new(""));
     assert_eq!(resolver.revalidate, Some(Duration::from_secs(60)));
     assert_eq!((&config.managed, access(&config)), (&identity::managed(), Access::Optional));
-    assert_eq!((config.allow_cors_preflight, config.strip_credentials), (true, false));
+    assert_eq!(
+        (config.allow_cors_preflight, config.strip_credentials, config.access_log),
+        (true, false, false)
+    );
     let expected = Cache {
         ttl: Duration::from_secs(10),
         negative_ttl: Duration::from_secs(1),
@@ -149,6 +152,13 @@ fn headers_that_override_are_removed_where_a_rule_names_what_they_override() {
         assert_eq!(is_removed(&config), expected, "{rules}");
         config["strip_overrides"] = json!(!expected);
         assert_eq!(is_removed(&config), !expected, "{rules}");
+    }
+}
+
+#[test]
+fn the_access_log_is_switched_on_for_all_projects() {
+    for typed in [true, false] {
+        assert_eq!(parse(&with("access_log", json!(typed))).unwrap().access_log, typed);
     }
 }
 
@@ -368,6 +378,9 @@ fn each_error_names_the_field_and_says_what_would_be_right() {
         ("on_error.status", json!(499.0), "closes the connection"),
         ("authgear.jwks_url", json!("/keys"), "http"),
         ("strip_overrides", json!("yes"), "boolean"),
+        ("access_log", json!("yes"), "boolean"),
+        ("access_log", json!({"format": "json"}), "boolean"),
+        ("access_log", Value::Null, "null"),
         ("log_level", json!("trace"), "`debug`"),
         ("log_level", Value::Null, "`debug`"),
         ("jwt", json!([{"issuer": "a"}]), "beside `authgear`"),

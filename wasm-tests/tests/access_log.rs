@@ -80,6 +80,30 @@ fn shipped() -> Value {
     bootstrap.pointer(manager).unwrap().clone()
 }
 
+/// The operators of a text, each beside the name that it is logged by.
+fn operators(text: &str) -> BTreeSet<(String, String)> {
+    let lines = text.lines().filter_map(|line| line.split_once(": \"%FILTER_STATE("));
+    let name = |text: &str| text.trim().trim_matches('"').to_owned();
+    lines.map(|(field, operator)| (name(field), operator.split(')').next().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn every_format_that_is_documented_tells_everything() {
+    let expected: BTreeSet<_> =
+        NAMES.iter().map(|name| ((*name).to_owned(), format!("wasm.authgear_{name}:PLAIN"))).collect();
+    for file in ["envoy.yaml", "docs/istio.md", "docs/envoy-gateway.md"] {
+        let text = fs::read_to_string(workspace_dir().join(file)).unwrap();
+        assert_eq!(operators(&text), expected, "{file}");
+    }
+    let apisix = fs::read_to_string(workspace_dir().join("docs/apisix.md")).unwrap();
+    for name in NAMES {
+        assert!(apisix.contains(&format!("set $authgear_{name} \"-\";")), "{name}");
+        assert!(apisix.contains(&format!("\"{name}\":\"$authgear_{name}\"")), "{name}");
+        let envoy = fs::read_to_string(workspace_dir().join("docs/envoy.md")).unwrap();
+        assert!(envoy.contains(&format!("| `%FILTER_STATE(wasm.authgear_{name}:PLAIN)%` |")), "{name}");
+    }
+}
+
 async fn start<H: Logging>(change: impl FnOnce(&mut Value)) -> Layout<H> {
     let options = Options { public_origin: Some(H::ORIGIN.to_owned()), ..Options::default() };
     let change = |configuration: &mut Value| {

@@ -204,6 +204,13 @@ fn define(linker: &mut Linker<Data>) -> Result<()> {
             }
         },
     )?;
+    linker.func_wrap(
+        ENV,
+        "proxy_set_property",
+        |mut env: Env<'_>, _path: i32, _path_size: i32, _value: i32, _size: i32| {
+            note(&mut env, "proxy_set_property")
+        },
+    )?;
     linker.func_wrap(ENV, "proxy_send_local_response", reply)?;
     linker.func_wrap(ENV, "proxy_continue_stream", |mut env: Env<'_>, _stream: i32| {
         env.data_mut().resumed = true;

@@ -3,6 +3,7 @@
 
 mod host;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use rsa::PrivateKey;
 use rsa::pkcs1v15::SigningKey;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 use host::{Answer, Field, Host, Served};
@@ -28,12 +29,17 @@ static KEY: LazyLock<PrivateKey> =
 
 /// Authgear, with everything but `/public` for users only, and `more` rules that no request here matches.
 fn host(more: usize) -> Host {
+    host_with(more, |_| {})
+}
+
+fn host_with(more: usize, change: impl FnOnce(&mut Value)) -> Host {
     let mut rules = vec![json!({"prefix": "/public", "access": "public"})];
     rules.extend((0..more).map(|number| json!({"prefix": format!("/more/{number}"), "access": "public"})));
-    let configuration = json!({
+    let mut configuration = json!({
         "authgear": {"endpoint": "https://accounts.example.com", "upstream": "authgear"},
         "access": "required", "rules": rules,
     });
+    change(&mut configuration);
     let mut host = Host::start(&configuration.to_string(), Duration::from_secs(NOW));
     let key = json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k",
         "n": URL_SAFE_NO_PAD.encode(KEY.n_bytes()), "e": URL_SAFE_NO_PAD.encode(KEY.e_bytes())});
@@ -195,6 +201,33 @@ fn instructions(served: &Served) -> u64 {
 fn a_request_asks_the_host_what_the_documentation_says_and_nothing_else() {
     let table = table(&kinds(&mut host(0), 0));
     assert!(PAGE.contains(&table), "docs/performance.md says something else than this:\n{table}");
+}
+
+#[test]
+fn the_access_log_costs_seven_values_and_two_looks_at_the_clock_and_nothing_while_it_is_off() {
+    let asked = |kinds: &[(&'static str, Served)]| {
+        let mut all = BTreeMap::new();
+        for (kind, served) in kinds {
+            for callback in &served.callbacks {
+                for (name, times) in &callback.asked {
+                    *all.entry((*kind, *name)).or_insert(0) += times;
+                }
+            }
+        }
+        all
+    };
+    let off = asked(&kinds(&mut host_with(0, |configuration| configuration["access_log"] = json!(false)), 0));
+    assert_eq!(off, asked(&kinds(&mut host(0), 0)), "off is the default");
+    let on = kinds(&mut host_with(0, |configuration| configuration["access_log"] = json!(true)), 0);
+    let mut expected = off;
+    for (kind, _) in &on {
+        *expected.entry((kind, "clock_time_get")).or_insert(0) += 2;
+        expected.insert((kind, "proxy_set_property"), 7);
+    }
+    let mut found = asked(&on);
+    // The name of the worker is made up once.
+    found.retain(|(_, name), _| *name != "random_get");
+    assert_eq!(found, expected);
 }
 
 #[test]
