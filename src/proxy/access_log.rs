@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 pub const NAMES: [&str; 6] = [
     "authgear_outcome",
     "authgear_reason",
-    "authgear_cache",
+    "authgear_cache_status",
     "authgear_user",
     "authgear_issuer",
     "authgear_time_us",

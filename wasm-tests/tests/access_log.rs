@@ -32,7 +32,7 @@ on_each_host! {
 }
 
 /// What is told, by the name at which the log has it.
-const NAMES: [&str; 7] = ["outcome", "reason", "cache", "user", "issuer", "time_us", "worker"];
+const NAMES: [&str; 7] = ["outcome", "reason", "cache_status", "user", "issuer", "time_us", "worker"];
 
 /// A host whose access log can be read.
 trait Logging: Host {
@@ -175,7 +175,7 @@ async fn each_request_tells_its_outcome_why_and_by_what<H: Logging>() {
         scene.send(request).await;
         count += 1;
         let line = line(&scene.host, count).await;
-        let found = ["outcome", "reason", "cache", "user", "issuer"].map(|name| told(&line, name));
+        let found = ["outcome", "reason", "cache_status", "user", "issuer"].map(|name| told(&line, name));
         assert_eq!(found, expected, "{path} {header:?}: {line}");
         assert!(told(&line, "time_us").parse::<u64>().is_ok(), "{line}");
         assert_eq!(told(&line, "worker").len(), 6, "{line}");
@@ -184,7 +184,7 @@ async fn each_request_tells_its_outcome_why_and_by_what<H: Logging>() {
     let bob = format!("session={}", scene.authgear.log_in("bob"));
     scene.send(Request::get("/").header("cookie", bob)).await;
     let line = line(&scene.host, count + 1).await;
-    let found = ["outcome", "reason", "cache", "user"].map(|name| told(&line, name));
+    let found = ["outcome", "reason", "cache_status", "user"].map(|name| told(&line, name));
     assert_eq!(found, ["error_denied", "it answered 500", "miss", "-"], "{line}");
     let workers: BTreeSet<_> =
         scene.host.lines().iter().map(|line| told(line, "worker").to_owned()).collect();
@@ -253,7 +253,7 @@ async fn the_time_includes_the_wait_for_the_auth_server<H: Logging>() {
         scene.send(Request::get("/").header("cookie", &alice)).await;
         let line = line(&scene.host, count).await;
         let spent: u128 = told(&line, "time_us").parse().unwrap();
-        match told(&line, "cache") {
+        match told(&line, "cache_status") {
             "miss" => assert!(spent >= DELAY.as_micros(), "{line}"),
             "hit" => assert_eq!(count, 2, "{line}"),
             other => panic!("{other}: {line}"),
@@ -313,14 +313,15 @@ async fn requests_that_share_an_answer_and_those_with_an_old_one_say_so() {
         assert_eq!(request.await.unwrap().status, 200);
     }
     line(&scene.host, 3).await;
-    let mut how: Vec<_> = scene.host.lines().iter().map(|line| told(line, "cache").to_owned()).collect();
+    let mut how: Vec<_> =
+        scene.host.lines().iter().map(|line| told(line, "cache_status").to_owned()).collect();
     how.sort();
     assert_eq!(how, ["miss", "shared", "shared"]);
     scene.authgear.fail(Endpoint::Resolver, Fault::Status(StatusCode::BAD_GATEWAY));
     let (scene, alice) = (&scene, &alice);
     wait_until("the answer is old", Duration::from_secs(10), || async move {
         scene.send(Request::get("/").header("cookie", alice)).await;
-        let stale = scene.host.lines().into_iter().find(|line| told(line, "cache") == "stale");
+        let stale = scene.host.lines().into_iter().find(|line| told(line, "cache_status") == "stale");
         stale.map(|line| assert_eq!(told(&line, "user"), "alice", "{line}")).ok_or("none is stale")
     })
     .await;
