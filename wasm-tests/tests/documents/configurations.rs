@@ -79,7 +79,9 @@ fn configurations(yaml: &Value, roots: &[String]) -> Vec<Value> {
 
 #[test]
 fn every_configuration_is_one_that_the_filter_takes() {
-    let roots = known_fields(smallest(), "");
+    let mut roots = known_fields(smallest(), "");
+    // Envoy's connection manager has a field of this name too.
+    roots.retain(|name| name != "access_log");
     for document in documents() {
         for block in document.blocks(&["yaml", "json"]) {
             for configuration in configurations(&block.yaml(), &roots) {
