@@ -268,7 +268,12 @@ fn of_an_introspection_endpoint(response: &Response) {
     let answer = introspection::read(Ok(response.clone()), |claims, payload| {
         was_judged = true;
         assert!(payload.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)));
-        let session = Session { identity: Rc::default(), facts: Rc::default(), holder: Holder::Named };
+        let session = Session {
+            identity: Rc::default(),
+            facts: Rc::default(),
+            holder: Holder::Named(None),
+            issuer: None,
+        };
         Ok(Judged { session, ends: claims.expiry() })
     });
     let text = String::from_utf8_lossy(&response.body).into_owned();

@@ -346,7 +346,7 @@ impl Proxy<'_, '_> {
 
     fn decided(&mut self, number: usize, decision: Decision, known_at: UnixTime) {
         self.requests[number].stage = Stage::Done;
-        let Decision { verdict, outcome } = decision;
+        let Decision { verdict, outcome, .. } = decision;
         let request = &self.requests[number];
         let (host, path) = (request.host, request.path);
         let cookies: Vec<Vec<u8>> = match &verdict {
