@@ -107,7 +107,7 @@ SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
 SKIPPED :=
 
 .PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest test-real screenshot soak fuzz chaos \
-	bench image push cli check advisories clean
+	bench image push check advisories clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
@@ -221,9 +221,15 @@ push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 	@command -v skopeo >/dev/null || { echo "skopeo is missing; on Debian: apt install skopeo" >&2; exit 1; }
 	skopeo copy --preserve-digests "oci:$(IMAGE_LAYOUT):$(VERSION)" docker://$(IMAGE)
 
+.PHONY: cli schema
 cli: .tools/toolchain.stamp ## build `authgear-filter`, which checks configurations: target/release/authgear-filter
 	cargo build --locked --release -p authgear-filter-cli
 	@printf '%s\n' "$(TARGET_DIR)/release/authgear-filter"
+
+schema: .tools/toolchain.stamp ## write the JSON Schemas in deploy/schema/ anew
+	cargo build --quiet $(NATIVE) --bin authgear-filter
+	"$(TARGET_DIR)/debug/authgear-filter" schema >deploy/schema/configuration.json
+	"$(TARGET_DIR)/debug/authgear-filter" schema --manifests >deploy/schema/manifests.json
 
 check: .tools/toolchain.stamp .tools/cargo-deny.stamp ## format, lints, documentation, dependencies
 	cargo fmt --all --check

@@ -24,10 +24,18 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Check(Check),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema {
+        /// The schema of files that hold configurations: manifests, routes of APISIX, Envoy's own
+        #[arg(long)]
+        manifests: bool,
+    },
+    /// Print completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print a manual page, in roff
     Man {
         /// The page of this command; else of all
         command: Option<String>,

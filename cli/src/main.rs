@@ -5,6 +5,7 @@
 
 mod arguments;
 mod check;
+mod schema;
 mod source;
 mod tree;
 
@@ -71,6 +72,12 @@ impl std::fmt::Display for Failure {
 fn run(command: Command, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(check) => run_check(&check, out),
+        Command::Schema { manifests } => {
+            let schema = if manifests { schema::manifests() } else { schema::configuration() };
+            serde_json::to_writer_pretty(&mut *out, &schema).map_err(io::Error::from)?;
+            writeln!(out)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "authgear-filter", out);
             Ok(ExitCode::SUCCESS)

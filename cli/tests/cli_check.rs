@@ -107,6 +107,7 @@ mod check {
         }
         let mut shipped: Vec<_> = fs::read_dir(root().join("deploy"))
             .unwrap()
+            .filter(|folder| folder.as_ref().unwrap().file_name() != "schema")
             .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
             .map(|file| file.unwrap().path().strip_prefix(root()).unwrap().to_str().unwrap().to_owned())
             .filter(|path| path.ends_with(".yaml") || path.ends_with(".json"))

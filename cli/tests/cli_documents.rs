@@ -1,38 +1,15 @@
 //! The documents against the program: what `docs/cli.md` says that one types, and every configuration of every document.
 
 #[cfg(test)]
+mod support;
+
+#[cfg(test)]
 mod documents {
     use std::fs;
-    use std::path::{Path, PathBuf};
 
     use snapbox::cmd::{Command, cargo_bin};
 
-    fn root() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-    }
-
-    /// The code blocks of a document: language, first line, text.
-    fn blocks(markdown: &str) -> Vec<(String, usize, String)> {
-        let mut blocks: Vec<(String, usize, String)> = Vec::new();
-        let mut open: Option<usize> = None;
-        for (number, line) in markdown.lines().enumerate() {
-            let indent = line.len().saturating_sub(line.trim_start().len());
-            match (line.trim_start().strip_prefix("```"), open) {
-                (Some(_), Some(_)) => open = None,
-                (Some(language), None) => {
-                    blocks.push((language.to_owned(), number.saturating_add(2), String::new()));
-                    open = Some(indent);
-                }
-                (None, Some(indent)) => {
-                    let text = &mut blocks.last_mut().unwrap().2;
-                    text.push_str(line.get(indent..).unwrap_or_default());
-                    text.push('\n');
-                }
-                (None, None) => {}
-            }
-        }
-        blocks
-    }
+    use crate::support::{blocks, documents, root};
 
     fn without_numbers(text: &str) -> String {
         let text: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
@@ -78,13 +55,8 @@ mod documents {
 
     #[test]
     fn every_configuration_of_every_document_has_no_error() {
-        let mut documents: Vec<_> =
-            fs::read_dir(root().join("docs")).unwrap().map(|file| file.unwrap().path()).collect();
-        documents.push(root().join("README.md"));
-        documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
-        documents.sort();
         let mut count = 0;
-        for document in documents {
+        for document in documents() {
             let name = document.file_name().unwrap().to_str().unwrap().to_owned();
             for (language, line, text) in blocks(&fs::read_to_string(&document).unwrap()) {
                 let is_whole =
