@@ -11,7 +11,7 @@ use super::deciders::Deciders;
 use super::field::{Bool, Choice, Given, List, NonEmpty, Object, OneOf, OneOrMany};
 use super::forward_auth::RawForwardAuth;
 use super::jwt::{Issuers, RawIssuer};
-use super::problem::{CacheError, CombinationError, ConfigError, LoginError};
+use super::problem::{CacheError, CombinationError, ConfigError, LoginError, PlaceError};
 use super::rules::{
     DEFAULT_ALLOW_CORS_PREFLIGHT, RawCustomReply, RawOnUnauthenticated, RawRequire, RawRule, RawRules,
     RawTerms, Sessions,
@@ -23,7 +23,7 @@ use super::{
     OnError, OnErrorAction, Projects,
 };
 use crate::http::managed::Managed;
-use crate::http::place::Place;
+use crate::http::place::{MAX_PLACES, Place};
 use crate::rules::Access;
 
 /// The configuration of the filter. At least one of `authgear`, `forward_auth` and `jwt` is required.
@@ -237,10 +237,14 @@ fn of_all(issuers: &[Issuer], managed: &Managed) -> Result<Vec<Place>, ConfigErr
     let mut all: Vec<Place> = Vec::new();
     for (number, issuer) in issuers.iter().enumerate() {
         token_from::refuse_identities(&issuer.token_from, managed, &format!("jwt[{number}].token_from"))?;
-        for place in &issuer.token_from {
-            if !all.iter().any(|known| known.is_same(place)) {
-                all.push(place.clone());
+        for (at, place) in issuer.token_from.iter().enumerate() {
+            if all.iter().any(|known| known.is_same(place)) {
+                continue;
             }
+            if all.len() == MAX_PLACES {
+                return Err(ConfigError::new(format!("jwt[{number}].token_from[{at}]"), PlaceError::TooMany));
+            }
+            all.push(place.clone());
         }
     }
     Ok(all)

@@ -7,7 +7,7 @@ use super::problem::{ConfigError, PlaceError, PlaceValueError};
 use super::typed::{NonEmptyText, texts};
 use crate::http::header;
 use crate::http::managed::Managed;
-use crate::http::place::{Place, WEBSOCKET_PROTOCOL};
+use crate::http::place::{MAX_PLACES, Place, WEBSOCKET_PROTOCOL};
 
 /// The places where the token may stand, as they are typed.
 pub(super) type TokenFrom = NonEmpty<Object<RawPlace>>;
@@ -78,6 +78,9 @@ pub(super) fn checked(typed: Option<Vec<RawPlace>>, path: &str) -> Result<Vec<Pl
     let numbered = typed.into_iter().enumerate();
     let places: Vec<Place> =
         numbered.map(|(number, raw)| raw.check(&format!("{path}[{number}]"))).collect::<Result<_, _>>()?;
+    if places.len() > MAX_PLACES {
+        return Err(ConfigError::new(format!("{path}[{MAX_PLACES}]"), PlaceError::TooMany));
+    }
     if let Some((number, _)) = repeated(&places, Place::is_same) {
         return Err(ConfigError::new(format!("{path}[{number}]"), PlaceError::Twice));
     }

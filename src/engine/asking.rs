@@ -7,7 +7,7 @@ use super::answers::{About, Arrived, Question, Remembered};
 use super::bearer::Glance;
 use super::case::{Case, Lacking};
 use super::explanation::{CacheStatus, Reason};
-use super::session::session;
+use super::session::{session, stated_use};
 use super::{BackgroundCall, Decision, Engine, Outcome, State, Step, Wait, WaitKey, Waiting};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::forward_auth::DenialKind;
@@ -196,7 +196,7 @@ impl Engine {
     ) -> Result<Judged, Refusal> {
         let issuer = self.config.issuers.get(server.issuer).ok_or(Refusal::Issuer)?;
         issuer.policy.check_stated(claims, now)?;
-        let session = session(&self.config, issuer, claims, payload)?;
+        let session = session(&self.config, issuer, claims, payload, stated_use(claims))?;
         Ok(Judged { session, ends: claims.expiry() })
     }
 

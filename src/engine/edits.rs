@@ -106,6 +106,10 @@ impl Engine {
         if let Some(cookies) = credential::cookies_without(head, is_credential) {
             edits.leave(b"cookie", cookies);
         }
+        for field in head.fields.iter().filter(|field| place::is_other_protocols_with_token(**field, places))
+        {
+            edits.remove(field.0);
+        }
         if let Some(protocols) = place::protocols_without_tokens(head, places) {
             edits.leave(WEBSOCKET_PROTOCOL, protocols);
         }

@@ -166,7 +166,9 @@ impl Engine {
             Presented::Token(token, _) => Some(token.secret()),
             Presented::Nothing | Presented::Refused(_) => None,
         };
-        if (Credentials { bearer: token, cookies }).are_too_large() {
+        // A forward-auth server is sent much else too: how much that may be is looked at where the call is made.
+        let is_read = self.judges() || self.config.forward_auth().is_none();
+        if is_read && (Credentials { bearer: token, cookies }).are_too_large() {
             presented = Presented::Refused("the credentials are too large");
         }
         let auth_url = demand.auth_url();

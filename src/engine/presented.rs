@@ -1,5 +1,7 @@
 //! Finds the token that decides about a request, among the places that can hold one.
 
+use std::cell::OnceCell;
+
 use super::Engine;
 use crate::config::Issuer;
 use crate::http::Head;
@@ -7,7 +9,7 @@ use crate::http::place::{Carried, Found, Place};
 use crate::jose::{self, Token};
 
 /// The token that a request presents.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Presented<'a> {
     /// Nothing.
     Nothing,
@@ -85,9 +87,24 @@ impl Engine {
     fn of_several<'a>(&self, issuers: &[Issuer], head: &Head<'a>) -> Presented<'a> {
         let mut other = Presented::Nothing;
         let mut opaque = None;
+        // Each place is read once, however many issuers share it.
+        let held: Vec<_> = self.config.token_from.iter().map(|place| (place, OnceCell::new())).collect();
+        let read = |place: &Place| {
+            let found = self.find(place, head);
+            let named = match &found {
+                Presented::Token(token, _) => named_issuer(token.secret().reveal()),
+                Presented::Nothing | Presented::Refused(_) => None,
+            };
+            (found, named)
+        };
+        let read = |place: &Place| match held.iter().find(|(known, _)| known.is_same(place)) {
+            Some((_, held)) => held.get_or_init(|| read(place)).clone(),
+            None => read(place),
+        };
         for (number, issuer) in issuers.iter().enumerate() {
             for place in &issuer.token_from {
-                let (token, scheme) = match self.find(place, head) {
+                let (found, named) = read(place);
+                let (token, scheme) = match found {
                     Presented::Nothing => continue,
                     Presented::Refused(reason) => return Presented::Refused(reason),
                     Presented::Token(token, scheme) => (token, scheme),
@@ -96,7 +113,7 @@ impl Engine {
                 if is_asked_about && opaque.is_none() && !jose::is_jwt(token.secret().reveal()) {
                     opaque = Some((token.clone(), scheme));
                 }
-                match named_issuer(token.secret().reveal()) {
+                match named {
                     Some(named) if issuer.policy.issuer.may_be(&named) => {
                         return Presented::Token(token, scheme);
                     }

@@ -10,7 +10,8 @@ use crate::http::Fields;
 use crate::jose::{Claims, Refusal};
 use crate::rules::{ClaimId, SessionFacts, UseClaims};
 
-/// The session of a token of an issuer. `payload` is what the claims were read from, in base64url.
+/// The session of a token of an issuer. `payload` is what the claims were read from, in base64url; `other_use` what they
+/// say that it is for.
 ///
 /// # Errors
 ///
@@ -20,6 +21,7 @@ pub(super) fn session(
     issuer: &Issuer,
     claims: &Claims,
     payload: &[u8],
+    other_use: UseClaims,
 ) -> Result<Session, Refusal> {
     let told = |text: &str| config.access_log.then(|| text.into());
     let Session { identity, facts, holder, .. } = match &issuer.identity {
@@ -44,7 +46,7 @@ pub(super) fn session(
     let met = config.claim_tests.iter().enumerate().filter(|(_, test)| test.is_met(claims));
     let facts = SessionFacts {
         claims: met.map(|(place, _)| ClaimId(place)).collect(),
-        other_use: other_use(claims),
+        other_use,
         ..Rc::unwrap_or_clone(facts)
     };
     let issuer = match claims.issuer() {
@@ -57,7 +59,16 @@ pub(super) fn session(
 
 /// By which claims a token says that it is no access token.
 pub(super) fn other_use(claims: &Claims) -> UseClaims {
-    UseClaims { typ: claims.typ_is_of_another_token(), token_use: claims.token_use_is_not_access() }
+    UseClaims {
+        typ: claims.typ_is_of_another_token(),
+        token_use: claims.token_use_is_not_access(),
+        token_type: claims.token_type_is_of_another_token(),
+    }
+}
+
+/// The same of a token that its issuer was asked about: what `token_type` may be there, a standard says.
+pub(super) fn stated_use(claims: &Claims) -> UseClaims {
+    UseClaims { token_type: claims.token_type_is_not_access(), ..other_use(claims) }
 }
 
 /// What a token states that is not Authgear's. Whether its user is verified or anonymous only Authgear says.

@@ -8,7 +8,7 @@ use super::explanation::Reason;
 use super::keys::KeySets;
 use super::overdue;
 use super::presented::TokenScheme;
-use super::session::session;
+use super::session::{other_use, session};
 use super::state::{Budgets, Outbox};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, Holder, Said, Session};
@@ -351,7 +351,8 @@ fn verify(
     let Some(keys) = keys.get(index) else {
         // What no key would change is refused without any.
         let passes = || token.check(&issuer.policy, now).map(|_expires| ());
-        let becomes = || session(config, issuer, token.unverified_claims(), payload).map(|_session| ());
+        let claims = token.unverified_claims();
+        let becomes = || session(config, issuer, claims, payload, other_use(claims)).map(|_session| ());
         return Err(match passes().and_then(|()| becomes()) {
             Ok(()) if matches!(issuer.keys, Keys::Absent) => rejected(Refusal::Bound),
             Ok(()) => Judgement::NeedsKeys(index, Lack::AllKeys),
@@ -378,7 +379,7 @@ fn known(
     payload: &[u8],
     now: UnixTime,
 ) -> Result<Known, Refusal> {
-    let session = session(config, issuer, &verified.claims, payload)?;
+    let session = session(config, issuer, &verified.claims, payload, other_use(&verified.claims))?;
     let bound = match verified.claims.binding() {
         Binding::None => None,
         Binding::Key(key) => Some(key),

@@ -139,6 +139,31 @@ impl Claims {
         self.get("token_use").is_some_and(|json| !is_access(json))
     }
 
+    /// Returns whether `token_type` is that of an ID token or of a refresh token. Simple JWT's refresh tokens have
+    /// `refresh`.
+    #[must_use]
+    pub fn token_type_is_of_another_token(&self) -> bool {
+        let others = ["id", "id_token", "refresh", "refresh_token"];
+        self.token_type().is_some_and(|word| others.contains(&word.as_str()))
+    }
+
+    /// Returns whether `token_type` is present and is not that of an access token: neither `Bearer` (RFC 7662 section
+    /// 2.2, RFC 6749 section 7.1) nor a name for access tokens.
+    #[must_use]
+    pub fn token_type_is_not_access(&self) -> bool {
+        let is_access = |word: &str| matches!(word, "bearer" | "access" | "access_token");
+        self.get("token_type").is_some() && !self.token_type().is_some_and(|word| is_access(&word))
+    }
+
+    /// Returns `token_type` in lower case, without the beginning of RFC 8693 section 3.
+    fn token_type(&self) -> Option<String> {
+        let word = value::<String>(self.get("token_type")?)?.to_ascii_lowercase();
+        Some(match word.strip_prefix("urn:ietf:params:oauth:token-type:") {
+            Some(last) => last.to_owned(),
+            None => word,
+        })
+    }
+
     /// Returns the roles in a claim: a string is one role, an array of strings several, and an object has one per
     /// name. Empty if the claim is absent or has another form, such as a role that is empty or has white space at an
     /// end.

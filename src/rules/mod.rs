@@ -168,8 +168,10 @@ impl Demand {
                     || terms.require().is_some_and(|require| claim(&require.names))
             })
         };
-        let UseClaims { typ, token_use } = other_use;
-        (!typ || is_named(|names| names.typ)) && (!token_use || is_named(|names| names.token_use))
+        let UseClaims { typ, token_use, token_type } = other_use;
+        (!typ || is_named(|names| names.typ))
+            && (!token_use || is_named(|names| names.token_use))
+            && (!token_type || is_named(|names| names.token_type))
     }
 
     /// Returns the URL of the auth server for this request; `None` means the common one. Public routes ask nobody.

@@ -35,4 +35,7 @@ pub struct UseClaims {
     pub typ: bool,
     /// `token_use`, which may be `id` (Cognito).
     pub token_use: bool,
+    /// `token_type`, which may be `refresh_token` in answers of introspection endpoints, `refresh` in tokens (Simple
+    /// JWT).
+    pub token_type: bool,
 }

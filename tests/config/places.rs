@@ -73,6 +73,38 @@ fn each_issuer_has_places_of_its_own_and_together_they_have_each_once() {
 }
 
 #[test]
+fn so_many_places_are_looked_at_and_no_more() {
+    let cookies = |from: usize, to: usize| (from..to).map(|n| json!({"cookie": format!("c{n}")})).collect();
+    let one = |places: Value| json!({"jwt": [issuer("a", &places)]});
+    let several = |last: Value| json!({"jwt": [issuer("a", &cookies(0, 20)), issuer("b", &cookies(5, 31)), issuer("c", &last)]});
+    let projects = |count: usize| {
+        let mut typed = json!({"authgear": [{"endpoint": "https://a.example", "upstream": "a", "hosts": ["a"]},
+            {"endpoint": "https://b.example", "upstream": "b"}]});
+        typed["authgear"][1]["token_from"] = cookies(0, count);
+        typed
+    };
+    for (typed, path) in [
+        (one(cookies(0, 32)), None),
+        (one(cookies(0, 33)), Some("jwt[0].token_from[32]")),
+        (one(cookies(0, 1000)), Some("jwt[0].token_from[32]")),
+        (authgear(cookies(0, 32)), None),
+        (authgear(cookies(0, 33)), Some("authgear.token_from[32]")),
+        (several(cookies(30, 32)), None),
+        (several(cookies(30, 33)), Some("jwt[2].token_from[2]")),
+    ] {
+        let error = parse(&typed).err();
+        assert_eq!(error.as_ref().map(|error| error.path.as_str()), path, "{typed}");
+        if let Some(error) = error {
+            assert!(error.problem.to_string().contains("at most 32 different ones"), "{error}");
+        }
+    }
+    for (count, path) in [(32, None), (33, Some("authgear[1].token_from[32]"))] {
+        let error = authgear_filter::config::Projects::parse(projects(count).to_string().as_bytes()).err();
+        assert_eq!(error.map(|error| error.path).as_deref(), path, "{count}");
+    }
+}
+
+#[test]
 fn each_error_of_a_place_names_the_field_and_says_what_would_be_right() {
     #[rustfmt::skip]
     let cases = [

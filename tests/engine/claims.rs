@@ -134,6 +134,15 @@ fn a_token_that_says_it_is_for_another_use_is_refused_where_no_rule_names_the_cl
         (json!({"typ": "Refresh"}), 401),
         (json!({"typ": "Offline"}), 401),
         (json!({"typ": ["Bearer", "ID"]}), 401),
+        (json!({"token_type": "access"}), 200),
+        (json!({"token_type": "Bearer"}), 200),
+        (json!({"token_type": "of our own"}), 200),
+        (json!({"token_type": ["refresh"]}), 200),
+        (json!({"token_type": "refresh"}), 401),
+        (json!({"token_type": "Refresh_Token"}), 401),
+        (json!({"token_type": "id_token"}), 401),
+        (json!({"token_type": "urn:ietf:params:oauth:token-type:refresh_token"}), 401),
+        (json!({"token_type": "urn:ietf:params:oauth:token-type:access_token"}), 200),
     ] {
         assert_eq!(status(&mut world, &token(&issuer, &claims)), expected, "{claims}");
     }

@@ -138,6 +138,55 @@ fn a_denial_is_relayed_with_its_status_whatever_on_error_says() {
 }
 
 #[test]
+fn what_is_too_large_for_the_auth_server_is_a_431_wherever_it_stands() {
+    let large = "a".repeat(16 * 1024);
+    let half = "a".repeat(8 * 1024);
+    let of = |scheme: &str, rest: &str| format!("{scheme} {rest}");
+    let (bearer, basic, bare) = (of("Bearer", &large), of("basic", &large), large.clone());
+    let (dpop, list) = (of("DPoP", &large), of("Digest a=", &format!("{half},{half}")));
+    let (bearer_half, cookie, cookie_half) = (of("Bearer", &half), format!("s={large}"), format!("s={half}"));
+    let cases: [&[(&str, &str)]; 8] = [
+        &[("authorization", &bearer)],
+        &[("authorization", &basic)],
+        &[("authorization", &bare)],
+        &[("authorization", &dpop)],
+        &[("authorization", &list)],
+        &[("cookie", &cookie)],
+        &[("cookie", &cookie_half), ("cookie", &cookie_half)],
+        &[("authorization", &bearer_half), ("cookie", &cookie_half)],
+    ];
+    for background in [ENVOY, APISIX] {
+        for access in ["required", "optional"] {
+            for fields in cases {
+                let mut configuration = configuration(&json!({}));
+                (configuration["access"], configuration["on_error"]) =
+                    (json!(access), json!({"action": "allow"}));
+                let mut world = World::new(background, &configuration);
+                let fields: Vec<Field<'_>> =
+                    fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+                let decision = done(world.start(&fields));
+                let what = String::from_utf8_lossy(fields[0].1.get(..12).unwrap());
+                assert_eq!(
+                    (decision.outcome, replied(&decision).status),
+                    (Outcome::BadRequest, 431),
+                    "{what}"
+                );
+                assert!(String::from_utf8_lossy(&replied(&decision).body).contains("too_large"), "{what}");
+                assert!(world.background_calls.is_empty());
+            }
+        }
+        // Two are a 400 however large, and what is not sent may be anything.
+        let mut world = World::new(background, &configuration(&json!({})));
+        let two = [(b"authorization".as_slice(), bearer.as_bytes()), (b"authorization", b"Bearer a")];
+        assert_eq!(replied(&done(world.start(&two))).status, 400);
+        let unsent = configuration(&json!({"forward_auth": {"request_headers": ["x-key"]}}));
+        let mut world = World::new(background, &unsent);
+        let step = world.start(&[(b"authorization", bearer.as_bytes()), (b"cookie", cookie.as_bytes())]);
+        let _asked = world.question(step);
+    }
+}
+
+#[test]
 fn a_proxy_s_407_is_on_error_and_never_lets_pass() {
     let mut configuration = configuration(&json!({}));
     configuration["on_error"] = json!({"action": "allow"});

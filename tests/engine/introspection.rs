@@ -116,6 +116,18 @@ fn what_the_answer_states_is_judged_like_the_claims_of_a_jwt() {
         (json!({"typ": "ID"}), "no access token"),
         (json!({"typ": "Refresh"}), "no access token"),
         (json!({"typ": "Offline"}), "no access token"),
+        (json!({"token_type": "refresh_token"}), "no access token"),
+        (json!({"token_type": "Refresh_Token"}), "no access token"),
+        (json!({"token_type": "refresh"}), "no access token"),
+        (json!({"token_type": "id_token"}), "no access token"),
+        (json!({"token_type": "urn:ietf:params:oauth:token-type:refresh_token"}), "no access token"),
+        (json!({"token_type": "urn:ietf:params:oauth:token-type:id_token"}), "no access token"),
+        (json!({"token_type": "N_A"}), "no access token"),
+        (json!({"token_type": "mac"}), "no access token"),
+        (json!({"token_type": "PoP"}), "no access token"),
+        (json!({"token_type": ""}), "no access token"),
+        (json!({"token_type": null}), "no access token"),
+        (json!({"token_type": ["Bearer"]}), "no access token"),
         (json!({"token_type": "DPoP"}), "bound to a key"),
         (json!({"token_type": "dpop"}), "bound to a key"),
         (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), "bound to a key"),
@@ -140,6 +152,28 @@ fn what_the_answer_states_is_judged_like_the_claims_of_a_jwt() {
         let optional = configuration(json!({"access": "optional"}));
         let decision = decided(&optional, body(200, &active(more.clone())));
         assert_eq!((decision.outcome, set(&decision)), (Outcome::Refused, vec![]), "nobody: {more}");
+    }
+}
+
+#[test]
+fn a_token_type_says_how_an_access_token_is_sent_unless_a_rule_names_it() {
+    for token_type in
+        ["Bearer", "bearer", "access_token", "access", "urn:ietf:params:oauth:token-type:access_token"]
+    {
+        let answer = active(json!({"token_type": token_type}));
+        let decision = decided(&configuration(json!({})), body(200, &answer));
+        assert_eq!(decision.outcome, Outcome::Session, "{token_type}");
+    }
+    let named = configuration(json!({"rules": [{"prefix": "/", "require":
+        {"claims": [{"claim": "token_type", "any_of": ["N_A", "Bearer"]}]}}]}));
+    for (token_type, expected) in [
+        (json!("N_A"), Outcome::Session),
+        (json!("Bearer"), Outcome::Session),
+        (json!("refresh_token"), Outcome::Forbidden),
+        (json!("DPoP"), Outcome::Refused),
+    ] {
+        let decision = decided(&named, body(200, &active(json!({"token_type": token_type}))));
+        assert_eq!(decision.outcome, expected, "{token_type}");
     }
 }
 

@@ -297,6 +297,34 @@ fn answers_of_a_forward_auth_server_are_shared_by_requests_that_differ_in_the_to
 }
 
 #[test]
+fn a_token_that_is_too_large_is_refused_in_every_place_and_nobody_is_asked() {
+    let large = "a".repeat(16 * 1024 + 1);
+    let (cookie, bearer) = (format!("t={large}; session=s"), format!("Bearer {large}"));
+    let (query, protocol) = (format!("?access+token={large}"), format!("bearer.{large}"));
+    let requests: [Request<'_>; 5] = [
+        ("", &[("x-token", &large)]),
+        ("", &[("cookie", &cookie)]),
+        ("", &[("authorization", &bearer)]),
+        (&query, &[]),
+        ("", &[("sec-websocket-protocol", &protocol)]),
+    ];
+    let mut asked = json!({"jwt": [{"issuer": ISSUER, "audiences": [ISSUER], "token_from": places(),
+        "introspection": {"url": "http://i/", "upstream": "i"}}]});
+    asked["access"] = json!("optional");
+    let modes = ["resolver", "auto", "local"].map(|mode| with_places(authgear(mode)));
+    for configuration in modes.iter().chain([&asked]) {
+        for background in [ENVOY, APISIX] {
+            for request in requests {
+                let mut world = World::new(background, configuration);
+                let outcome = decided(&mut world, request).outcome;
+                assert_eq!(outcome, Outcome::Refused, "{configuration}: {:.20?}", request);
+                assert!(world.background_calls.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
 fn tokens_are_stripped_from_every_place_on_every_route() {
     #[rustfmt::skip]
     let cases: &[(Request<'_>, &[&str], &[(&str, &str)])] = &[
@@ -314,6 +342,15 @@ fn tokens_are_stripped_from_every_place_on_every_route() {
         (("", &[("sec-websocket-protocol", "a, bearer.b,c")]), &["sec-websocket-protocol"], &[("sec-websocket-protocol", "a, c")]),
         (("", &[("sec-websocket-protocol", "bearer.b")]), &["sec-websocket-protocol"], &[]),
         (("", &[("sec-websocket-protocol", "a, b")]), &[], &[]),
+        // Spellings that programs behind may take for the same name.
+        (("", &[("sec_websocket_protocol", "a, bearer.b")]), &["sec_websocket_protocol"], &[]),
+        (("", &[("sec.websocket-protocol", "bearer.b"), ("sec_websocket_protocol", "a")]), &["sec.websocket-protocol"], &[]),
+        (("", &[("sec-websocket-protocol", "bearer.b, a"), ("sec-websocket_protocol", "bearer.b")]),
+            &["sec-websocket_protocol", "sec-websocket-protocol"], &[("sec-websocket-protocol", "a")]),
+        (("", &[("sec_websocket_protocols", "bearer.b"), ("sec_websocket_protocol", "bearer.")]), &[], &[]),
+        (("", &[("x.token", "a"), ("x-token", "")]), &["x.token"], &[]),
+        (("", &[("cookie", "t=a"), ("cookie", "u=b"), ("cookie", "T=c; t=\"d\"; t")]), &["cookie"], &[("cookie", "u=b; T=c")]),
+        (("?%61ccess%20toke%6E=a&access+token%3D=b&Access+token=c", &[]), &[], &[(":path", "/app?access+token%3D=b&Access+token=c")]),
     ];
     let mut configuration = with_places(authgear("auto"));
     configuration["strip_credentials"] = json!(true);

@@ -141,14 +141,18 @@ async fn the_app_gets_no_token_where_they_are_stripped<H: Host>() {
             .header("cookie", format!("a=b; access_token={token}; c=d"))
             .header("cookie", format!("access_token={token}"))
             .header("sec-websocket-protocol", format!("feed.v1, bearer.{token}"))
-            .header("sec-websocket-protocol", format!("bearer.{token}, feed.v2"));
+            .header("sec-websocket-protocol", format!("bearer.{token}, feed.v2"))
+            .header("Sec_WebSocket_Protocol", format!("feed.v3, bearer.{token}"))
+            .header("X_Api.Token", &token);
         seen(&client::send(host.address(), request).await);
         let received = app.received().all().pop().unwrap();
         assert_eq!(received.target, path, "the path stays as it is");
         assert_eq!(received.header_all("cookie"), [b"a=b; c=d"]);
         assert_eq!(received.header_all("sec-websocket-protocol"), [b"feed.v1, feed.v2"]);
         assert_eq!(received.header("authorization"), None);
-        assert_eq!(received.header("x-api-token"), None);
+        for name in ["x-api-token", "x_api.token", "sec_websocket_protocol"] {
+            assert_eq!(received.header(name), None, "{name}");
+        }
         assert!(!format!("{received:?}").contains(&token));
     }
     // An `Authorization` header stays if it is not a place.

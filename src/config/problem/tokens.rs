@@ -1,6 +1,7 @@
 //! Why an issuer, the server that is asked about its tokens, or a place for tokens is refused.
 
 use super::Quoted;
+use crate::http::place::MAX_PLACES;
 
 /// Why a field of an issuer cannot stand there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +79,11 @@ pub enum PlaceError {
     /// It stands in the list already.
     #[error("stands there twice")]
     Twice,
+    /// There are too many before it.
+    #[error(
+        "is one place too many: at most {MAX_PLACES} different ones, of all issuers together, are looked at in each request"
+    )]
+    TooMany,
     /// It names none.
     #[error("names no place; give `header`, `cookie`, `query` or `websocket_protocol`")]
     NoPlace,

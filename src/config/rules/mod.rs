@@ -417,6 +417,7 @@ impl RawRequire {
             let test = raw.check(&format!("{}require.claims[{index}]", at.0))?;
             names.typ |= test.claim.is_top("typ");
             names.token_use |= test.claim.is_top("token_use");
+            names.token_type |= test.claim.is_top("token_type");
             ids.push(claims.place(test));
         }
         Ok(Requirement {

@@ -68,7 +68,7 @@ fn every_field_is_read() {
         amr: vec!["otp".to_owned()],
         max_auth_age: Some(Duration::from_secs(600)),
         claims: vec![ClaimId(0), ClaimId(1)],
-        names: UseClaims { typ: false, token_use: true },
+        names: UseClaims { token_use: true, ..UseClaims::default() },
     };
     assert_eq!(demand.access(), Access::Required);
     assert_eq!(demand.requirements().collect::<Vec<_>>(), [&requirement]);

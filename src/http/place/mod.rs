@@ -19,6 +19,9 @@ const AUTHORIZATION: &[u8] = b"authorization";
 /// The header in which a WebSocket client offers subprotocols (RFC 6455 section 11.3.4).
 pub const WEBSOCKET_PROTOCOL: &[u8] = b"sec-websocket-protocol";
 
+/// The most places of one project: each request is searched for a token in each of them.
+pub const MAX_PLACES: usize = 32;
+
 /// A place that can hold a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -197,14 +200,25 @@ fn protocols<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
 /// them is a token.
 #[must_use]
 pub fn protocols_without_tokens(head: &Head<'_>, places: &[Place]) -> Option<Vec<u8>> {
-    let is_token = |entry: &[u8]| {
-        places.iter().any(|place| match place {
-            Place::WebSocketProtocol(prefix) => entry.len() > prefix.len() && entry.starts_with(prefix),
-            Place::Header { .. } | Place::Cookie(_) | Place::Query(_) => false,
-        })
-    };
-    let rest: Vec<_> = protocols(head).filter(|entry| !is_token(entry)).collect();
-    protocols(head).any(is_token).then(|| rest.join(b", ".as_slice()))
+    let rest: Vec<_> = protocols(head).filter(|entry| !is_protocol_with_token(entry, places)).collect();
+    let has_token = protocols(head).any(|entry| is_protocol_with_token(entry, places));
+    has_token.then(|| rest.join(b", ".as_slice()))
+}
+
+/// Whether a header is one that some programs take for the subprotocols of a WebSocket client, by another spelling of
+/// its name, and holds a token.
+#[must_use]
+pub fn is_other_protocols_with_token((name, value): Field<'_>, places: &[Place]) -> bool {
+    name != WEBSOCKET_PROTOCOL
+        && header::is_same(name, WEBSOCKET_PROTOCOL)
+        && value.split(|&byte| byte == b',').any(|entry| is_protocol_with_token(entry.trim_ascii(), places))
+}
+
+fn is_protocol_with_token(entry: &[u8], places: &[Place]) -> bool {
+    places.iter().any(|place| match place {
+        Place::WebSocketProtocol(prefix) => entry.len() > prefix.len() && entry.starts_with(prefix),
+        Place::Header { .. } | Place::Cookie(_) | Place::Query(_) => false,
+    })
 }
 
 /// Returns a path and its query without tokens, otherwise unchanged. Everything that the filter builds from a
