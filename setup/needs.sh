@@ -70,7 +70,7 @@ look() {
     need "OpenSSL's headers" libssl-dev auth_o_tron has_openssl
 }
 
-# A port of the demo. It would say the same, but only once it is compiled.
+# Checks a port of the demo. The demo would report the same, but only once it is compiled.
 need_port() {
     local variable=$1 port=${!1:-$2}
     ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
