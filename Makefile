@@ -84,7 +84,7 @@ TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip ap
 
 # The program with which `make test-real` runs the filter; all by default.
 HOST ?=
-HOSTS := hydra oauth2-proxy
+HOSTS := hydra oauth2-proxy envoy-gateway
 
 # The directory of `make image`'s OCI image layout.
 IMAGE_LAYOUT := $(TARGET_DIR)/image
@@ -208,7 +208,7 @@ bench: ## compare the filter's speed with others, into bench/results.md (15 minu
 test-envoy-oldest: build .tools/envoy-oldest.stamp $(AUTHOTRON_READY) ## run the Envoy suites in the oldest version (make test uses the newest)
 	SWAP_STOP_ITERATION=1 ENVOY="$(CURDIR)/.tools/bin/envoy-oldest" $(TEST_ENVOY_SUITES)
 
-test-real: build $(ENVOY_READY) ## run the filter beside other people's programs, built with Go (one: HOST=hydra)
+test-real: image $(ENVOY_READY) ## run the filter beside other people's programs, built with Go (one: HOST=hydra)
 	@for host in $(or $(HOST),$(HOSTS)); do setup/real.sh $$host; done
 	cargo test $(NATIVE) --test real -- $(addsuffix ::,$(subst -,_,$(HOST)))
 

@@ -3,17 +3,19 @@
 #
 #   real.sh oauth2-proxy    Ory Hydra and oauth2-proxy, which logs people in with it
 #   real.sh hydra           Ory Hydra
+#   real.sh envoy-gateway   Envoy Gateway; its suite needs root as well, and Debian's docker-registry and skopeo
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 oauth2_proxy=v7.15.6
+envoy_gateway=v1.9.1
 hydra=$(sed -n 's|^\tgithub.com/ory/hydra/v2 \(v[^ ]*\).*|\1|p' setup/hydra/go.mod)
 
 command -v go >/dev/null || { echo "Go is missing, which these programs are built with: see https://go.dev/doc/install" >&2; exit 1; }
 mkdir -p .tools/real
 into=$PWD/.tools/real
 # Nothing else is fetched than what is pinned.
-export GOTOOLCHAIN=local CGO_ENABLED=1 GOFLAGS="-trimpath -ldflags=-s"
+export GOTOOLCHAIN=local GOFLAGS=-ldflags=-s
 
 # build NAME VERSION COMMAND...
 build() {
@@ -26,8 +28,10 @@ build() {
     echo "$name $version was built in $((SECONDS - begin)) s" >&2
 }
 
-build_hydra() { go build -C setup/hydra -tags sqlite -o "$into/hydra" github.com/ory/hydra/v2; }
-build_oauth2_proxy() { GOBIN=$into go install "github.com/oauth2-proxy/oauth2-proxy/v7@$oauth2_proxy"; }
+# Its database is written in C.
+build_hydra() { CGO_ENABLED=1 go build -C setup/hydra -tags sqlite -o "$into/hydra" github.com/ory/hydra/v2; }
+build_envoy_gateway() { CGO_ENABLED=0 GOBIN=$into go install "github.com/envoyproxy/gateway/cmd/envoy-gateway@$envoy_gateway"; }
+build_oauth2_proxy() { CGO_ENABLED=0 GOBIN=$into go install "github.com/oauth2-proxy/oauth2-proxy/v7@$oauth2_proxy"; }
 
 case $1 in
     oauth2-proxy)
@@ -35,8 +39,13 @@ case $1 in
         build oauth2-proxy "$oauth2_proxy" build_oauth2_proxy
         ;;
     hydra) build hydra "$hydra" build_hydra ;;
+    envoy-gateway)
+        [[ $(id -u) == 0 ]] || { echo "the suite of Envoy Gateway needs root, for namespaces of its own" >&2; exit 1; }
+        setup/needs.sh test image
+        build envoy-gateway "$envoy_gateway" build_envoy_gateway
+        ;;
     *)
-        echo "there is no $1; there are oauth2-proxy and hydra: make test-real HOST=hydra" >&2
+        echo "there is no $1; there are oauth2-proxy, hydra and envoy-gateway: make test-real HOST=hydra" >&2
         exit 1
         ;;
 esac

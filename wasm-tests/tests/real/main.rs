@@ -1,7 +1,10 @@
-//! The filter beside other people's programs, as they are: oauth2-proxy and Ory Hydra. `make test-real` builds them
+//! The filter beside other people's programs, as they are: oauth2-proxy, Ory Hydra, Envoy
+//! Gateway. `make test-real` builds them
 //! and runs this; `make test` does not.
 
 mod browser;
+mod envoy_gateway;
 mod hydra;
+mod isolated;
 mod oauth2_proxy;
 mod program;
