@@ -1,5 +1,5 @@
-//! The servers that know who a request is from: what each is asked, and what its answer means. One folder per
-//! server; everything that is known of Authgear is in `authgear`. Decides nothing about a request.
+//! The servers that know who a request is from: the calls to each, and the meaning of their answers. One folder per
+//! server; all knowledge of Authgear is in `authgear`. Decides nothing about a request.
 
 pub mod authgear;
 pub mod fault;
@@ -22,7 +22,7 @@ use crate::http::{BadHead, Call, CallError, Fields, Head, OwnedField, Response, 
 use crate::jose::{Claims, Refusal};
 use crate::rules::SessionFacts;
 
-/// Who the filter says it is, in the calls that are its own affair.
+/// The `User-Agent` of calls that the filter makes for itself.
 pub const USER_AGENT: &str = concat!("authgear-filter/", env!("CARGO_PKG_VERSION"));
 
 /// The server that decides what is not decided locally.
@@ -37,11 +37,11 @@ pub enum AuthServer {
 }
 
 impl AuthServer {
-    /// Whether the server can be asked about the request at all, whatever is remembered.
+    /// Checks whether the server can be asked about the request at all, whatever is cached.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the request.
+    /// Fails with what is wrong with the request.
     pub fn check(&self, head: &Head<'_>) -> Result<(), BadHead> {
         match self {
             Self::Resolver(_) | Self::Introspection(_) => Ok(()),
@@ -49,8 +49,8 @@ impl AuthServer {
         }
     }
 
-    /// Adds to a key what an answer about the request is given for. `url` is another one than the server's own, where
-    /// a rule names one.
+    /// Adds to a key everything that an answer about the request depends on. `url` is given if a rule names one that
+    /// differs from the server's own.
     pub fn key(
         &self,
         head: &Head<'_>,
@@ -65,11 +65,11 @@ impl AuthServer {
         }
     }
 
-    /// The call that asks about the request; `url` as for [`AuthServer::key`].
+    /// Builds the call that asks about the request. `url` is as for [`AuthServer::key`].
     ///
     /// # Errors
     ///
-    /// The request holds what cannot be sent.
+    /// Fails if the request contains something that cannot be sent.
     pub fn call(
         &self,
         timeout: Duration,
@@ -84,12 +84,12 @@ impl AuthServer {
         }
     }
 
-    /// What the answer to a call says. `judge` says what becomes of the claims that an introspection endpoint states,
-    /// given those, and what they were read from in base64url.
+    /// Reads the answer to a call. `judge` judges the claims that an introspection endpoint states; it gets the
+    /// claims and their source in base64url.
     ///
     /// # Errors
     ///
-    /// There is no answer, or none that could be used.
+    /// Fails if there is no usable answer.
     pub fn read(
         &self,
         inputs: Inputs,
@@ -106,7 +106,7 @@ impl AuthServer {
     }
 }
 
-/// For the log.
+/// Names the server, for the log.
 impl fmt::Display for AuthServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,90 +117,90 @@ impl fmt::Display for AuthServer {
     }
 }
 
-/// What a key tells of the request beyond itself: who may share the answer.
+/// The properties of a request's key that determine who may share the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inputs {
-    /// Whether an accepting answer says anything about other requests with this key. A narrowed key of which no
-    /// `header:` or `cookie:` part was sent is that of everybody without a credential, whatever they ask for.
+    /// Whether an accepting answer applies to other requests with this key. If no `header:` or `cookie:` part of a
+    /// narrowed key was sent, the key is that of everybody without a credential, whatever they request.
     pub identify: bool,
-    /// Whether the request carried a credential that the key holds.
+    /// Whether the key contains a credential of the request.
     pub hold_credential: bool,
 }
 
-/// What an auth server said about a request.
+/// An auth server's answer about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Who it is, or that it may not pass.
+    /// The identity, or that the request may not pass.
     pub said: Said,
-    /// When it no longer holds, however long answers are remembered; `None` where it does not say.
+    /// When it expires, however long answers are cached; `None` if it does not state this.
     pub ends: Option<UnixTime>,
-    /// What the client gets with the response: cookies are added to it, other headers replace those of the app. What
-    /// a denial has for the client stands in its reply.
+    /// The headers for the client's response: cookies are added, other headers replace the app's. A denial's own
+    /// headers are in its reply.
     pub respond: ResponseEdits,
-    /// Whom it may serve beside the request that was asked about.
+    /// Who else may get it.
     pub scope: Scope,
 }
 
-/// Who a request is from, or that it may not pass.
+/// The identity of a request, or that it may not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// It is from a valid session.
     Session(Session),
-    /// There is no session. The headers tell the app so.
+    /// There is no session. The headers tell this to the app.
     NoSession(Rc<Fields>),
     /// It may not pass.
     Denied(Rc<Denied>),
-    /// Its token is no good.
+    /// Its token is bad.
     Refused(Refusal),
 }
 
-/// A good token, as its claims tell it.
+/// A good token, judged by its claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
-    /// Whom it stands for.
+    /// The session that it proves.
     pub session: Session,
-    /// When it expires; `None` where it does not say.
+    /// When it expires; `None` if it does not state this.
     pub ends: Option<UnixTime>,
 }
 
-/// Whom an answer may serve beside the request that was asked about: other requests with the same key, and as long as
-/// it is remembered.
+/// Who may get an answer besides the client that was asked about: other requests with the same key, while it is
+/// cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everyone, as it is.
+    /// Everyone, unchanged.
     Everyone,
-    /// Everyone, but its cookies belong to the client that was asked about.
+    /// Everyone, but without its cookies, which belong to the client that was asked about.
     WithoutCookies,
     /// Nobody.
     AskerAlone,
 }
 
-/// A valid session, or what is as good as one.
+/// A valid session, or an equivalent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The headers that tell the app who it is.
+    /// The headers that identify the user to the app.
     pub identity: Rc<Fields>,
-    /// What rules may demand of it.
+    /// The facts that rules may require.
     pub facts: Rc<SessionFacts>,
-    /// Whose it is.
+    /// Its owner.
     pub holder: Holder,
-    /// Who says so, where that is to be told (`access_log`).
+    /// Its issuer, if the access log shows it (`access_log`).
     pub issuer: Option<Rc<str>>,
 }
 
-/// Whose a session is.
+/// The owner of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// This user's of Authgear; never empty.
+    /// This Authgear user. Never empty.
     User(Rc<[u8]>),
-    /// A machine's with a token of its own.
+    /// A machine with its own token.
     Machine,
-    /// Somebody's whom the identity headers name; the `sub` of the token where that is to be told (`access_log`).
+    /// The user that the identity headers name. Contains the token's `sub` if the access log shows it (`access_log`).
     Named(Option<Rc<[u8]>>),
 }
 
 impl Holder {
-    /// The user, as far as one is known by an id.
+    /// Returns the user's id, if known.
     #[must_use]
     pub const fn user(&self) -> Option<&Rc<[u8]>> {
         match self {
@@ -212,8 +212,8 @@ impl Holder {
 }
 
 impl Session {
-    /// The memory that it owns, in bytes: its headers, whose it is and who says so, as much again for what rules demand, and the roles,
-    /// scopes and methods, which not every server has among those headers.
+    /// Returns the heap memory that it owns, in bytes: its headers, owner and issuer, the same amount again for the
+    /// facts, and the roles, scopes and methods, which not every server has among those headers.
     #[must_use]
     pub fn weight(&self) -> usize {
         let user = self.holder.user().map_or(0, |user| user.len());
@@ -231,10 +231,10 @@ impl Session {
     }
 }
 
-/// A URL, and the proxy's name for the server that it is asked from.
+/// A URL, and the proxy's name for the server behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// What is asked for. Its scheme says how the server is spoken to.
+    /// The URL of the calls. Its scheme determines the protocol.
     pub url: Url,
     /// An Envoy cluster, or `host:port` on APISIX.
     pub upstream: String,
@@ -246,7 +246,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// `Set-Cookie` headers by their values, to be added to a response.
+/// Returns `Set-Cookie` headers with these values, to be added to a response.
 fn set_cookies(values: Vec<Vec<u8>>) -> Rc<[OwnedField]> {
     values.into_iter().map(|value| (b"set-cookie".to_vec(), value)).collect()
 }

@@ -1,5 +1,5 @@
-//! A request's question to the auth server: asked once, however many requests have it, and never where the answer is
-//! remembered; and what an answer makes of a request.
+//! A request's question to the auth server: asked once for all requests that share it, and never if the answer is
+//! cached. Also applies an answer to a request.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use crate::jose::{self, Claims, Refusal};
 use crate::telemetry::Counter;
 
 impl Engine {
-    /// Asks the auth server about a request, unless its answer is remembered.
+    /// Asks the auth server about a request, unless the answer is cached.
     pub(super) fn ask(
         &self,
         state: &mut State,
@@ -46,7 +46,7 @@ impl Engine {
         }
     }
 
-    /// The question about some of a request's credentials.
+    /// Returns the question about some of a request's credentials.
     pub(super) fn question(
         &self,
         server: &AuthServer,
@@ -58,7 +58,7 @@ impl Engine {
         Some(Question { call, about: About::of(server, head, credentials, ends) })
     }
 
-    /// Puts a question, unless its answer is remembered or in flight.
+    /// Asks a question, unless its answer is cached or in flight.
     pub(super) fn put(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
         match state.answers.recall_about(&question.about, now) {
             Some(remembered) => Step::Done(recalled(state, &remembered, case, now)),
@@ -66,7 +66,7 @@ impl Engine {
         }
     }
 
-    /// Puts a question whose answer is not remembered, unless it is in flight.
+    /// Asks a question whose answer is not cached, unless it is in flight.
     fn join(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
         let case = Box::new(case);
         if !self.background {
@@ -92,7 +92,8 @@ impl Engine {
         Step::Park(WaitKey::Answer(number), Waiting(Wait::Shared { case, number, question: None }))
     }
 
-    /// The next step of one who asked. `own` is the question of one who joined another request's question.
+    /// Returns the next step of a request after the answer has arrived. `own` is its own question if it joined
+    /// another request's.
     pub(super) fn arrived(
         &self,
         state: &mut State,
@@ -131,7 +132,7 @@ impl Engine {
         })
     }
 
-    /// Reads an answer, remembers it if it may be used again, and warns of what an operator should know.
+    /// Reads an answer, caches it if it may be reused, and logs what an operator should know.
     pub(super) fn read(
         &self,
         state: &mut State,
@@ -186,7 +187,7 @@ impl Engine {
         arrived
     }
 
-    /// What becomes of the claims that an introspection endpoint states of a token.
+    /// Judges the claims that an introspection endpoint states about a token.
     fn judge_stated(
         &self,
         server: &Introspection,
@@ -200,7 +201,7 @@ impl Engine {
         Ok(Judged { session, ends: claims.expiry() })
     }
 
-    /// When a request's token ends, as far as it can be told; not looked for where no answer is remembered.
+    /// Returns when a request's token expires, if known. It is not looked for if answers are not cached.
     fn end_of(&self, credentials: Credentials<'_>, glance: &Glance<'_>) -> Option<UnixTime> {
         let token = credentials.bearer.filter(|_token| !self.config.cache.ttl.is_zero())?;
         match &glance.parsed {
@@ -210,14 +211,14 @@ impl Engine {
     }
 }
 
-/// The decision by a remembered answer.
+/// Decides by a cached answer.
 fn recalled(state: &mut State, remembered: &Remembered, mut case: Case, now: UnixTime) -> Decision {
     state.outbox.count(Counter::AnswersReused);
     case.decided_by(CacheStatus::Hit);
     said(&remembered.said, &remembered.respond, case, now)
 }
 
-/// The decision by what the auth server said; `respond` is for the client.
+/// Decides by the auth server's answer. `respond` is for the client.
 fn said(said: &Said, respond: &ResponseEdits, case: Case, now: UnixTime) -> Decision {
     match said {
         Said::Session(session) => case.accept(session, respond, now),

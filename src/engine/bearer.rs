@@ -1,4 +1,4 @@
-//! A request whose bearer token is judged here: on its way to a decision, perhaps by waiting for keys or for a
+//! A request whose bearer token is judged here: its way to a decision, perhaps by waiting for keys or for a
 //! confirmation.
 
 use std::fmt;
@@ -27,36 +27,36 @@ use crate::jose::{Need, Refusal, Token};
 pub(super) enum Bearer<'a> {
     /// In the callback of its head.
     Fresh(Fresh<'a>),
-    /// After it has waited; it does not wait for the same again.
+    /// After it has waited. It never waits for the same thing again.
     Paused(Box<Paused>),
 }
 
-/// See [`Bearer`].
+/// A request in the callback of its head.
 pub(super) struct Fresh<'a> {
     pub(super) head: &'a Head<'a>,
     pub(super) case: Box<Case>,
     pub(super) token: Secret<'a>,
     pub(super) cookies: Cookies<'a>,
     pub(super) glance: Glance<'a>,
-    /// The proof of who has the token's key, behind the scheme `DPoP`.
+    /// The proof of possession of the token's key, if the scheme is `DPoP`.
     pub(super) proof: Option<Proof>,
 }
 
-/// What was learnt of a token while it was decided who judges it.
+/// What was learnt about a token while deciding who judges it.
 #[derive(Default)]
 pub(super) struct Glance<'a> {
     pub(super) recalled: Option<Judgement>,
     pub(super) parsed: Option<Result<Token<'a>, Refusal>>,
 }
 
-/// A request that is kept while its token cannot be judged.
+/// The state of a request that waits because its token cannot be judged yet.
 pub(super) struct Paused {
     case: Box<Case>,
     token: Vec<u8>,
     proof: Option<Proof>,
-    /// The calls that have the token confirmed, where there is a resolver.
+    /// The calls that confirm the token, if there is a resolver.
     confirmation: Option<Confirmation>,
-    /// The question about the cookies alone, where the request has some.
+    /// The question about the cookies alone, if the request has any.
     cookies: Option<Question>,
     /// The question about all credentials, for when there are no keys.
     whole: Option<Question>,
@@ -126,7 +126,7 @@ impl Bearer<'_> {
 impl Engine {
     /// Judges a request's token.
     pub(super) fn bearer(&self, state: &mut State, bearer: Bearer<'_>, now: UnixTime) -> Step {
-        // Where nothing refreshes them in the background, the first request that finds keys old does.
+        // If nothing refreshes keys in the background, the first request that finds them old does.
         if !self.background
             && let Bearer::Fresh(_) = bearer
             && let Some(issuer) = state.keys.due(now)
@@ -178,7 +178,7 @@ impl Engine {
         }
     }
 
-    /// What comes of the token, and whether memory says so.
+    /// Judges the token. Also returns whether the cache decided.
     fn judge(&self, state: &mut State, bearer: &mut Bearer<'_>, now: UnixTime) -> (Judgement, CacheStatus) {
         let State { tokens, keys, .. } = state;
         let scheme = bearer.scheme();
@@ -195,7 +195,8 @@ impl Engine {
         }
     }
 
-    /// Has a request wait for an issuer's keys, if it has not waited yet and if keys may come; else gives it back.
+    /// Makes a request wait for an issuer's keys, if it has not waited yet and keys may arrive. Otherwise gives it
+    /// back.
     #[allow(clippy::result_large_err, reason = "not an error, but the request itself, which moves on")]
     fn wait_for_keys<'a>(
         &self,
@@ -217,7 +218,7 @@ impl Engine {
             return Ok(Step::Park(WaitKey::Keys(issuer), Waiting(wait)));
         }
         let Some(call) = keys::call(&self.config, issuer) else { return Err(bearer) };
-        // Nobody can wait for somebody else's fetch here, so without keys each fetches for itself.
+        // No request can wait for another one's fetch here, so without keys each fetches its own.
         let ticket = state.keys.start(issuer, need, now);
         if ticket.is_none() && (state.keys.get(issuer).is_some() || !state.keys.is_fetching(issuer, now)) {
             return Err(bearer);
@@ -225,8 +226,8 @@ impl Engine {
         Ok(Step::Call(call, Waiting(Wait::Keys { issuer, ticket, paused: self.pause(bearer) })))
     }
 
-    /// A rejected token says nothing about the cookies beside it: the resolver is asked about those alone, as it falls
-    /// through itself.
+    /// Refuses a token, or decides by the cookies. A rejected token says nothing about them, so the resolver is asked
+    /// about them alone, as it would fall through to them itself.
     fn rejected(&self, state: &mut State, bearer: Bearer<'_>, rejection: Rejection, now: UnixTime) -> Step {
         let question = self.question_of_cookies(&bearer);
         let case = bearer.into_case();
@@ -236,9 +237,9 @@ impl Engine {
         }
     }
 
-    /// While there are no keys, the resolver is asked about a token that would pass if its signature did: it knows
-    /// neither audiences nor client ids. It also states no scopes. Where there is no resolver nobody can decide, but for
-    /// what keys would not help: see [`Tokens::judge`](super::tokens::Tokens::judge).
+    /// Decides without keys. The resolver is asked about a token that passes all checks except the signature, because
+    /// it knows neither audiences nor client ids. It also states no scopes. If there is no resolver, nothing can
+    /// decide, unless keys would not help: see [`Tokens::judge`](super::tokens::Tokens::judge).
     fn without_keys(&self, state: &mut State, issuer: usize, bearer: Bearer<'_>, now: UnixTime) -> Step {
         let parsed = Token::parse(bearer.token());
         if !parsed.is_ok_and(|token| bearer.case().admits(other_use(token.unverified_claims()))) {
@@ -249,7 +250,7 @@ impl Engine {
         {
             return self.put(state, question, bearer.into_case(), now);
         }
-        // The operator's choice is for what nobody can decide: nobody goes on with a bad proof.
+        // `on_error` is for cases that nothing can decide. A bad proof never passes.
         if self.config.on_error.action == OnErrorAction::Allow
             && let Some(proof) = bearer.proof()
             && let Err(unproven) = self.prove_unverified(state, issuer, bearer.token(), proof, now)
@@ -283,7 +284,7 @@ impl Engine {
 
     fn whole_question(&self, bearer: &Bearer<'_>) -> Option<Question> {
         match bearer {
-            // No server is sent a bound token.
+            // A bound token is sent to no server.
             Bearer::Fresh(Fresh { proof: Some(_), .. }) => None,
             Bearer::Fresh(Fresh { cookies, .. }) if carry_bound(*cookies) => None,
             Bearer::Fresh(Fresh { head, token, cookies, .. }) => {

@@ -1,5 +1,5 @@
-//! One request as far as the outcome concerns it: what is demanded of it, what is taken out of it, and what it
-//! is answered. All of it that is kept while the request waits.
+//! The part of a request that concerns its outcome: the demands on it, the edits of it, and its possible answers.
+//! This is all that is kept while the request waits.
 
 use std::rc::Rc;
 
@@ -21,37 +21,37 @@ use crate::jose::Refusal;
 use crate::jose::dpop::ProofRefusal;
 use crate::rules::{Access, Demand, OnUnauthenticated, Requirement, UseClaims};
 
-/// See the module.
+/// What is known of one request, up to its decision.
 #[derive(Debug)]
 pub(super) struct Case {
     edits: Edits,
     demand: Demand,
     /// Where a person is sent to log in.
     location: Option<String>,
-    /// Where a person goes on who comes back from logging in. Such a request is answered here, whatever it is.
+    /// Where a person who returns from logging in continues. Such a request is always answered here.
     way_back: Option<String>,
-    /// Whether it carries a token that can be refused, and behind which scheme.
+    /// The scheme of the token that can be refused, if the request carries one.
     token: Option<TokenScheme>,
     is_authgears: bool,
     is_grpc: bool,
-    /// Which URL of the auth server is asked, where a rule names one.
+    /// The URL of the auth server, if a rule names one.
     pub(super) auth_url: Option<Rc<Url>>,
-    /// Whether the proxy tells a gRPC client its status; else headers do.
+    /// Whether the proxy sends gRPC clients their status. Otherwise headers do.
     tells_grpc: bool,
-    /// Whether memory decides, as far as it is known.
+    /// Whether the cache decides, once that is known.
     cache: Option<CacheStatus>,
 }
 
 /// What a decision lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lacking {
-    /// An answer of the auth server, which failed so.
+    /// An answer of the auth server, which failed in this way.
     Answer(Fault),
     /// Room to wait for one.
     Turn,
     /// The keys of an issuer.
     Keys,
-    /// Room to remember a proof.
+    /// Room to record a proof.
     Room,
 }
 
@@ -76,12 +76,12 @@ impl Lacking {
 }
 
 impl Engine {
-    /// On a public route: nobody has to say who they are.
+    /// Decides about a request on a public route: nobody needs to authenticate.
     pub(super) fn public(&self, head: &Head<'_>) -> Decision {
         self.unauthenticated(head, self.config.managed.forged_where_public(head.fields))
     }
 
-    /// Where a browser asks leave to send a request: the same, but the route is not the app's to authenticate.
+    /// Decides about a CORS preflight. It is like a public route, but the app does not authenticate there.
     pub(super) fn preflight(&self, head: &Head<'_>) -> Decision {
         self.unauthenticated(head, self.config.managed.forged(head.fields))
     }
@@ -92,8 +92,8 @@ impl Engine {
         Decision { verdict: Verdict::Forward(edits), outcome: Outcome::Public, explanation }
     }
 
-    /// What there is to know about a request before its credentials are judged. `told` is its head as others are told
-    /// of it, without tokens in the query; `way_back` is where its person goes on who comes back from logging in.
+    /// Collects what is known of a request before its credentials are judged. `told` is its head as others see it,
+    /// without tokens in the query. `way_back` is where a person who returns from logging in continues.
     pub(super) fn case(
         &self,
         head: &Head<'_>,
@@ -128,13 +128,13 @@ impl Engine {
 }
 
 impl Case {
-    /// Notes whether memory decides.
+    /// Records whether the cache decides.
     pub(super) const fn decided_by(&mut self, status: CacheStatus) {
         self.cache = Some(status);
     }
 
-    /// With a valid session. The cookies of `respond` go to the client whatever becomes of the request; the rest is for
-    /// the app's response, and not for a denial of the filter's own.
+    /// Decides for a valid session. The cookies of `respond` always go to the client. The rest is for the app's
+    /// response, and not for a denial by the filter.
     pub(super) fn accept(self, session: &Session, respond: &ResponseEdits, now: UnixTime) -> Decision {
         if !self.admits(session.facts.other_use) {
             return self.refuse(Reason::Token(Refusal::Use));
@@ -166,7 +166,7 @@ impl Case {
         }
     }
 
-    /// Without a session. `identity` is what the auth server said of that.
+    /// Decides without a session. `identity` is what the auth server states about that.
     pub(super) fn nobody(self, identity: Rc<Fields>, respond: &ResponseEdits, outcome: Outcome) -> Decision {
         if self.demand.access() == Access::Required {
             let denial = if self.token.is_some() {
@@ -180,18 +180,18 @@ impl Case {
         self.forward(identity, respond, outcome, explanation)
     }
 
-    /// For a host that is no project's.
+    /// Decides for a host of no project.
     pub(super) fn misdirected(self) -> Decision {
         let explanation = self.explained(Some(Reason::Misdirected));
         self.replied(Denial::Misdirected.reply(), &[], Outcome::BadRequest, explanation)
     }
 
-    /// Without a credential.
+    /// Decides without a credential.
     pub(super) fn anonymous(self) -> Decision {
         self.nobody(Rc::default(), &ResponseEdits::default(), Outcome::Anonymous)
     }
 
-    /// With a credential that is no good.
+    /// Decides with an invalid credential.
     pub(super) fn refuse(self, reason: Reason) -> Decision {
         let text = reason.to_string();
         let denial = match self.token {
@@ -201,12 +201,12 @@ impl Case {
         self.refuse_with(denial, reason)
     }
 
-    /// With a bound token that is presented as a bearer token.
+    /// Decides about a bound token that is presented as a bearer token.
     pub(super) fn refuse_bound(self) -> Decision {
         Self { token: Some(TokenScheme::Dpop), ..self }.refuse(Reason::Credential(possession::BOUND))
     }
 
-    /// With a bound token whose proof is no good.
+    /// Decides about a bound token whose proof is invalid.
     pub(super) fn refuse_proof(self, refusal: ProofRefusal) -> Decision {
         self.refuse_with(Denial::InvalidProof(refusal), Reason::Proof(refusal))
     }
@@ -220,7 +220,7 @@ impl Case {
         self.forward(identity, &ResponseEdits::default(), Outcome::Refused, explanation)
     }
 
-    /// Where nobody can decide. What a rule requires is required all the same.
+    /// Decides when no server can. The requirements of a rule still apply.
     pub(super) fn fail(self, on_error: OnError, lacking: Lacking) -> Decision {
         let must_deny = self.demand.requirements().next().is_some() || self.way_back.is_some();
         let action = if must_deny { OnErrorAction::Deny } else { on_error.action };
@@ -235,27 +235,29 @@ impl Case {
         }
     }
 
-    /// Where the auth server failed in a way that the request itself may have provoked: that opens no door.
+    /// Decides when the auth server failed in a way that the request itself may have provoked. Such a failure never
+    /// lets it pass.
     pub(super) fn fail_provoked(self, on_error: OnError, fault: Fault) -> Decision {
         self.fail_closed(on_error, Lacking::Answer(fault))
     }
 
-    /// Where nobody can decide, and the operator's choice does not apply.
+    /// Decides when no server can, and the operator's choice does not apply.
     pub(super) fn fail_closed(self, on_error: OnError, lacking: Lacking) -> Decision {
         self.fail(OnError { action: OnErrorAction::Deny, ..on_error }, lacking)
     }
 
-    /// Whether a token may be used here, by what it says that it is for.
+    /// Returns whether a token of another use is admitted.
     pub(super) fn admits(&self, other_use: UseClaims) -> bool {
         self.demand.admits(other_use)
     }
 
-    /// Whether a rule demands what only a verified token states.
+    /// Returns whether a rule demands something that only a verified token states.
     pub(super) fn demands_token(&self) -> bool {
         self.demand.requirements().any(Requirement::asks_for_a_token)
     }
 
-    /// Denied by a forward-auth server; what it said goes to the client, unless the operator says otherwise.
+    /// Decides for a denial by a forward-auth server. It goes to the client, unless the operator configured another
+    /// answer.
     pub(super) fn denied(self, denied: &Denied) -> Decision {
         let explanation = self.explained(Some(Reason::Denied(denied.reply.status)));
         let (reply, outcome) = match denied.kind {
@@ -280,13 +282,13 @@ impl Case {
         self.replied(reply, &[], outcome, explanation)
     }
 
-    /// Something about the request itself makes the auth server's answer impossible.
+    /// Decides when the request itself makes an answer of the auth server impossible.
     pub(super) fn bad_request(self, bad: BadHead) -> Decision {
         let explanation = self.explained(Some(Reason::Bad(bad)));
         self.replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest, explanation)
     }
 
-    /// Nobody's, for this reason.
+    /// Returns the explanation of a request without an identity.
     const fn explained(&self, reason: Option<Reason>) -> Explanation {
         Explanation { reason, cache: self.cache, user: None, issuer: None }
     }
@@ -301,7 +303,7 @@ impl Case {
         if self.is_grpc {
             let status = grpc::Status::of(reply.status);
             reply.grpc = Some(status);
-            // It becomes the header `grpc-message`; a gRPC client reads nothing else, and follows no redirect.
+            // It becomes the header `grpc-message`. A gRPC client reads nothing else, and does not follow redirects.
             reply.body = status.message().as_bytes().to_vec();
             reply.fields.retain(|(name, _)| !matches!(name.as_slice(), b"content-type" | b"location"));
             if !self.tells_grpc {

@@ -1,5 +1,5 @@
-//! What an operator may want to know of a decision beside its outcome: why, by what, and about whom. For the access log
-//! and for the debug log; a client is told none of it by this.
+//! Details of a decision beyond its outcome, for the access log and the debug log: why, by what, and about whom. A
+//! client learns nothing from it.
 
 use std::fmt;
 use std::rc::Rc;
@@ -10,34 +10,34 @@ use crate::jose::Refusal;
 use crate::jose::dpop::ProofRefusal;
 use crate::rules::Unmet;
 
-/// See the module. Making one allocates nothing.
+/// The details of a decision. Creating one allocates nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Explanation {
-    /// Why the request is not somebody's, or may not pass; none where there is nothing to say beyond the outcome.
+    /// Why the request has no identity, or may not pass; `None` if the outcome says everything.
     pub reason: Option<Reason>,
-    /// Whether memory decided; none where nothing that could be remembered was needed.
+    /// Whether the cache decided; `None` if nothing that can be cached was needed.
     pub cache: Option<CacheStatus>,
-    /// Whose request it is: Authgear's user id, or with `access_log` the `sub` of a verified token.
+    /// The user: Authgear's user id, or with `access_log` the `sub` of a verified token.
     pub user: Option<Rc<[u8]>>,
-    /// Who says so; with `access_log` alone.
+    /// The issuer of that id; only with `access_log`.
     pub issuer: Option<Rc<str>>,
 }
 
-/// Whether memory decided.
+/// Whether the cache decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheStatus {
-    /// It did: a remembered answer, or a token that was judged before.
+    /// A cached answer, or a token that was judged before.
     Hit,
-    /// It did not: the auth server was asked, or a token was judged.
+    /// The auth server was asked, or a token was judged.
     Miss,
-    /// The answer to another request's question did.
+    /// The answer to another request's question.
     Shared,
-    /// An answer past its time did, because the auth server failed.
+    /// A stale answer, because the auth server failed.
     Stale,
 }
 
 impl CacheStatus {
-    /// In the access log.
+    /// Returns the name in the access log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,34 +49,34 @@ impl CacheStatus {
     }
 }
 
-/// Why a request is not somebody's, or may not pass. Nothing in it comes from the request.
+/// Why a request has no identity, or may not pass. Nothing in it comes from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// What it presents can be no credential.
+    /// The presented value cannot be a credential.
     Credential(&'static str),
     /// Its token fails a check.
     Token(Refusal),
     /// The resolver no longer knows its token.
     Revoked,
-    /// The proof that its bearer has the token's key is no good.
+    /// The proof that its bearer has the token's key is invalid.
     Proof(ProofRefusal),
-    /// Its session does not meet what a rule requires.
+    /// Its session fails a rule's requirement.
     Unmet(Unmet),
     /// The auth server denied it with this status.
     Denied(u16),
-    /// It cannot be understood.
+    /// It is malformed.
     Bad(BadHead),
-    /// Its host is no project's.
+    /// Its host belongs to no project.
     Misdirected,
     /// The auth server failed.
     Fault(Fault),
     /// There are no keys to verify its token with.
     NoKeys,
-    /// There is no room to remember its proof.
+    /// There is no room to record its proof.
     NoRoom,
     /// Too many requests wait for an answer.
     Crowd,
-    /// The proxy refused what the filter asked of it.
+    /// The proxy refused a call of the filter.
     Proxy,
 }
 

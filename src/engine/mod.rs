@@ -1,5 +1,5 @@
-//! Decides: what a request's head and an auth server's answer make of the request. Pure: whoever calls it
-//! carries out the steps that it returns.
+//! Decides about requests, from their heads and the auth servers' answers. Pure: the caller carries out the steps
+//! that it returns.
 
 mod answers;
 mod asking;
@@ -48,22 +48,21 @@ pub use self::state::{Effects, Size, State};
 pub use self::step::{Decision, Step, Verdict, WaitKey, Waiting};
 pub use crate::telemetry::Outcome;
 
-/// When a call that is sent now is taken for lost.
+/// Returns when a call that is sent now counts as lost.
 const fn overdue(timeout: Duration, now: UnixTime) -> UnixTime {
     now.after(timeout).after(CALL_GRACE)
 }
 
-/// What a proxy can do beyond what all of them can.
+/// The abilities of a proxy beyond those that all have.
 #[derive(Debug, Clone, Copy)]
 pub struct Capabilities {
-    /// Whether it makes calls for no request in particular, keeps requests until such a call has come to
-    /// something, and ticks.
+    /// Whether it ticks, makes calls outside requests, and can park a request until such a call has ended.
     pub background: bool,
-    /// Who checks signatures.
+    /// Who verifies signatures.
     pub signatures: Backend,
 }
 
-/// For the log.
+/// Names the server, for the log.
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.signatures {
@@ -86,15 +85,15 @@ pub struct Engine {
     signatures: Backend,
     /// Whether the app expects Authgear's headers.
     is_authgears: bool,
-    /// Where bearer tokens stand by default, and bound ones.
+    /// The default places of bearer tokens and of bound ones.
     bearer: Place,
     dpop: Place,
-    /// Who says whose the sessions of Authgear's resolver are, where that is to be told.
+    /// The issuer of the resolver's sessions, if the access log shows it.
     resolver_issuer: Option<Rc<str>>,
 }
 
 impl Engine {
-    /// An engine for a configuration, on a proxy.
+    /// Creates the engine of a configuration on a proxy.
     #[must_use]
     pub fn new(config: Config, capabilities: Capabilities) -> Self {
         let is_authgears = config.resolver().is_some()
@@ -112,24 +111,23 @@ impl Engine {
         }
     }
 
-    /// The memory that it begins with. `seed` is any random number.
+    /// Returns the initial state. `seed` is any random number.
     #[must_use]
     pub fn state(&self, seed: u64) -> State {
         State::new(&self.config, seed)
     }
 
-    /// The same, with budgets that it shares.
+    /// Returns the initial state with shared budgets.
     fn state_within(&self, budgets: &Budgets, seed: u64) -> State {
         State::within(budgets, &self.config, seed)
     }
 
-    /// Budgets that this engine and others, so many together, may share.
+    /// Returns budgets for this many engines, including this one, to share.
     fn budgets(&self, engines: NonZeroUsize) -> Budgets {
         Budgets::shared(self.config.cache.max_entries, engines)
     }
 
-    /// The decision about a request whose host is no project's: only where nobody needs to say who they are is none
-    /// needed.
+    /// Decides about a request to a host of no project. It passes only if nobody needs to authenticate.
     fn misdirected(&self, head: &Head<'_>) -> Decision {
         let demand = self.config.rules.decide(head.method, head.authority, head.path);
         match self.unasked(head, &demand) {
@@ -138,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// The decision about a request for which nobody needs to say who they are.
+    /// Decides about a request if nobody needs to authenticate.
     fn unasked(&self, head: &Head<'_>, demand: &Demand) -> Option<Decision> {
         if demand.access() == Access::Public {
             return Some(self.public(head));
@@ -150,7 +148,7 @@ impl Engine {
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
         let (demand, way_back) = match self.config.login.as_ref().and_then(|login| login.way_back(head)) {
-            // Whatever the rules say, a person who comes back needs a session.
+            // Whatever the rules say, a person who returns from logging in needs a session.
             Some(way_back) => (Demand::new(Terms::new(Access::Required)), Some(way_back)),
             None => (self.config.rules.decide(head.method, head.authority, head.path), None),
         };
@@ -166,7 +164,7 @@ impl Engine {
             Presented::Token(token, _) => Some(token.secret()),
             Presented::Nothing | Presented::Refused(_) => None,
         };
-        // A forward-auth server is sent much else too: how much that may be is looked at where the call is made.
+        // A forward-auth server gets other headers too. Their size is checked when the call is built.
         let is_read = self.judges() || self.config.forward_auth().is_none();
         if is_read && (Credentials { bearer: token, cookies }).are_too_large() {
             presented = Presented::Refused("the credentials are too large");
@@ -229,7 +227,7 @@ impl Engine {
         }
     }
 
-    /// The next step, once the call of the step before has come to something.
+    /// Returns the next step after the call of the previous step has ended.
     pub fn resume(
         &self,
         state: &mut State,
@@ -242,7 +240,7 @@ impl Engine {
                 let arrived = self.read(state, &about, result, now);
                 self.arrived(state, arrived, None, *case, now)
             }
-            // Nobody calls for this; if somebody did, nothing is known of them.
+            // No call has this purpose. If one did, nothing would be known about the request.
             Wait::Shared { .. } => Step::Done(Self::broken()),
             Wait::Keys { issuer, ticket, paused } => {
                 let State { keys, outbox, .. } = &mut *state;
@@ -263,7 +261,7 @@ impl Engine {
         }
     }
 
-    /// The next step, once what a parked request waits for has come, or will not come.
+    /// Returns the next step once what a parked request waits for has arrived or failed.
     pub fn wake(&self, state: &mut State, waiting: Waiting, now: UnixTime) -> Step {
         match waiting.0 {
             Wait::Keys { paused, .. } | Wait::Confirmation { paused, .. } => {
@@ -274,12 +272,12 @@ impl Engine {
                 // There was no room to wait.
                 None => Step::Done(case.fail(self.config.on_error, Lacking::Turn)),
             },
-            // Nobody parks for this; if somebody did, nothing is known of them.
+            // Nothing parks for this. If it did, nothing would be known about the request.
             Wait::Own { .. } => Step::Done(Self::broken()),
         }
     }
 
-    /// All who waited for something were woken.
+    /// Reports that all requests that waited for something have been woken.
     pub fn told(&self, state: &mut State, wait_key: WaitKey) {
         match wait_key {
             WaitKey::Answer(number) => state.answers.told(number),
@@ -287,36 +285,37 @@ impl Engine {
         }
     }
 
-    /// Nothing will come of what a request waited for: it is gone. Another one may fetch what it was fetching.
+    /// Reports that a waiting request is gone, so that nothing will come of its call. Another request may repeat its
+    /// fetch.
     pub fn abandon(&self, state: &mut State, waiting: Waiting, now: UnixTime) {
         if let Wait::Keys { issuer, ticket: Some(ticket), .. } = waiting.0 {
             state.keys.abandon(issuer, ticket, now);
         }
     }
 
-    /// The decision about a request that cannot be understood.
+    /// Decides about a malformed request.
     pub fn bad_request(&self, bad: BadHead) -> Decision {
         replied(Denial::BadRequest(bad).reply(), &[], Outcome::BadRequest, explained(Reason::Bad(bad)))
     }
 
-    /// The names of the trailers of a request that no client may send, whatever its route.
+    /// Returns the names of the request's trailers that no client may send on any route.
     #[must_use]
     pub fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
         self.config.managed.forged(trailers)
     }
 
-    /// The decision where the proxy refused what an earlier decision needed: a request whose headers could not
-    /// be edited must not go on.
+    /// Decides when the proxy refused something that an earlier decision needed. A request whose headers could not be
+    /// edited must not pass.
     pub fn broken() -> Decision {
         replied(Denial::Broken.reply(), &[], Outcome::Broken, explained(Reason::Proxy))
     }
 
-    /// Whether tokens are judged here at all.
+    /// Returns whether tokens are judged here at all.
     const fn judges(&self) -> bool {
         !self.config.issuers.is_empty()
     }
 
-    /// The place of the issuer whose authorization server is asked about tokens.
+    /// Returns the index of the issuer whose authorization server is asked about tokens.
     const fn asked_issuer(&self) -> Option<usize> {
         match &self.config.server {
             Some(AuthServer::Introspection(server)) => Some(server.issuer),
@@ -324,10 +323,10 @@ impl Engine {
         }
     }
 
-    /// Whether a token is judged by an issuer's keys. Where Authgear's resolver can be asked, only what claims to be a
-    /// JWT is: opaque tokens mean something to the resolver alone. Where a forward-auth server can be, only what claims
-    /// to be of a listed issuer, whatever its header says. Where an authorization server can be, what is a JWT, unless
-    /// it names that server's issuer and there are no keys to judge it by; and what is no token at all.
+    /// Returns whether an issuer's keys judge a token. With Authgear's resolver this applies to tokens that claim to
+    /// be JWTs, because only the resolver understands opaque tokens. With a forward-auth server it applies to tokens
+    /// that claim a listed issuer, whatever their header states. With an authorization server it applies to JWTs,
+    /// unless they name that server's issuer and it has no keys, and to anything that is not a token.
     fn is_judged_here<'t>(&self, token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
         if glance.recalled.is_some() {
             return true;
@@ -338,7 +337,7 @@ impl Engine {
             Some(AuthServer::ForwardAuth(_)) => self.named_issuer(token, glance).is_some(),
             Some(AuthServer::Introspection(server)) => {
                 let token_bytes = token.reveal();
-                // White space, which a server might drop before it reads the rest (RFC 6749 appendix A.12).
+                // White space, which a server might strip before it reads the rest (RFC 6749 appendix A.12).
                 !token_bytes.iter().all(u8::is_ascii_graphic)
                     || jose::is_jwt(token_bytes)
                         && !self.named_issuer(token, glance).is_some_and(|(place, issuer)| {
@@ -348,7 +347,7 @@ impl Engine {
         }
     }
 
-    /// The listed issuer that a token claims to be of, whatever its header says, and its place.
+    /// Returns the listed issuer that a token claims, whatever its header states, and its index.
     fn named_issuer<'t>(&self, token: Secret<'t>, glance: &mut Glance<'t>) -> Option<(usize, &Issuer)> {
         let peeked;
         let name = match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
@@ -362,20 +361,20 @@ impl Engine {
     }
 }
 
-/// Nothing is known of the request but this.
+/// Returns the explanation of a request about which only the reason is known.
 fn explained(reason: Reason) -> Explanation {
     Explanation { reason: Some(reason), ..Explanation::default() }
 }
 
 /// Why an `Authorization` cannot be sent to a forward-auth server.
 enum AuthorizationFault {
-    /// There are two, which programs resolve differently. Envoy joins them with a comma.
+    /// There are two, and programs disagree about which counts. Envoy joins them with a comma.
     Repeated,
     /// It is not text.
     NoText,
 }
 
-/// What is wrong with an `Authorization` that is not read as one.
+/// Returns why an `Authorization` cannot be read as one.
 fn fault_of_authorization(head: &Head<'_>) -> Option<AuthorizationFault> {
     let mut values = head.values(b"authorization");
     let value = values.next()?;

@@ -1,5 +1,5 @@
-//! A request whose token is bound to a key (RFC 9449): `Authorization: DPoP` and a proof. Everything about it is decided
-//! here, and nothing of it is ever asked about.
+//! A request whose token is bound to a key (RFC 9449): `Authorization: DPoP` and a proof. It is always decided here,
+//! without a call.
 
 use super::bearer::{Bearer, Fresh, Glance};
 use super::case::{Case, Lacking};
@@ -15,14 +15,14 @@ use crate::http::{Head, ResponseEdits, UnixTime};
 use crate::jose::dpop::{Binding, Proof, ProofRefusal, Thumbprint};
 use crate::jose::{self, Token};
 
-/// Why a bound token is refused anywhere but behind the scheme `DPoP`.
+/// Why a bound token is refused outside the scheme `DPoP`.
 pub(super) const BOUND: &str = "it is bound to a key, and needs the scheme DPoP and a proof";
 
 const UNBOUND: &str = "it is bound to no key, and needs the scheme Bearer";
 
 const UNKNOWN: &str = "it is bound to something else than a key (cnf without jkt)";
 
-/// Whether a token says that its bearer must prove something, whatever its header says.
+/// Returns whether a token states that its bearer must prove something, whatever its header states.
 pub(super) fn is_bound<'t>(token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
     match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
         Ok(token) => token.unverified_binding() != Binding::None,
@@ -30,15 +30,15 @@ pub(super) fn is_bound<'t>(token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
     }
 }
 
-/// Whether a cookie holds a bound token.
+/// Returns whether a cookie contains a bound token.
 pub(super) fn carry_bound(cookies: Cookies<'_>) -> bool {
     cookies.iter().any(|(_name, value)| holds_bound(value.reveal()))
 }
 
-/// Whether a bound token stands anywhere in a value: as a whole, behind a word, in a list or in quotes.
+/// Returns whether a value contains a bound token anywhere: as a whole, after a word, in a list or in quotes.
 fn holds_bound(value: &[u8]) -> bool {
     let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+/=".contains(byte);
-    // Most values have not even the dots.
+    // Most values do not even contain the dots.
     value.iter().filter(|byte| **byte == b'.').nth(1).is_some()
         && value
             .split(|byte| !is_of_token(byte))
@@ -46,8 +46,8 @@ fn holds_bound(value: &[u8]) -> bool {
 }
 
 impl Engine {
-    /// Whether a request carries a bound token in any place, or in whatever a server would be sent of it, `cookies`
-    /// included: no server is sent one, as whatever.
+    /// Returns whether a request carries a bound token in any place, or in anything that a server would get of it,
+    /// including `cookies`. No server is sent a bound token in any form.
     pub(super) fn carries_bound(&self, head: &Head<'_>, cookies: Cookies<'_>) -> bool {
         let is_sent = self
             .config
@@ -64,7 +64,7 @@ impl Engine {
         })
     }
 
-    /// The step for a token behind the scheme `DPoP`.
+    /// Returns the step for a token with the scheme `DPoP`.
     pub(super) fn possessed(
         &self,
         state: &mut State,
@@ -97,7 +97,7 @@ impl Engine {
         self.bearer(state, Bearer::Fresh(fresh), now)
     }
 
-    /// Decides about a good token by the proof beside it.
+    /// Decides about a good token by its proof.
     pub(super) fn proven(
         &self,
         state: &mut State,
@@ -137,8 +137,8 @@ impl Engine {
         }
     }
 
-    /// Checks that a proof was made with this key, recently, and is new; its signature comes last. Returns the room to
-    /// remember it.
+    /// Checks that a proof was made recently with this key, and is new; its signature comes last. Returns the room to
+    /// record it.
     fn prove<'s>(
         &self,
         state: &'s mut State,
@@ -159,7 +159,7 @@ impl Engine {
         }
     }
 
-    /// Decides about a token whose bearer did not prove to have its key.
+    /// Decides about a token whose bearer did not prove possession of its key.
     pub(super) fn not_proven(
         &self,
         state: &mut State,
@@ -185,11 +185,11 @@ impl Engine {
     }
 }
 
-/// Why a proof lets nobody in.
+/// Why a proof does not suffice.
 pub(super) enum Unproven {
     /// The proof is refused.
     Refused(ProofRefusal),
-    /// It could not be remembered.
+    /// It could not be recorded.
     NoRoom,
 }
 

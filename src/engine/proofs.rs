@@ -1,5 +1,5 @@
-//! The proofs of possession (RFC 9449) that were accepted, each for as long as it could be replayed. Never forgets one
-//! sooner: where there is no room, no further one is accepted.
+//! The accepted proofs of possession (RFC 9449), each kept for as long as it could be replayed. None is dropped
+//! sooner: if there is no room, no further proof is accepted.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -8,30 +8,30 @@ use std::num::NonZeroUsize;
 use crate::http::UnixTime;
 use crate::jose::dpop::ProofNumber;
 
-/// See the module.
+/// The proofs that were accepted.
 #[derive(Debug)]
 pub(super) struct Proofs {
     max_entries: NonZeroUsize,
     seen: HashSet<ProofNumber>,
-    /// When each of them would be refused anyway, the first to go first.
+    /// When each would be refused anyway, the earliest first.
     ends: BinaryHeap<Reverse<(UnixTime, ProofNumber)>>,
-    /// The latest end of those that were let go. If the clock was set back since, proofs that end before might be among
-    /// them.
+    /// The latest end of the proofs that were dropped. If the clock was set back since, proofs that end earlier might
+    /// be among them.
     let_go: UnixTime,
 }
 
-/// What is known of a proof.
+/// What is known about a proof.
 #[derive(Debug)]
 pub(super) enum Sighting<'p> {
-    /// It is new, and there is room to know it from now on.
+    /// It is new, and there is room to record it.
     First(Room<'p>),
-    /// It was seen before, or might have been.
+    /// It was used before, or might have been.
     Again,
-    /// It is new, and there is no room to know it.
+    /// It is new, and there is no room to record it.
     NoRoom,
 }
 
-/// Where a new proof can be remembered.
+/// The room to record a new proof.
 #[must_use]
 #[derive(Debug)]
 pub(super) struct Room<'p> {
@@ -45,7 +45,7 @@ impl Proofs {
         Self { max_entries, seen: HashSet::new(), ends: BinaryHeap::new(), let_go: UnixTime::default() }
     }
 
-    /// Looks at a proof that would be refused from `end` on.
+    /// Checks a proof that would be refused from `end` on.
     pub(super) fn sight(&mut self, number: ProofNumber, end: UnixTime, now: UnixTime) -> Sighting<'_> {
         while let Some(&Reverse((over, first))) = self.ends.peek()
             && over <= now
@@ -65,7 +65,7 @@ impl Proofs {
 }
 
 impl Room<'_> {
-    /// Remembers the proof.
+    /// Records the proof.
     pub(super) fn take(self) {
         self.proofs.seen.insert(self.number);
         self.proofs.ends.push(Reverse((self.end, self.number)));
@@ -84,7 +84,7 @@ mod tests {
         ProofNumber::for_tests(name)
     }
 
-    /// What a proof is found to be that is remembered if it is new.
+    /// The result for a proof that is recorded if it is new.
     #[derive(Debug, PartialEq, Eq)]
     enum Noted {
         First,

@@ -1,5 +1,5 @@
-//! What the claims of a good token say of its session: the headers for the app, and what rules may demand. The same
-//! for a token that was verified here and for one that its issuer was asked about.
+//! Turns the claims of a good token into a session: the headers for the app, and the facts for rules. The same
+//! applies to a token that was verified here and to one that its issuer was asked about.
 
 use std::rc::Rc;
 
@@ -10,12 +10,12 @@ use crate::http::Fields;
 use crate::jose::{Claims, Refusal};
 use crate::rules::{ClaimId, SessionFacts, UseClaims};
 
-/// The session of a token of an issuer. `payload` is what the claims were read from, in base64url; `other_use` what they
-/// say that it is for.
+/// Returns the session of an issuer's token. `payload` is the source of the claims, in base64url. `other_use` is the
+/// use that they state.
 ///
 /// # Errors
 ///
-/// A value that would become a header may not be one.
+/// Fails if a value that would become a header must not be one.
 pub(super) fn session(
     config: &Config,
     issuer: &Issuer,
@@ -51,13 +51,13 @@ pub(super) fn session(
     };
     let issuer = match claims.issuer() {
         Some(stated) => told(stated),
-        // An introspection endpoint need not state it.
+        // An introspection endpoint may omit it.
         None => told(&issuer.policy.issuer.to_string()),
     };
     Ok(Session { identity, facts: Rc::new(facts), holder, issuer })
 }
 
-/// By which claims a token says that it is no access token.
+/// Returns the claims in which a token declares itself not to be an access token.
 pub(super) fn other_use(claims: &Claims) -> UseClaims {
     UseClaims {
         typ: claims.typ_is_of_another_token(),
@@ -66,12 +66,13 @@ pub(super) fn other_use(claims: &Claims) -> UseClaims {
     }
 }
 
-/// The same of a token that its issuer was asked about: what `token_type` may be there, a standard says.
+/// Does the same for a token that its issuer was asked about, for which a standard defines `token_type`.
 pub(super) fn stated_use(claims: &Claims) -> UseClaims {
     UseClaims { token_type: claims.token_type_is_not_access(), ..other_use(claims) }
 }
 
-/// What a token states that is not Authgear's. Whether its user is verified or anonymous only Authgear says.
+/// Returns the facts of a token that is not Authgear's. Only Authgear states whether its user is verified or
+/// anonymous.
 fn facts(claims: &Claims, roles: &[String]) -> SessionFacts {
     let bytes = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
     SessionFacts {

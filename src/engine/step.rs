@@ -1,4 +1,4 @@
-//! What the engine tells the edge to do with a request, and what a request that waits keeps.
+//! The engine's instructions to the edge about a request, and the state of a request that waits.
 
 use super::answers::{About, Question};
 use super::bearer::Paused;
@@ -8,16 +8,16 @@ use crate::http::{Call, HeaderEdits, Reply};
 use crate::jose::FetchTicket;
 use crate::telemetry::Outcome;
 
-/// What to do next. Whatever it is, [`State::effects`](super::State::effects) may hold more to be done.
+/// The next step. With any step, [`State::effects`](super::State::effects) may contain more to do.
 #[must_use]
 #[derive(Debug)]
 pub enum Step<W = Waiting, K = WaitKey> {
-    /// Send the call, and [`Engine::resume`](super::Engine::resume) with what comes of it.
+    /// Send the call, and pass its result to [`Engine::resume`](super::Engine::resume).
     Call(Call, W),
-    /// Keep the request until [`Engine::finish`](super::Engine::finish) names this key, then
-    /// [`Engine::wake`](super::Engine::wake) it. Only where the proxy can.
+    /// Park the request until [`Engine::finish`](super::Engine::finish) returns this key, then
+    /// [`Engine::wake`](super::Engine::wake) it. Only on proxies that can.
     Park(K, W),
-    /// Carry out the decision; nothing follows.
+    /// Carry out the decision. No step follows.
     Done(Decision),
 }
 
@@ -26,12 +26,12 @@ pub enum Step<W = Waiting, K = WaitKey> {
 pub enum WaitKey {
     /// The keys of an issuer, by its index in the configuration.
     Keys(usize),
-    /// The answer to the question of this number.
+    /// The answer to the question with this number.
     Answer(u64),
 }
 
-/// What a request that waits needs to go on: never the whole head. Exists only beside what it waits for, and is
-/// used up by that.
+/// What a waiting request needs to continue; never its whole head. Exists only together with what it waits for, and
+/// is consumed by it.
 #[derive(Debug)]
 pub struct Waiting(pub(super) Wait);
 
@@ -39,31 +39,31 @@ pub struct Waiting(pub(super) Wait);
 pub(super) enum Wait {
     /// For the answer to its own question.
     Own { case: Box<Case>, about: About },
-    /// For the answer to a question by its number. Who joined another request's question has one of its own, for
-    /// when that answer is not for others.
+    /// For the answer to the question with this number. A request that joined another request's question has its own
+    /// too, in case that answer may not be shared.
     Shared { case: Box<Case>, number: u64, question: Option<Box<Question>> },
     /// For an issuer's keys.
     Keys { issuer: usize, ticket: Option<FetchTicket>, paused: Box<Paused> },
-    /// For the resolver to confirm the token; `plain` is the call that is tried next.
+    /// For the resolver to confirm the token. `plain` is the call to try next.
     Confirmation { paused: Box<Paused>, plain: Option<Call> },
 }
 
-/// What becomes of a request, and why.
+/// A verdict about a request, and why.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What becomes of it.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why; counted.
+    /// The reason, which is counted.
     pub outcome: Outcome,
-    /// What else there is to know of it.
+    /// What else is known about the decision.
     pub explanation: Explanation,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on to the app, with other headers.
+    /// It is forwarded to the app, with edited headers.
     Forward(HeaderEdits),
     /// It is answered here.
     Reply(Reply),

@@ -1,5 +1,5 @@
-//! Bearer tokens that are judged here: which were verified, refused or revoked, and when it is time to have one
-//! confirmed by the resolver.
+//! Bearer tokens that are judged here: which ones were verified, refused or revoked, and when to have one confirmed
+//! by the resolver.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::jose::dpop::{Binding, Thumbprint};
 use crate::jose::{Backend, KeyId, Refusal, Token, Verified};
 use crate::telemetry::Counter;
 
-/// How many confirmations may be in flight at once. Beyond that, a token is confirmed when it is used next.
+/// How many confirmations may be in flight at once. Beyond that, a token is confirmed at a later use.
 const MAX_CONFIRMING: usize = 32;
 
 /// The longest wait before a resolver that could not answer is asked about a token again.
@@ -28,27 +28,27 @@ const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 /// How many tokens in a row the resolver may refuse before that counts as a contradiction.
 const MANY_REVOKED: u32 = 10;
 
-/// What comes of a token.
+/// The result of judging a token.
 #[derive(Debug)]
 pub(super) enum Judgement {
     /// It is good.
     Accepted(Accepted),
-    /// It is not.
+    /// It is bad.
     Rejected(Rejection),
-    /// Unknown without an issuer's keys: its index, and why they are wanted.
+    /// It cannot be judged without an issuer's keys. States the issuer's index, and why keys are wanted.
     NeedsKeys(usize, Lack),
 }
 
 /// A good token.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// The session that it stands for.
+    /// The session that it proves.
     pub(super) session: Session,
-    /// Whether it is time to ask the resolver whether it still knows the token.
+    /// Whether it is time to ask the resolver if it still knows the token.
     pub(super) confirmation_due: bool,
     /// The key that its bearer must have.
     pub(super) bound: Option<Thumbprint>,
-    /// Whose token it is, by its place in the configuration.
+    /// The index of its issuer in the configuration.
     pub(super) issuer: usize,
 }
 
@@ -75,16 +75,16 @@ impl Rejection {
 pub(super) enum Lack {
     /// There are none at all.
     AllKeys,
-    /// There are, but not the one that the token names.
+    /// There are some, but not the one that the token names.
     ThisKey,
 }
 
-/// What the resolver says of a token that it was asked to confirm.
+/// The resolver's answer about a token that it was asked to confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is this user's.
+    /// It belongs to this user.
     Known(Rc<[u8]>),
-    /// It is nobody's.
+    /// It belongs to nobody.
     Unknown,
     /// The resolver failed.
     Unclear(Fault),
@@ -101,7 +101,7 @@ impl Standing {
         }
     }
 
-    /// Whether the client may have provoked the failure, by what the call carried of its choice.
+    /// Returns whether the client may have provoked the failure by its part of the call.
     pub(super) const fn may_be_provoked(&self) -> bool {
         matches!(self, Self::Unclear(fault) if fault.may_be_provoked())
     }
@@ -113,7 +113,7 @@ pub(super) struct Known {
     issuer: usize,
     key: KeyId,
     expires: UnixTime,
-    /// When it is used at this time or later, the resolver is asked about it; `None` for never.
+    /// When the token is used at this time or later, the resolver is asked about it. `None` means never.
     confirmation_due: Option<UnixTime>,
     /// The key that its bearer must have.
     bound: Option<Thumbprint>,
@@ -133,26 +133,26 @@ impl Weigh for Known {
     }
 }
 
-/// Owns no memory of its own.
+/// Owns no heap memory.
 impl Weigh for Rejection {
     fn weight(&self) -> usize {
         0
     }
 }
 
-/// See the module.
+/// What a worker knows about tokens.
 pub(super) struct Tokens {
     known: BoundedMap<Known>,
-    /// Those that the resolver no longer knows, as long as they would still be good. Apart from the good ones, which
-    /// could evict them: then they would be as good as new.
+    /// Tokens that the resolver no longer knows, for as long as they would be valid. They are separate from the good
+    /// ones, which could evict them and so make them valid again.
     revoked: BoundedMap<Rejection>,
-    /// Those that were rejected a moment ago: a wrong signature is as expensive to verify as a right one.
+    /// Tokens that were rejected recently. A wrong signature is as expensive to verify as a right one.
     rejected: BoundedMap<Rejection>,
     times: Cache,
     confirming: usize,
     confirmed: u32,
     never_confirmed: u32,
-    /// The key of the token at hand, kept for its memory.
+    /// The key of the current token, kept to reuse its allocation.
     key: Key,
 }
 
@@ -170,22 +170,23 @@ impl Tokens {
         }
     }
 
-    /// Those that were verified here.
+    /// Returns the verified tokens.
     pub(super) const fn known(&mut self) -> &mut BoundedMap<Known> {
         &mut self.known
     }
 
-    /// Those that the resolver no longer knows.
+    /// Returns the tokens that the resolver no longer knows.
     pub(super) const fn revoked(&mut self) -> &mut BoundedMap<Rejection> {
         &mut self.revoked
     }
 
-    /// Those that were rejected a moment ago.
+    /// Returns the tokens that were rejected recently.
     pub(super) const fn rejected(&mut self) -> &mut BoundedMap<Rejection> {
         &mut self.rejected
     }
 
-    /// Behind different schemes one token is two: what is remembered of a bound one says nothing of a bearer token.
+    /// Sets the key of a token. One token with two schemes has two keys: what is cached about a bound token does not
+    /// apply to a bearer token.
     fn look_up(&mut self, token: &[u8], scheme: TokenScheme) {
         let part = match scheme {
             TokenScheme::Bearer => Part::Bearer,
@@ -195,7 +196,7 @@ impl Tokens {
         self.key.push(part, token);
     }
 
-    /// What is remembered of a token. A good one holds as long as its key is in the set.
+    /// Returns what is cached about a token. A good one holds as long as its key is in the set.
     pub(super) fn recall(
         &mut self,
         token: &[u8],
@@ -216,7 +217,7 @@ impl Tokens {
         rejection.copied().map(Judgement::Rejected)
     }
 
-    /// Judges a token that is not remembered, behind this scheme. `parsed` is its parse, where somebody needed it before.
+    /// Judges a token that is not cached. `parsed` is its parse, if it was needed before.
     pub(super) fn judge(
         &mut self,
         config: &Config,
@@ -245,7 +246,7 @@ impl Tokens {
         }
     }
 
-    /// Whether one more confirmation may be in flight; it is counted then.
+    /// Returns whether another confirmation may be in flight, and counts it.
     pub(super) const fn begin_confirming(&mut self) -> bool {
         let has_room = self.confirming < MAX_CONFIRMING;
         if has_room {
@@ -254,17 +255,17 @@ impl Tokens {
         has_room
     }
 
-    /// A confirmation in flight is over.
+    /// Ends a confirmation in flight.
     pub(super) const fn end_confirming(&mut self) {
         self.confirming = self.confirming.saturating_sub(1);
     }
 
-    /// Notes that the resolver is being asked about a token, so that nobody else asks meanwhile.
+    /// Records that the resolver is being asked about a token, so that no other request asks meanwhile.
     pub(super) fn confirmation_sent(&mut self, config: &Config, token: &[u8], now: UnixTime) {
         self.put_off(token, overdue(config.timeout, now), now);
     }
 
-    /// Notes what the resolver said of a token. Only the token's own user confirms it: anybody else is as good as
+    /// Records the resolver's answer about a token. Only the token's own user confirms it; any other user counts as
     /// nobody.
     pub(super) fn confirmation_arrived(
         &mut self,
@@ -328,7 +329,7 @@ impl Tokens {
         }
     }
 
-    /// Has a token confirmed when it is used at `due` or later.
+    /// Schedules the confirmation of a token for its first use at `due` or later.
     fn put_off(&mut self, token: &[u8], due: UnixTime, now: UnixTime) {
         self.look_up(token, TokenScheme::Bearer);
         if let Some(known) = self.known.get_mut(&self.key, now) {
@@ -349,7 +350,7 @@ fn verify(
     let (index, issuer) = issuer_of(config, &token).ok_or_else(|| rejected(Refusal::Issuer))?;
     let payload = token.payload();
     let Some(keys) = keys.get(index) else {
-        // What no key would change is refused without any.
+        // If no key could change the result, it is refused without keys.
         let passes = || token.check(&issuer.policy, now).map(|_expires| ());
         let claims = token.unverified_claims();
         let becomes = || session(config, issuer, claims, payload, other_use(claims)).map(|_session| ());
@@ -366,7 +367,7 @@ fn verify(
     }
 }
 
-/// The issuer that a token claims to be of.
+/// Returns the issuer that a token claims.
 fn issuer_of<'c>(config: &'c Config, token: &Token<'_>) -> Option<(usize, &'c Issuer)> {
     let issuer = token.unverified_issuer()?;
     config.issuers.iter().enumerate().find(|(_, known)| known.policy.issuer.may_be(issuer))
@@ -386,7 +387,7 @@ fn known(
         Binding::Unknown => return Err(Refusal::Binding),
     };
     let period = match &session.holder {
-        // The resolver is never sent a bound one.
+        // The resolver never gets a bound token.
         _ if bound.is_some() => None,
         Holder::User(_) => config.resolver().and_then(|resolver| resolver.revalidate),
         Holder::Machine | Holder::Named(_) => None,

@@ -1,10 +1,10 @@
-//! What the proxy's access log may tell of each request (`access_log`): values under the names below. Envoy keeps them
-//! as filter state, for `%FILTER_STATE(wasm.authgear_outcome:PLAIN)%`; wasm-nginx-module writes them into variables of
-//! nginx of the same names, where they are declared (`set $authgear_outcome "-";`).
+//! The values for the proxy's access log about each request (`access_log`), under the names below. Envoy stores them
+//! as filter state, for `%FILTER_STATE(wasm.authgear_outcome:PLAIN)%`. wasm-nginx-module writes them to nginx
+//! variables of the same names, if these are declared (`set $authgear_outcome "-";`).
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-/// The names, in the order in which the values are told.
+/// The names, in the order of the values.
 pub const NAMES: [&str; 6] = [
     "authgear_outcome",
     "authgear_reason",
@@ -14,21 +14,21 @@ pub const NAMES: [&str; 6] = [
     "authgear_time_us",
 ];
 
-/// The name of what tells workers apart.
+/// The name of the value that distinguishes workers.
 pub const WORKER_NAME: &str = "authgear_worker";
 
-/// What is percent-encoded, beside all that is not ASCII.
+/// The characters that are percent-encoded, besides everything outside ASCII.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
 
-/// What stands for nothing.
+/// Stands for an absent value.
 pub const NOTHING: &str = "-";
 
-/// The longest value that comes from a token or from an auth server, in bytes; three dots follow where it is cut.
+/// The longest value from a token or an auth server, in bytes. Three dots follow if it is cut.
 const MAX_VALUE: usize = 256;
 
-/// A value that comes from a token or from an auth server, so that it can neither end a line nor look like another
-/// value or a field: ASCII without spaces, quotes, backslashes and percent signs. All else is percent-encoded, a lone
-/// `-` too. Different values differ, up to where they are cut.
+/// Formats a value from a token or an auth server, so that it cannot end a line or look like another value or field:
+/// ASCII without spaces, quotes, backslashes and percent signs. Everything else is percent-encoded, and so is a lone
+/// `-`. Different values stay different, up to where they are cut.
 #[must_use]
 pub fn value(bytes: &[u8]) -> String {
     match bytes {
@@ -39,7 +39,7 @@ pub fn value(bytes: &[u8]) -> String {
     let mut text = String::new();
     for piece in percent_encode(bytes, UNSAFE) {
         if text.len().saturating_add(piece.len()) > MAX_VALUE {
-            // Never half of an escape.
+            // Never cuts inside an escape.
             if !piece.starts_with('%') {
                 text.extend(piece.chars().take(MAX_VALUE.saturating_sub(text.len())));
             }
@@ -64,19 +64,19 @@ mod host {
     use crate::proxy::{host, raw};
 
     thread_local! {
-        /// Which VM this is, and with it which worker.
+        /// The name of this VM, and therefore of the worker.
         static WORKER: OnceCell<String> = const { OnceCell::new() };
     }
 
-    /// Tells the access log.
+    /// Writes to the access log.
     #[derive(Default)]
     pub(crate) struct AccessLog {
-        /// Whether the proxy has refused a value. nginx logs each one that it has no variable for.
+        /// Whether the proxy has refused a value. nginx logs each refusal, so no more values are written then.
         is_refused: Cell<bool>,
     }
 
     impl AccessLog {
-        /// Tells of the request at hand, which took the filter so long.
+        /// Reports the current request, which took the filter this long.
         pub(crate) fn tell(&self, outcome: Outcome, explanation: &Explanation, spent: Duration) {
             if self.is_refused.get() {
                 return;
@@ -103,7 +103,7 @@ mod host {
         }
     }
 
-    /// Any six digits, so that workers differ.
+    /// Returns six random digits, so that workers differ.
     fn worker_name() -> String {
         (host::random() % 900_000).saturating_add(100_000).to_string()
     }

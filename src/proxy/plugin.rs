@@ -1,7 +1,7 @@
 //! A configured plugin: carries out the engine's steps for its requests, calls and ticks.
 //!
-//! Proxies with ticks (Envoy) let a callback act for any request. Proxies without (APISIX) do not, so there no request
-//! waits for another one's call.
+//! Proxies with ticks (Envoy) let a callback act for any request. Proxies without (APISIX) do not, so there no
+//! request waits for another one's call.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,20 +20,20 @@ use crate::engine::projects::{Engines, Memory, OfProject, ProjectStep};
 use crate::engine::{BackgroundCall, Decision, Engine, Step, Verdict, WaitKey, Waiting};
 use crate::http::{CallError, Field, Head, Response};
 
-/// How soon after a configuration the first tick comes, which fetches what requests will need.
+/// How soon the first tick comes after a configuration. It fetches what requests will need.
 pub(super) const FIRST_TICK: Duration = Duration::from_millis(20);
 
 /// The time between ticks.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How much sooner than a second after the last one a tick may come to count as the next.
+/// How much sooner than a second after the last tick another one counts as the next.
 const EARLY: Duration = Duration::from_millis(500);
 
 /// The time between ticks while requests wait to be woken.
 const WAKING_TICK: Duration = Duration::from_millis(1);
 
-/// How many requests are woken in one callback. Envoy sends the replies of a callback one inside the other, and about
-/// 300 of them overflow the VM's stack.
+/// How many requests are woken in one callback. Envoy nests the replies of one callback, and about 300 of them
+/// overflow the VM's stack.
 const BATCH: usize = 32;
 
 /// One configuration of the filter in this VM.
@@ -44,14 +44,14 @@ pub(super) struct Plugin {
     access_log: Option<AccessLog>,
     calls: Calls,
     waiters: Waiters,
-    /// The period of the ticks now.
+    /// The current period of the ticks.
     period: Cell<Duration>,
     /// When the engine's next tick is due.
     tick_due: Cell<Duration>,
 }
 
 impl Plugin {
-    /// With `access_log` the access log is told of each request.
+    /// Creates a plugin. With `access_log`, each request is reported to the access log.
     pub(super) fn new(root: u32, engines: Engines, access_log: bool) -> Self {
         let memory = RefCell::new(engines.memory(host::random()));
         Self {
@@ -66,7 +66,7 @@ impl Plugin {
         }
     }
 
-    /// The headers of a request have come.
+    /// Starts a request whose headers have arrived.
     pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
         if self.access_log.is_some() {
             exchange.began.set(clock::elapsed());
@@ -80,12 +80,12 @@ impl Plugin {
         action
     }
 
-    /// The names of the trailers that no client may send.
+    /// Returns the names of the trailers that no client may send.
     pub(super) fn forged_trailers(&self, trailers: &[Field<'_>]) -> Vec<Vec<u8>> {
         self.engines.forged_trailers(trailers)
     }
 
-    /// A tick, or the root context was entered from a request's callback.
+    /// Handles a tick, or an entry into the root context from a request's callback.
     pub(super) fn on_tick(&self) {
         if self.calls.was_entered() {
             return;
@@ -106,9 +106,9 @@ impl Plugin {
         self.schedule();
     }
 
-    /// The answer to a call has come, or will not.
+    /// Handles the end of a call, with or without an answer.
     pub(super) fn on_answer(&self, token: u32, headers: usize, body: usize) {
-        // Nobody waits for the answer to a call whose request is gone.
+        // Nothing waits for the answer to a call whose request is gone.
         let Some(outgoing) = self.calls.take(token) else { return };
         let mut result = host::call_response(headers, body, outgoing.call.body);
         if let Ok(response) = &result
@@ -133,10 +133,10 @@ impl Plugin {
         self.schedule();
     }
 
-    /// A request's context is gone.
+    /// Handles the end of a request's context.
     pub(super) fn on_left(&self, exchange: &Exchange) {
         match exchange.stage.replace(Stage::Done) {
-            // Its answer comes to the root context all the same.
+            // Its answer still comes to the root context.
             Stage::Calling(waiting) if host::has_ticks() => exchange.stage.set(Stage::Left(waiting)),
             Stage::Calling(waiting) => {
                 if let Some(token) = exchange.token.take() {
@@ -152,7 +152,7 @@ impl Plugin {
         }
     }
 
-    /// The root context is gone. Its calls end with it, and the proxy does not say so.
+    /// Drops everything, because the root context is gone. Its calls end with it, and the proxy does not report that.
     pub(super) fn close(&self) {
         self.calls.close();
         self.waiters.close();
@@ -197,7 +197,7 @@ impl Plugin {
                     }
                 }
                 Step::Park(key, waiting) => {
-                    // What it waits for may have failed already, in `carry_out`.
+                    // What it waits for may already have failed in `carry_out`.
                     if !settled.contains(&key) && self.waiters.have_room() {
                         self.waiters.park(key, exchange, waiting);
                         return Action::Pause;
@@ -215,7 +215,7 @@ impl Plugin {
             Ok(()) => {
                 self.run(exchange, step, Callback::OfRoot);
             }
-            // The proxy has forgotten the request, and nobody waits.
+            // The proxy has dropped the request, and nobody waits for it.
             Err(ProxyRefused) => {
                 self.carry_out(Callback::OfRoot);
             }
@@ -240,7 +240,7 @@ impl Plugin {
                     }
                     return Action::Continue;
                 }
-                // Half of the edits are as good as a forged header.
+                // A partial edit is as bad as a forged header.
                 Err(ProxyRefused) => {
                     log::error!("the proxy did not edit the headers of a request, which is denied");
                     return self.finish(exchange, Engine::broken(), callback);
@@ -254,8 +254,8 @@ impl Plugin {
         Action::Pause
     }
 
-    /// Does what steps want done besides: log, count, send calls for all requests. Returns what is settled because its
-    /// call will not be sent.
+    /// Carries out side effects: logs, counts, and sends background calls. Returns what is settled because its call
+    /// will not be sent.
     fn carry_out(&self, callback: Callback) -> Vec<OfProject<WaitKey>> {
         let mut settled = Vec::new();
         loop {
@@ -292,7 +292,7 @@ impl Plugin {
         Some(key)
     }
 
-    /// Gives what came of a call to whoever asked. Only in a callback of the root context.
+    /// Delivers the result of a call. Only in a callback of the root context.
     fn deliver(&self, asker: Asker, result: Result<Response, CallError>) {
         match asker {
             Asker::Background(background) => {
@@ -328,7 +328,8 @@ impl Plugin {
         }
     }
 
-    /// Wakes some of those whose wait is over; a tick wakes the others. Only in a callback of the root context.
+    /// Wakes some of the requests whose wait is over; a tick wakes the others. Only in a callback of the root
+    /// context.
     fn wake(&self) {
         let mut left = BATCH;
         while left > 0 {
@@ -345,7 +346,7 @@ impl Plugin {
         }
     }
 
-    /// Has the next tick come when there is something to do.
+    /// Sets the period of ticks to when there is something to do.
     fn schedule(&self) {
         if !host::has_ticks() {
             return;
@@ -356,7 +357,7 @@ impl Plugin {
             next.saturating_sub(clock::elapsed()).max(WAKING_TICK).min(TICK)
         } else {
             match self.period.get() {
-                // The first one is still to come.
+                // The first tick is still to come.
                 FIRST_TICK if self.tick_due.get().is_zero() => FIRST_TICK,
                 _ => TICK,
             }
@@ -367,7 +368,7 @@ impl Plugin {
     }
 }
 
-/// No call goes to this upstream for a while.
+/// Stops calls to this upstream for a while.
 fn quarantine(upstream: &str, status: u16) {
     log::warn!(
         "{upstream} answered {status}, after which this proxy may mix up answers; this worker does not call it for 65 s"

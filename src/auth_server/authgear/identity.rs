@@ -1,4 +1,4 @@
-//! Authgear's identity headers: their names, and what each says of a user, a machine or nobody.
+//! Authgear's identity headers: their names, and their values for a user, a machine or nobody.
 
 use std::rc::Rc;
 
@@ -9,8 +9,7 @@ use crate::http::managed::Managed;
 use crate::http::{Fields, UnixTime};
 use crate::rules::SessionFacts;
 
-/// The prefix of Authgear's identity headers. New versions of the server add headers, so the prefix decides, never a
-/// list.
+/// The prefix of Authgear's identity headers. Future servers may add headers, so the prefix decides, never a list.
 const PREFIX: &[u8] = b"x-authgear-";
 
 /// `true` or `false`: whether the session is valid. Absent without a session.
@@ -19,7 +18,7 @@ pub const SESSION_VALID: &[u8] = b"x-authgear-session-valid";
 /// The user of a valid session.
 pub const USER_ID: &[u8] = b"x-authgear-user-id";
 
-/// The headers with that prefix today.
+/// The current headers with that prefix.
 const KNOWN: [&str; 11] = [
     "x-authgear-client-id",
     "x-authgear-client-scope",
@@ -46,20 +45,20 @@ const CLIENT_ID: &[u8] = b"x-authgear-client-id";
 /// The scopes of that client, separated by spaces.
 const CLIENT_SCOPE: &[u8] = b"x-authgear-client-scope";
 
-/// All of Authgear's headers. Only the filter may set them.
+/// Returns all of Authgear's headers. Only the filter may set them.
 #[must_use]
 pub fn managed() -> Managed {
     let prefix = Pattern::Prefix(String::from_utf8_lossy(PREFIX).into_owned());
     Managed::with_unseen(vec![prefix], KNOWN.map(|name| name.as_bytes().to_vec()))
 }
 
-/// Whether a header is one of Authgear's, in any spelling.
+/// Returns whether a header is one of Authgear's, in any spelling.
 #[must_use]
 pub fn is_authgears(name: &[u8]) -> bool {
     header::begins_with(name, PREFIX)
 }
 
-/// The session that a verified token stands for.
+/// Returns the session that a verified token proves.
 #[must_use]
 pub fn session(subject: &Subject) -> Session {
     let (identity, scopes, holder) = match subject {
@@ -70,11 +69,11 @@ pub fn session(subject: &Subject) -> Session {
     Session { identity: Rc::new(identity), facts: Rc::new(facts), holder, issuer: None }
 }
 
-/// The headers of a user whose token was verified locally, as the resolver would answer them.
+/// Returns the headers of a user whose token was verified locally, as the resolver would send them.
 #[must_use]
 pub fn of_user(user: &User) -> Fields {
     let flag = |value: Option<bool>| value.map(|value| value.to_string());
-    // One row per header. An absent value is no header.
+    // One row per header. An absent value yields no header.
     let table: [(&[u8], Option<String>); 8] = [
         (SESSION_VALID, Some("true".to_owned())),
         (USER_ID, Some(user.id.clone())),
@@ -88,7 +87,7 @@ pub fn of_user(user: &User) -> Fields {
     fields(table)
 }
 
-/// The headers of a machine whose token was verified locally.
+/// Returns the headers of a machine whose token was verified locally.
 #[must_use]
 pub fn of_machine(machine: &Machine) -> Fields {
     fields([
@@ -101,13 +100,13 @@ fn fields<const N: usize>(table: [(&[u8], Option<String>); N]) -> Fields {
     table.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// What the app is told about a credential that was refused without asking Authgear.
+/// Returns the headers for the app about a credential that was refused without asking Authgear.
 #[must_use]
 pub fn refused() -> Rc<Fields> {
     Rc::new([(SESSION_VALID, b"false")].into_iter().collect())
 }
 
-/// The facts about a session in Authgear's headers. `scopes` are in none of them.
+/// Returns the facts about a session in Authgear's headers. None of these states `scopes`.
 #[must_use]
 pub fn facts(identity: &Fields, scopes: &[String]) -> SessionFacts {
     let words = |name: &[u8], separator: u8| {

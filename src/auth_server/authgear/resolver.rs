@@ -1,5 +1,5 @@
-//! Authgear's resolver: a request's credentials → the call that asks about them; the answer → a session, or none.
-//! Knows the server's behaviour, decides nothing about the request.
+//! Authgear's resolver: turns a request's credentials into a call, and the answer into a session or none. Knows the
+//! server's behaviour, and decides nothing about the request.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::http::credential::{Credentials, Secret};
 use crate::http::header::{self, is_value};
 use crate::http::{Call, CallError, Fields, Head, Response, ResponseEdits, WantedBody};
 
-/// Its path on a project's public origin.
+/// The resolver's path on a project's public origin.
 pub const PATH: &str = "/_resolver/resolve";
 
 /// The most characters of a User-Agent that a confirmation carries.
 const MAX_USER_AGENT: usize = 512;
 
-/// Adds the bearer token and the three cookies, each with its name. The resolver looks at nothing else.
+/// Adds the bearer token and the three cookies, each with its name. The resolver reads nothing else.
 pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
     if let Some(token) = credentials.bearer {
         key.push(Part::Bearer, token.reveal());
@@ -31,14 +31,14 @@ pub fn key(credentials: Credentials<'_>, key: &mut Key) -> Inputs {
     Inputs { identify: true, hold_credential: true }
 }
 
-/// The call that asks the resolver who a request is from, built from scratch: nothing of the request goes along but
-/// what stands here.
+/// Builds the call that asks the resolver who a request is from. It is built from scratch: nothing of the request is
+/// included except what is listed here.
 #[must_use]
 pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials: Credentials<'_>) -> Call {
     let Credentials { bearer, cookies } = credentials;
     let mut fields = addressed(resolver, head);
     for name in [b"user-agent".as_slice(), b"traceparent", b"tracestate", b"x-request-id"] {
-        // The call can do without them.
+        // These are optional.
         if let Some(value) = head.values(name).next().filter(|value| can_inform(value)) {
             fields.push(name, value);
         }
@@ -56,17 +56,17 @@ pub fn call(resolver: &Resolver, timeout: Duration, head: &Head<'_>, credentials
     finished(resolver, timeout, fields)
 }
 
-/// Asks whether the resolver still knows a token that was verified here.
+/// The question whether the resolver still knows a token that was verified here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
-    /// The call. Of the client it carries the token, the address and a short User-Agent, so that nothing else of the
-    /// client's choice can make it fail.
+    /// The call. It carries only the client's token, address and a short User-Agent, so that nothing else from the
+    /// client can make it fail.
     pub call: Call,
-    /// The same without the User-Agent, for when that was what the resolver, or a firewall before it, refused.
+    /// The same call without the User-Agent, in case the resolver, or a firewall before it, refuses that.
     pub plain: Option<Call>,
 }
 
-/// The calls that confirm a token.
+/// Returns the calls that confirm a token.
 #[must_use]
 pub fn confirmation(
     resolver: &Resolver,
@@ -86,7 +86,7 @@ pub fn confirmation(
     Confirmation { call: finished(resolver, timeout, fields), plain: Some(plain) }
 }
 
-/// Where a call goes, and for whom.
+/// Returns the headers that address a call.
 fn addressed(resolver: &Resolver, head: &Head<'_>) -> Fields {
     let Resolver { endpoint, server, .. } = resolver;
     let mut fields = Fields::with_room(14, 2048);
@@ -94,7 +94,7 @@ fn addressed(resolver: &Resolver, head: &Head<'_>) -> Fields {
     fields.push(b":scheme", server.url.scheme().as_str().as_bytes());
     fields.push(b":authority", endpoint.authority().as_bytes());
     fields.push(b":path", server.url.path().as_bytes());
-    // The project is chosen by these; a client's own host there would be another tenant, or none.
+    // These choose the project. A client's own host there would name another tenant, or none.
     fields.push(b"x-forwarded-host", endpoint.authority().as_bytes());
     fields.push(b"x-forwarded-proto", endpoint.scheme().as_str().as_bytes());
     if let Some(address) = forwarded::client_address(head) {
@@ -111,12 +111,12 @@ fn finished(resolver: &Resolver, timeout: Duration, fields: Fields) -> Call {
     Call { upstream: resolver.server.upstream.clone(), fields, form: None, timeout, body: WantedBody::None }
 }
 
-/// Reads an answer. It is a session only when it says so without contradiction. Its `Set-Cookie` clears a cookie that
-/// is no good, and so belongs to the credential: it goes to everyone who sent that one.
+/// Reads an answer. It counts as a session only if it says so without contradiction. Its `Set-Cookie` clears a bad
+/// cookie, so it belongs to the credential and goes to everyone who sent it.
 ///
 /// # Errors
 ///
-/// There is no answer, or none that could be used.
+/// Fails if there is no usable answer.
 pub fn read(result: Result<Response, CallError>) -> Result<Answer, Fault> {
     let response = result.map_err(Fault::Call)?;
     match response.status {
@@ -138,13 +138,13 @@ fn answer(fields: &Fields) -> Result<Answer, Unusable> {
         if !ours {
             cookies.push(value.to_vec());
         } else if identity.iter().any(|(known, _)| header::is_same(known, name)) {
-            // Many apps read `X_Authgear_User_Id` as the other: two values would be two users.
+            // Many apps read `X_Authgear_User_Id` as the same name: two values would be two users.
             return Err(Unusable::IdentityTwice);
         } else {
             identity.push(name, value);
         }
     }
-    // In whatever spelling: some apps read it.
+    // In any spelling, because some apps read them all.
     let told =
         |wanted| identity.iter().find(|(name, _)| header::is_same(name, wanted)).map(|(_, value)| value);
     let said = match (told(SESSION_VALID), told(USER_ID)) {

@@ -1,4 +1,4 @@
-//! An accepting answer: the identity and the roles that it tells, and what the client gets of it.
+//! An accepting answer: the identity and the roles in it, and its headers for the client.
 
 use std::rc::Rc;
 
@@ -18,12 +18,12 @@ pub(super) fn accepted(
 ) -> Result<Answer, Unusable> {
     let (mut identity, mut roles) = (Fields::default(), Vec::new());
     let (mut replace, mut cookies, mut sets_cookie) = (Fields::default(), Vec::new(), false);
-    // The names of what tells the app or the rules who asks.
+    // The names of the headers that identify the user to the app or the rules.
     let mut telling: Vec<&[u8]> = Vec::new();
     for (name, value) in fields.iter() {
         let is_cookie = name == b"set-cookie";
         sets_cookie |= is_cookie;
-        // Another spelling of it is no cookie to a browser, and would be remembered.
+        // Another spelling of it is not a cookie to a browser, and would be cached.
         let is_odd_cookie = !is_cookie && header::is_same(name, b"set-cookie");
         let is_for_client = !is_odd_cookie && is_listed(&forward_auth.client_headers_on_success, name);
         let tells_roles =
@@ -42,8 +42,8 @@ pub(super) fn accepted(
             return Err(Unusable::ControlCharacter);
         }
         if tells {
-            // A list may stand in several lines of one header. Two spellings of it are one to some apps, and two to
-            // others.
+            // A list may occupy several lines of one header. Two spellings of it are one header to some apps, and two
+            // to others.
             if telling.iter().any(|known| header::is_same(known, name) && *known != name) {
                 return Err(Unusable::TwoSpellings);
             }
@@ -68,14 +68,14 @@ pub(super) fn accepted(
             (false, _) => {}
         }
     }
-    // Also where the operator keeps the cookie from the client: what the answer says is meant for that one.
+    // Even if the operator keeps the cookie from the client, the answer is meant for that client.
     let scope = match inputs {
         Inputs { identify: false, .. } => Scope::AskerAlone,
         Inputs { .. } if !sets_cookie => Scope::Everyone,
         Inputs { hold_credential: true, .. } => Scope::WithoutCookies,
         Inputs { .. } => Scope::AskerAlone,
     };
-    // What else the session states, only the server knows.
+    // Only the server knows what else the session states.
     let facts = Rc::new(SessionFacts { roles, ..SessionFacts::default() });
     let session = Session { identity: Rc::new(identity), facts, holder: Holder::Named(None), issuer: None };
     let respond = ResponseEdits { replace: Rc::new(replace), add: set_cookies(cookies) };

@@ -1,4 +1,4 @@
-//! A denial, and what of it the client gets.
+//! A denial, and the parts of it for the client.
 
 use super::is_listed;
 use crate::auth_server::forward_auth::ForwardAuth;
@@ -9,23 +9,23 @@ use crate::http::{OwnedField, Reply, Response};
 /// A denial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    /// What kind of denial it is.
+    /// The kind of the denial.
     pub kind: DenialKind,
-    /// The status that the server answered.
+    /// The status of the server's answer.
     pub status: u16,
-    /// The answer to the client, as the server gave it.
+    /// The answer to the client, from the server.
     pub reply: Reply,
 }
 
 impl Denied {
-    /// Whether the client is sent a cookie.
+    /// Returns whether it sets a cookie.
     #[must_use]
     pub fn sets_cookie(&self) -> bool {
         self.reply.fields.iter().any(|(name, _)| name == b"set-cookie")
     }
 }
 
-/// What kind of denial a server gave.
+/// The kind of a server's denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DenialKind {
     /// 401.
@@ -34,16 +34,16 @@ pub enum DenialKind {
     Forbidden,
     /// 3xx with a `Location`.
     Redirected,
-    /// Another 4xx: the server could not make sense of the request, or is not the one that was meant.
+    /// Another 4xx: the server did not understand the request, or is not the intended one.
     Other,
 }
 
-/// A denial for the client. Headers that cannot be relayed are left out: it is a denial without them too.
+/// Builds a denial for the client. Headers that cannot be relayed are left out, and it is still a denial.
 pub(super) fn relayed(forward_auth: &ForwardAuth, kind: DenialKind, response: Response) -> Reply {
     let Response { status, fields, body } = response;
     let is_relayed =
         |name: &[u8]| is_listed(&forward_auth.client_headers, name) && !header::is_hop_by_hop(name);
-    // Nobody can read a body whose coding is not told.
+    // A body with an unknown coding is unreadable.
     let is_coded = fields.iter().any(|(name, _)| name == b"content-encoding" && !is_relayed(name));
     let has_body = forward_auth.relay_body && !body.is_empty() && !is_coded;
     let mut relayed: Vec<OwnedField> = fields
@@ -55,12 +55,12 @@ pub(super) fn relayed(forward_auth: &ForwardAuth, kind: DenialKind, response: Re
         .collect();
     let locations = relayed.iter().filter(|(name, _)| is_location(name)).count();
     let status = match (kind, status) {
-        // A way that is not clear, or that must not be shown, leads nowhere.
+        // An unclear location, or one that must not be shown, leads nowhere.
         (DenialKind::Redirected, _) if locations != 1 => {
             relayed.retain(|(name, _)| !is_location(name));
             401
         }
-        // nginx closes the connection instead of answering these.
+        // nginx closes the connection instead of answering with these.
         (_, 444 | 499) => 403,
         (_, status) => status,
     };

@@ -1,5 +1,5 @@
-//! The answer of a forward-auth server: who it is, or a denial to relay. Accepting takes an answer without fault; a
-//! denial stays one, whatever else is wrong with it.
+//! The answer of a forward-auth server: an identity, or a denial to relay. Only a faultless answer accepts; a denial
+//! stays one, whatever else is wrong with it.
 
 mod accepted;
 mod denied;
@@ -19,7 +19,7 @@ use crate::http::{CallError, Response, ResponseEdits};
 ///
 /// # Errors
 ///
-/// There is no answer, or none that could be used.
+/// Fails if there is no usable answer.
 pub fn read(
     forward_auth: &ForwardAuth,
     inputs: Inputs,
@@ -36,7 +36,7 @@ pub fn read(
         {
             DenialKind::Redirected
         }
-        // 407 is a proxy's before the server.
+        // 407 comes from a proxy before the server.
         400..=406 | 408..=499 => DenialKind::Other,
         status => return Err(Fault::Status(status)),
     };
