@@ -50,6 +50,36 @@ async fn who_opens_a_page_that_needs_a_session_logs_in_and_comes_back_to_it() {
     assert!(browser.get("/app/account").await.contains("alice"), "and sees no login page again");
 }
 
+#[tokio::test]
+async fn only_a_page_of_the_demo_reads_and_changes_what_the_console_shows() {
+    let demo = start(&AUTHGEAR);
+    let port = demo.port("--proxy-port");
+    let (here, elsewhere) = (format!("localhost:{port}"), format!("evil.test:{port}"));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let state = |host: &str| client::send(address, Request::get("/demo/state").host(host));
+    assert_eq!(state(&here).await.json()["authgear"]["resolver"], "up");
+    // A name that leads here, but is not ours (DNS rebinding).
+    assert_eq!(state(&elsewhere).await.status, 421);
+    let own = format!("http://{here}");
+    for (host, origin, status) in [
+        (&here, None, 403),
+        (&here, Some("null"), 403),
+        (&here, Some("http://evil.test"), 403),
+        (&here, Some("https://localhost"), 403),
+        (&elsewhere, Some(&*format!("http://{elsewhere}")), 421),
+        (&here, Some(&*own), 200),
+    ] {
+        let mut request = Request::post("/demo/resolver", "state=down").host(host);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let answer = client::send(address, request).await;
+        assert_eq!(answer.status, status, "{host}, {origin:?}: {answer:?}");
+        let expected = if status == 200 { "down" } else { "up" };
+        assert_eq!(state(&here).await.json()["authgear"]["resolver"], expected, "{host}, {origin:?}");
+    }
+}
+
 #[test]
 fn the_curl_lines_that_it_prints_work() {
     let answers = try_curl_lines(&start(&AUTHGEAR));

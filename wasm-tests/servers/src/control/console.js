@@ -64,7 +64,7 @@ const NAMES = {
 
 /** A name, a colour and a sentence for people. */
 function meaning(decision) {
-  const { outcome, cache, credential } = decision;
+  const { outcome, cache_status: cache, credential } = decision;
   if (!outcome) return { name: `${decision.status}`, kind: "calm", sentence: "The filter said nothing about this request." };
   const [name, kind] = NAMES[outcome] ?? [outcome, "calm"];
   if (outcome !== "session" && outcome !== "no_session") return { name, kind, sentence: SENTENCES[outcome] ?? "" };
@@ -95,8 +95,8 @@ const badge = (decision, extra = "") => {
 };
 
 const inFilter = (decision) => {
-  if (decision.micros === null || decision.micros === undefined) return null;
-  const micros = Number(decision.micros);
+  if (decision.time_us === null || decision.time_us === undefined) return null;
+  const micros = Number(decision.time_us);
   return micros < 1000 ? `${micros} µs` : `${(micros / 1000).toFixed(1)} ms`;
 };
 
@@ -111,7 +111,7 @@ function facts(decision) {
     ["Issuer", decision.issuer],
     ["Worker", decision.worker],
     ["In the filter", inFilter(decision)],
-    ["In all", decision.duration === null ? null : `${decision.duration} ms`],
+    ["In all", decision.duration_ms === null ? null : `${decision.duration_ms} ms`],
   ];
   const known = list.filter(([, value]) => value !== null && value !== undefined);
   return make("dl", { class: "facts" }, ...known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, `${value}`)]));
@@ -150,8 +150,8 @@ async function takeNews() {
   if (news.decisions.length > 0) latest = news.decisions.at(-1).number;
   decisions.length = Math.min(decisions.length, 50);
   for (const decision of news.decisions) {
-    awaited.get(decision.id)?.(decision);
-    awaited.delete(decision.id);
+    awaited.get(decision.request_id)?.(decision);
+    awaited.delete(decision.request_id);
   }
   authgear = news.authgear;
   showLog();
@@ -177,7 +177,7 @@ document.addEventListener("visibilitychange", watch);
 
 /** The decision about the request with this id, once Envoy has logged it. */
 function decided(id) {
-  const known = decisions.find((decision) => decision.id === id);
+  const known = decisions.find((decision) => decision.request_id === id);
   if (known) return Promise.resolve(known);
   return new Promise((resolve) => {
     awaited.set(id, resolve);
@@ -187,8 +187,8 @@ function decided(id) {
 
 function showLog() {
   const rows = decisions.slice(0, SHOWN).map((decision) => {
-    const when = new Date(Number(decision.time) * 1000);
-    return make("tr", own.has(decision.id) ? { class: "mine" } : {},
+    const when = new Date(decision.time);
+    return make("tr", own.has(decision.request_id) ? { class: "mine" } : {},
       make("td", {}, when.toLocaleTimeString([], { hour12: false })),
       make("td", { class: "mono" }, `${request(decision)} ${decision.status}`),
       make("td", {}, badge(decision)),

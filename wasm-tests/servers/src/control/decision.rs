@@ -1,34 +1,19 @@
-//! Owns the demo's access log: the format that Envoy writes, and what is read from it.
+//! Owns what the console reads of Envoy's access log: the lines of `envoy.yaml`'s format, with two more fields.
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// How many decisions are kept.
 const KEPT: usize = 50;
 
-/// The fields of a line, and what Envoy puts there. What it does not know is `null`.
-const FIELDS: [(&str, &str); 14] = [
-    ("demo", "decision"),
-    ("id", "%REQ(X-REQUEST-ID)%"),
-    ("time", "%START_TIME(%s.%3f)%"),
-    ("method", "%REQ(:METHOD)%"),
-    // Without its query, which may carry secrets of a login.
-    ("path", "%PATH(NQ)%"),
-    ("status", "%RESPONSE_CODE%"),
-    ("duration", "%DURATION%"),
-    ("outcome", "%FILTER_STATE(wasm.authgear_outcome:PLAIN)%"),
-    ("reason", "%FILTER_STATE(wasm.authgear_reason:PLAIN)%"),
-    ("cache", "%FILTER_STATE(wasm.authgear_cache:PLAIN)%"),
-    ("user", "%FILTER_STATE(wasm.authgear_user:PLAIN)%"),
-    ("issuer", "%FILTER_STATE(wasm.authgear_issuer:PLAIN)%"),
-    ("micros", "%FILTER_STATE(wasm.authgear_time_us:PLAIN)%"),
-    ("worker", "%FILTER_STATE(wasm.authgear_worker:PLAIN)%"),
-];
-
-/// The `json_format` of the access log that [`Control::note`](super::Control::note) reads.
-pub fn log_format() -> Value {
-    FIELDS.iter().map(|(name, format)| ((*name).to_owned(), Value::from(*format))).collect()
+/// What the console needs beside what `envoy.yaml` logs: which request it is, and what kind of credential it has.
+pub fn log_fields() -> Map<String, Value> {
+    const CREDENTIAL: &str = "%CEL('authorization' in request.headers \
+        ? (request.headers['authorization'].contains('.') ? 'jwt' : 'opaque') \
+        : ('cookie' in request.headers ? 'cookie' : 'none'))%";
+    let fields = [("request_id", "%REQ(X-REQUEST-ID)%"), ("credential", CREDENTIAL)];
+    fields.into_iter().map(|(name, format)| (name.to_owned(), format.into())).collect()
 }
 
 /// The latest decisions, each with its number, which counts from 1.
@@ -41,21 +26,20 @@ pub(super) struct Decisions {
 }
 
 impl Decisions {
-    /// Takes a line of the log. False if it is none.
-    pub(super) fn note(&mut self, line: &str) -> bool {
-        let Some(mut decision) = read(line) else { return false };
+    /// Takes a line of the log, and returns it in words for people; `None` if it is none.
+    pub(super) fn note(&mut self, line: &str) -> Option<String> {
+        let mut decision = read(line)?;
         // Elsewhere the filter is off.
-        if !decision["path"].as_str().is_some_and(|path| path.starts_with("/app")) {
-            return true;
+        if decision["outcome"].is_string() {
+            self.count += 1;
+            decision["number"] = self.count.into();
+            decision["worker"] = self.worker(&decision["worker"]);
+            if self.kept.len() == KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(decision.clone());
         }
-        self.count += 1;
-        decision["number"] = self.count.into();
-        decision["worker"] = self.worker(&decision["worker"]);
-        if self.kept.len() == KEPT {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(decision);
-        true
+        Some(in_words(&decision))
     }
 
     /// Those after the one of this number, oldest first. If there is none of this number yet, it is of another run.
@@ -81,12 +65,30 @@ impl Decisions {
 /// The filter says `-` where there is nothing to say, and Envoy `null`.
 fn read(line: &str) -> Option<Value> {
     let mut line: Value = line.starts_with('{').then(|| serde_json::from_str(line).ok())??;
-    for (_, value) in line.as_object_mut()? {
-        if *value == "-" {
-            *value = Value::Null;
-        }
-    }
-    (line["demo"] == "decision").then_some(line)
+    let fields = line.as_object_mut()?;
+    fields.values_mut().filter(|value| **value == "-").for_each(|value| *value = Value::Null);
+    fields.contains_key("request_id").then_some(line)
+}
+
+/// `GET /app 200: session, hit, alice, 85 µs, worker 1`, as far as it is known.
+fn in_words(decision: &Value) -> String {
+    let text = |name: &str| match &decision[name] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let known = |name: &str| text(name).unwrap_or_default();
+    let request = format!("{} {} {}", known("method"), known("path"), known("status"));
+    let facts = [
+        text("outcome"),
+        text("cache_status"),
+        text("user"),
+        text("reason"),
+        text("time_us").map(|time| format!("{time} µs")),
+        text("worker").map(|worker| format!("worker {worker}")),
+    ];
+    let facts: Vec<_> = facts.into_iter().flatten().collect();
+    if facts.is_empty() { request } else { format!("{request}: {}", facts.join(", ")) }
 }
 
 #[cfg(test)]
@@ -94,14 +96,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lines_of_its_own_format_are_decisions() {
+    fn only_lines_of_the_log_are_decisions_and_only_where_the_filter_decided() {
         let mut decisions = Decisions::default();
-        for line in ["GET /app 200 - 1ms", "{\"demo\":\"other\"}", "{\"demo\":", "", "[info] {}"] {
-            assert!(!decisions.note(line), "{line}");
+        for line in ["GET /app 200 - 1ms", "{\"other\":1}", "{\"request_id\":", "", "[info] {}", "{}"] {
+            assert_eq!(decisions.note(line), None, "{line}");
         }
-        assert!(decisions.note(r#"{"demo":"decision","path":"/app","worker":null}"#));
-        assert_eq!(decisions.after(0)[0]["path"], "/app");
-        assert_eq!(decisions.after(0)[0]["worker"], Value::Null);
+        let filter_off = r#"{"request_id":"1","method":"GET","path":"/","status":200,"outcome":null}"#;
+        assert_eq!(decisions.note(filter_off).as_deref(), Some("GET / 200"));
+        assert_eq!(decisions.after(0), json!([]));
+        let decided = r#"{"request_id":"2","method":"GET","path":"/app","status":200,"outcome":"session",
+            "cache_status":"hit","user":"alice","reason":"-","time_us":"85","worker":"123456"}"#;
+        let words = "GET /app 200: session, hit, alice, 85 µs, worker 1";
+        assert_eq!(decisions.note(decided).as_deref(), Some(words));
+        let kept = decisions.after(0);
+        assert_eq!((&kept[0]["request_id"], &kept[0]["reason"]), (&json!("2"), &Value::Null));
     }
 
     #[test]
@@ -109,7 +117,8 @@ mod tests {
         let mut decisions = Decisions::default();
         for number in 0..KEPT + 3 {
             let worker = if number % 2 == 0 { "b" } else { "a" };
-            decisions.note(&format!(r#"{{"demo":"decision","path":"/app","worker":"{worker}"}}"#));
+            let line = json!({"request_id": "1", "outcome": "session", "worker": worker}).to_string();
+            assert!(decisions.note(&line).is_some());
         }
         let all = decisions.after(0);
         assert_eq!(all.as_array().map(Vec::len), Some(KEPT));

@@ -24,7 +24,7 @@ use crate::serve::{self, Reply, Server};
 use decision::Decisions;
 use plot::Plot;
 
-pub use decision::log_format;
+pub use decision::log_fields;
 
 const SCRIPT: &str = include_str!("console.js");
 
@@ -83,8 +83,9 @@ impl Control {
         self.server.address()
     }
 
-    /// Takes a line that Envoy printed, if it tells of a decision in [`log_format`]. False for any other line.
-    pub fn note(&self, line: &str) -> bool {
+    /// Takes a line that Envoy printed, and returns it in words for people, if it is one of the access log with
+    /// [`log_fields`]. `None` for any other line.
+    pub fn note(&self, line: &str) -> Option<String> {
         self.desk.decisions().note(line)
     }
 }

@@ -8,6 +8,7 @@ async fn who_logs_in_sees_the_headers_that_the_app_got_until_logging_out() {
     visit.open_app("/app").await;
     assert_eq!(visit.identity(), vec![]);
     assert!(text(&visit.page, "section[aria-labelledby=who]").contains("Nobody"));
+    assert!(text(&visit.page, "#decision").starts_with("No credential"));
 
     visit.log_in("alice").await;
     visit.page.click("main a.primary");
@@ -20,6 +21,11 @@ async fn who_logs_in_sees_the_headers_that_the_app_got_until_logging_out() {
         |name: &str, value: &str| identity.iter().any(|pair| *pair == (name.to_owned(), value.to_owned()));
     assert!(has("x-authgear-session-valid", "true") && has("x-authgear-user-id", "alice"), "{identity:?}");
     assert!(has("x-authgear-user-roles", "admin,editor"), "{identity:?}");
+    let decision = text(&visit.page, "#decision");
+    assert!(["Asked", "Remembered"].iter().any(|name| decision.starts_with(name)), "{decision}");
+    for fact in ["User\nalice", "Worker\n", "In the filter\n"] {
+        assert!(decision.contains(fact), "{fact}: {decision}");
+    }
 
     visit.page.click("form[action='/logout'] button");
     visit.page.until("document.querySelector('button[value=alice]') !== null").await;
@@ -71,22 +77,35 @@ async fn tokens_are_whose_they_are_and_an_expired_one_is_nobodys() {
     visit.choose_user("bob");
     for path in ["/app", "/app/account"] {
         visit.choose_path(path);
-        for what in ["jwt", "opaque"] {
+        for (what, decision) in [("jwt", "Verified locally"), ("opaque", "Asked")] {
             let shown = visit.ask(what).await;
             assert_eq!(shown.header("x-authgear-user-id"), Some("bob"), "{what}: {shown:?}");
+            assert_eq!(shown.decision, decision, "{shown:?}");
         }
     }
-    let denied = visit.ask("expired").await;
-    assert!(denied.all.contains("The filter answered 401 itself"), "{denied:?}");
-    assert!(!denied.decision.is_empty(), "{denied:?}");
-    let denied = visit.ask("plain").await;
-    assert!(denied.all.contains("The filter answered 401 itself"), "{denied:?}");
+    for (what, decision) in [("expired", "Refused"), ("plain", "No credential")] {
+        let denied = visit.ask(what).await;
+        assert!(denied.all.contains("The filter answered 401 itself"), "{denied:?}");
+        assert_eq!(denied.decision, decision, "{denied:?}");
+    }
     visit.choose_path("/app");
     let seen = visit.ask("expired").await;
     assert_eq!(seen.headers, vec![("x-authgear-session-valid".to_owned(), "false".to_owned())], "{seen:?}");
+    assert!(seen.all.contains("Reason") && seen.all.contains("expired"), "{seen:?}");
     // A public path: nobody is somebody there.
     visit.choose_path("/app/static");
-    assert_eq!(visit.ask("jwt").await.headers, vec![]);
+    let public = visit.ask("jwt").await;
+    assert_eq!((public.headers, public.decision.as_str()), (vec![], "Public"));
+    visit.assert_clean();
+}
+
+#[tokio::test]
+async fn an_answer_of_authgear_is_remembered() {
+    let visit = Visit::shared();
+    visit.log_in("guest").await;
+    visit.open_app("/app").await;
+    // Each worker asks for itself, and the browser has a connection to either.
+    while visit.ask("plain").await.decision != "Remembered" {}
     visit.assert_clean();
 }
 
@@ -118,6 +137,7 @@ async fn an_outage_denies_whoever_must_be_asked_about_and_ends() {
     visit.press("resolver", "The resolver is down").await;
     let denied = visit.ask("opaque").await;
     assert!(denied.all.contains("The filter answered 503 itself"), "{denied:?}");
+    assert_eq!(denied.decision, "Denied: no answer");
     // A JWT needs no resolver.
     assert_eq!(visit.ask("jwt").await.header("x-authgear-user-id"), Some("alice"));
     assert_eq!(visit.ask("plain").await.headers, vec![]);

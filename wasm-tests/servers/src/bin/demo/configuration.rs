@@ -67,8 +67,8 @@ fn changed(shipped: &Value, layout: &Layout, ports: &Ports, module: &Path) -> Re
     Ok(changed)
 }
 
-/// Leads `/demo/` to the console's server, past the filter and the log that people read, and adds the log that it
-/// reads. Answers name their request, so that it is found there. The app is asked over HTTP/2, in which trailers reach
+/// Leads `/demo/` to the console's server, past the filter and the access log, and adds to that log what the console
+/// needs. Answers name their request, so that it is found there. The app is asked over HTTP/2, in which trailers reach
 /// it.
 fn add_console(changed: &mut Value, control: SocketAddr) -> Result<(), String> {
     let clusters = at(changed, "/static_resources/clusters")?;
@@ -96,18 +96,11 @@ fn add_console(changed: &mut Value, control: SocketAddr) -> Result<(), String> {
         "typed_per_filter_config": {name: disabled},
     });
     list(manager, "/route_config/virtual_hosts/0/routes")?.insert(0, route);
-    let logs = list(manager, "/access_log")?;
-    logs.push(json!({
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"json_format": control::log_format()},
-        },
-    }));
-    for log in logs {
-        let demo = json!({"name": ":path", "string_match": {"prefix": "/demo/"}, "invert_match": true});
-        log["filter"] = json!({"header_filter": {"header": demo}});
-    }
+    let log = at(manager, "/access_log/0")?;
+    let demo = json!({"name": ":path", "string_match": {"prefix": "/demo/"}, "invert_match": true});
+    log["filter"] = json!({"header_filter": {"header": demo}});
+    let format = at(log, "/typed_config/log_format/json_format")?;
+    format.as_object_mut().ok_or("the log's format is no object")?.extend(control::log_fields());
     Ok(())
 }
 

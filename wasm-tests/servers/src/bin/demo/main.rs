@@ -51,7 +51,7 @@ async fn run(demo: &Demo) -> Result<(), String> {
     }
     services.start("envoy", proxy(&configuration))?;
     let result = tokio::select! {
-        ended = services.watch(|line| control.as_ref().is_some_and(|control| control.note(line))) => Err(ended),
+        ended = services.watch(|line| control.as_ref()?.note(line)) => Err(ended),
         Err(late) = welcome_when_ready(layout, &ports) => Err(late.to_string()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),

@@ -63,12 +63,12 @@ impl Services {
         Ok(())
     }
 
-    /// Prints log lines until a service ends, and returns a message about that. Lines that `takes` are not printed.
-    pub(crate) async fn watch(&mut self, takes: impl Fn(&str) -> bool) -> String {
+    /// Prints log lines until a service ends, and returns a message about that. `in_words` may put others in their place.
+    pub(crate) async fn watch(&mut self, in_words: impl Fn(&str) -> Option<String>) -> String {
         loop {
             match self.events.recv().await {
-                Some(Event::Line(_, line)) if takes(&line) => {}
                 Some(Event::Line(service, line)) => {
+                    let line = in_words(&line).unwrap_or(line);
                     if !self.is_told_again(service, &line) {
                         self.print(service, &line);
                     }
