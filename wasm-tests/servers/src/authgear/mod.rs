@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use crate::received::Journal;
 use crate::serve::{self, Server};
 
+mod controls;
 mod keys;
 mod lock;
 mod options;

@@ -16,7 +16,7 @@ use super::options::{Client, MachineClient, Status, User};
 use super::origin::Origin;
 use super::tap::{Endpoint, Fault};
 use super::world::{Credential, Found, Part};
-use super::{Project, now, origin, pages, resolver};
+use super::{Project, controls, now, origin, pages, resolver};
 use crate::html;
 use crate::received::Received;
 use crate::serve::{self, Reply};
@@ -43,15 +43,15 @@ const ROUTES: [Route; 18] = [
     ("/oauth2/authorize", Method::GET, authorize),
     ("/oauth2/token", Method::POST, token),
     ("/oauth2/revoke", Method::POST, revoke),
-    ("/stand-in/token", Method::POST, any_token),
-    ("/stand-in/revoke", Method::POST, |call| administer(call, "revoke")),
-    ("/stand-in/disable", Method::POST, |call| administer(call, "disable")),
-    ("/stand-in/enable", Method::POST, |call| administer(call, "enable")),
-    ("/stand-in/delete", Method::POST, |call| administer(call, "delete")),
-    ("/stand-in/bar", Method::POST, |call| administer(call, "bar")),
-    ("/stand-in/rotate-key", Method::POST, rotate_key),
-    ("/stand-in/resolver", Method::POST, switch_resolver),
-    (STATE, Method::GET, state),
+    ("/stand-in/token", Method::POST, controls::any_token),
+    ("/stand-in/revoke", Method::POST, |call| controls::administer(call, "revoke")),
+    ("/stand-in/disable", Method::POST, |call| controls::administer(call, "disable")),
+    ("/stand-in/enable", Method::POST, |call| controls::administer(call, "enable")),
+    ("/stand-in/delete", Method::POST, |call| controls::administer(call, "delete")),
+    ("/stand-in/bar", Method::POST, |call| controls::administer(call, "bar")),
+    ("/stand-in/rotate-key", Method::POST, controls::rotate_key),
+    ("/stand-in/resolver", Method::POST, controls::switch_resolver),
+    (STATE, Method::GET, controls::state),
 ];
 
 /// Answers a request to the main server.
@@ -192,16 +192,16 @@ fn is_filtered(project: &Project, head: &request::Parts, peer: SocketAddr) -> bo
 }
 
 /// A request to one of [`ROUTES`].
-struct Call<'a> {
-    project: &'a Project,
-    head: &'a request::Parts,
+pub(super) struct Call<'a> {
+    pub(super) project: &'a Project,
+    pub(super) head: &'a request::Parts,
     /// The parameters of the form, then those of the query.
     fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl Call<'_> {
     /// The first field of this name. An empty one counts as missing.
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty())
     }
@@ -225,7 +225,7 @@ impl Call<'_> {
         page(StatusCode::OK, title, &html::Markup(body))
     }
 
-    fn is_resolver_down(&self) -> bool {
+    pub(super) fn is_resolver_down(&self) -> bool {
         self.project.tap(Endpoint::Resolver).fault() != Fault::None
     }
 }
@@ -406,7 +406,7 @@ fn revoke(call: &Call<'_>) -> Reply {
 fn token_page(call: &Call<'_>) -> Reply {
     let Some(user) = call.user() else { return redirect(StatusCode::SEE_OTHER, "/") };
     let kind = call.field("kind").unwrap_or_default();
-    match issue(call.project, &user.id, kind) {
+    match controls::issue(call.project, &user.id, kind) {
         Some(token) => {
             let app = format!("{}{}", call.project.origin, call.project.options.app_path);
             secret(page(StatusCode::OK, "Your token", &pages::token(kind, &token, &app)))
@@ -417,105 +417,11 @@ fn token_page(call: &Call<'_>) -> Reply {
     }
 }
 
-/// Any credential of any user, for use on a command line.
-fn any_token(call: &Call<'_>) -> Reply {
-    let (user, kind) = (call.field("user").unwrap_or_default(), call.field("kind").unwrap_or("opaque"));
-    match issue(call.project, user, kind) {
-        Some(token) => {
-            noted(secret(text(StatusCode::OK, token)), format!("{kind} for {}", user.escape_debug()))
-        }
-        None => {
-            let ids: Vec<String> = call.project.world().users().iter().map(|user| user.id.clone()).collect();
-            text(
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "send user=<one of {}> and kind=<opaque, jwt, expired, id, machine, session or app_session>",
-                    ids.join(", ")
-                ),
-            )
-        }
-    }
-}
-
-fn issue(project: &Project, user: &str, kind: &str) -> Option<String> {
-    let granted = |kind: fn(String) -> Credential| Some(project.world().grant(user, now(), None, kind)?.0);
-    match kind {
-        "opaque" => project.opaque_token(user),
-        "jwt" => project.jwt(user, |_, _| {}),
-        "expired" => project.jwt(user, |claims, _| {
-            let issued = now().saturating_sub(2 * project.options.token_lifetime.as_secs());
-            let expired = issued.saturating_add(project.options.token_lifetime.as_secs());
-            claims.extend([("iat".to_owned(), issued.into()), ("exp".to_owned(), expired.into())]);
-        }),
-        "id" => project.id_token(user),
-        "session" => granted(Credential::Session),
-        "app_session" => granted(Credential::AppSession),
-        "machine" => {
-            let machine = project.options.machines.first()?;
-            Some(project.machine_token(&machine.id, machine.resources.first()?, &machine.scopes.join(" ")))
-        }
-        _ => None,
-    }
-}
-
-fn administer(call: &Call<'_>, action: &str) -> Reply {
-    let id = call.field("user").unwrap_or_default();
-    let mut world = call.project.world();
-    let done = match action {
-        "disable" => world.set_status(id, Status::Disabled),
-        "enable" => world.set_status(id, Status::Active),
-        "delete" => world.set_status(id, Status::Deleted),
-        "bar" => world.set_status(id, Status::OutOfTime),
-        _ => {
-            world.revoke_user(id);
-            world.user(id).is_some()
-        }
-    };
-    match done {
-        true => noted(text(StatusCode::OK, "done"), format!("{action} {}", id.escape_debug())),
-        false => text(StatusCode::NOT_FOUND, "there is no such user: send user=<id>"),
-    }
-}
-
-fn rotate_key(call: &Call<'_>) -> Reply {
-    let mut keys = call.project.keys();
-    let kid = keys.publish().kid.clone();
-    keys.sign_with(&kid);
-    text(StatusCode::OK, format!("signing with {kid}"))
-}
-
-/// Takes the resolver down, or brings it up again.
-fn switch_resolver(call: &Call<'_>) -> Reply {
-    let tap = call.project.tap(Endpoint::Resolver);
-    let wants_page = call
-        .head
-        .headers
-        .get(header::ACCEPT)
-        .is_some_and(|accept| accept.to_str().is_ok_and(|list| list.contains("text/html")));
-    match call.field("state") {
-        Some("down") => tap.set(Fault::Status(StatusCode::SERVICE_UNAVAILABLE)),
-        Some("up") => tap.set(Fault::None),
-        _ => return text(StatusCode::BAD_REQUEST, "send state=down or state=up"),
-    }
-    if wants_page { redirect(StatusCode::SEE_OTHER, "/") } else { text(StatusCode::OK, "done") }
-}
-
-/// Who can log in, and whether the resolver answers.
-fn state(call: &Call<'_>) -> Reply {
-    let user = |user: &User| {
-        let is_active = user.status == Status::Active;
-        json!({"id": user.id, "about": user.about, "active": is_active})
-    };
-    let users: Vec<Value> = call.project.world().users().iter().map(user).collect();
-    let resolver = if call.is_resolver_down() { "down" } else { "up" };
-    secret(json_reply(StatusCode::OK, &json!({"resolver": resolver, "users": users})))
-}
-
 /// How the log describes a reply.
 #[derive(Clone)]
 struct Note(String);
 
-fn noted(mut reply: Reply, note: impl Into<String>) -> Reply {
+pub(super) fn noted(mut reply: Reply, note: impl Into<String>) -> Reply {
     reply.extensions_mut().insert(Note(note.into()));
     reply
 }
@@ -546,11 +452,11 @@ fn content(status: StatusCode, kind: &'static str, body: String) -> Reply {
     reply
 }
 
-fn text(status: StatusCode, body: impl Into<String>) -> Reply {
+pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Reply {
     content(status, "text/plain; charset=utf-8", body.into() + "\n")
 }
 
-fn json_reply(status: StatusCode, body: &Value) -> Reply {
+pub(super) fn json_reply(status: StatusCode, body: &Value) -> Reply {
     content(status, "application/json", body.to_string())
 }
 
@@ -566,12 +472,12 @@ fn whole_page(status: StatusCode, title: &str, body: &html::Markup) -> Reply {
     reply
 }
 
-fn secret(mut reply: Reply) -> Reply {
+pub(super) fn secret(mut reply: Reply) -> Reply {
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
-fn redirect(status: StatusCode, location: &str) -> Reply {
+pub(super) fn redirect(status: StatusCode, location: &str) -> Reply {
     match HeaderValue::try_from(location) {
         Ok(location) => {
             let mut reply = Reply::default();

@@ -10,7 +10,7 @@ const INTERVAL = 1000;
 /** How soon to look again for a decision that is awaited: Envoy writes its log a moment after its answer. */
 const SOON = 120;
 /** How many decisions are shown. */
-const SHOWN = 12;
+const SHOWN = 10;
 
 // ---- Drawing ----
 
@@ -48,16 +48,16 @@ const SENTENCES = {
 
 const NAMES = {
   public: ["Public", "calm"],
-  anonymous: ["No credential", "calm"],
+  anonymous: ["No credential", "mute"],
   session: ["Session", "good"],
-  machine: ["Machine", "good"],
-  no_session: ["No session", "warn"],
+  machine: ["Machine", "new"],
+  no_session: ["No session", "violet"],
   refused: ["Refused", "bad"],
   forbidden: ["Forbidden", "bad"],
   bad_request: ["Bad request", "bad"],
-  error_denied: ["Denied: no answer", "bad"],
+  error_denied: ["Denied: no answer", "warn"],
   error_allowed: ["Let in: no answer", "warn"],
-  no_keys_denied: ["Denied: no keys", "bad"],
+  no_keys_denied: ["Denied: no keys", "warn"],
   no_keys_allowed: ["Let in: no keys", "warn"],
   broken: ["Broken", "bad"],
 };
@@ -130,7 +130,6 @@ let latest = 0;
 let authgear = { resolver: "up", users: [] };
 /** The ids of requests that somebody waits to see decided. */
 const awaited = new Map();
-const own = new Set([console_.dataset.request]);
 
 let looking = Promise.resolve();
 /** Asks for news, after whoever is asking already: each piece of news comes once. */
@@ -188,7 +187,7 @@ function decided(id) {
 function showLog() {
   const rows = decisions.slice(0, SHOWN).map((decision) => {
     const when = new Date(decision.time);
-    return make("tr", own.has(decision.request_id) ? { class: "mine" } : {},
+    return make("tr", {},
       make("td", {}, when.toLocaleTimeString([], { hour12: false })),
       make("td", { class: "mono" }, `${request(decision)} ${decision.status}`),
       make("td", {}, badge(decision)),
@@ -336,7 +335,6 @@ async function ask(what, pressed) {
   const lines = [`${what === "forged-trailer" ? "POST" : "GET"} ${path()}`, ...sent()];
   say("Asking…");
   const answer = await send();
-  if (answer.id) own.add(answer.id);
   const verdictOf = make("div", {}, make("h3", {}, "The filter decided"));
   element("result").dataset.asked = what;
   element("result").dataset.state = "asked";

@@ -46,6 +46,8 @@ impl Chromium {
         command.args(["-c", SCRIPT, "sh", "chromium", "--headless", "--remote-debugging-pipe"]);
         command.arg(format!("--user-data-dir={}", profile().display()));
         command.args(["--no-first-run", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]);
+        // Pictures look alike on all machines, and are small.
+        command.args(["--disable-lcd-text", "--font-render-hinting=none"]);
         // What it does without being asked.
         command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
         command.args(["--no-pings", "--disable-default-apps", "--disable-extensions", "--disable-translate"]);

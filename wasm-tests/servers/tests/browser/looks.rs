@@ -6,6 +6,7 @@ use std::{env, fs};
 use serde_json::Value;
 
 use crate::chromium::Page;
+use crate::picture::with_palette;
 use crate::visit::Visit;
 
 /// Below the root of the workspace: where the pictures of README are.
@@ -184,24 +185,18 @@ async fn the_console_shows_an_afternoon_of_the_demo() {
     }
     visit.choose_path("/app");
     visit.ask("forged-header").await;
-    let picture = |name: &str| fs::write(directory.join(name), page.picture()).expect("a picture");
+    let picture =
+        |name: &str| fs::write(directory.join(name), with_palette(&page.picture())).expect("a picture");
     page.eval("window.scrollTo(0, 0); document.activeElement.blur()");
-    let tall = |page: &Page| {
-        page.eval("document.querySelector('main').getBoundingClientRect().bottom").as_f64().expect("a height")
-    };
     page.resize(1120, 900);
-    let height = tall(page) as u32;
-    page.resize(1120, height);
+    // All of it but for what can be opened at its end.
+    let end = page.eval(
+        "Math.round(document.getElementById('log').closest('section').getBoundingClientRect().bottom + 12)",
+    );
+    let end = u32::try_from(end.as_u64().expect("a height")).expect("a height");
+    page.resize(1120, end);
     for scheme in ["light", "dark"] {
         page.prefer(scheme);
         picture(&format!("demo-{scheme}.png"));
     }
-    page.prefer("light");
-    page.resize(360, 740);
-    let height = tall(page) as u32;
-    page.resize(360, height);
-    picture("demo-small.png");
-    page.resize(1120, 960);
-    visit.go("/").await;
-    picture("demo-start.png");
 }

@@ -2,5 +2,6 @@
 
 mod chromium;
 mod looks;
+mod picture;
 mod scenes;
 mod visit;
