@@ -23,6 +23,15 @@ mod check {
         (text(&output.stdout), text(&output.stderr), output.status.code().unwrap())
     }
 
+    /// Without the lists of known fields, which get longer with each new one.
+    fn without_lists(text: &str) -> String {
+        let lines = text.lines().map(|line| match line.split_once(", expected one of `") {
+            Some((start, _)) => format!("{start}, expected one of …\n"),
+            None => format!("{line}\n"),
+        });
+        lines.collect()
+    }
+
     fn root() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
     }
@@ -43,7 +52,7 @@ mod check {
             let (stdout, stderr, code) = check(&case, &arguments);
             assert_eq!(stderr, "", "{case:?}");
             let expected = Data::read_from(&case.join("expected.txt"), None).raw();
-            assert_data_eq!(format!("{stdout}exit code {code}\n"), expected);
+            assert_data_eq!(format!("{}exit code {code}\n", without_lists(&stdout)), expected);
         }
     }
 

@@ -44,6 +44,14 @@ impl MediaType {
     }
 }
 
+impl MediaType {
+    /// Returns its name, in lower case and without `application/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Policy {
     /// Checks `iss`.
     ///

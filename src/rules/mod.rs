@@ -91,6 +91,25 @@ impl Rules {
         self.demand(&found)
     }
 
+    /// Returns which terms apply to each reading of a path: their places among [`Rules::terms`], in order. The path of
+    /// a reading is `None` if any program may read anything. For explanations; [`Rules::decide`] combines them.
+    #[must_use]
+    pub fn applied(&self, method: &[u8], host: &[u8], path: &[u8]) -> Vec<(Option<Vec<u8>>, Vec<usize>)> {
+        let host = Authority::parse(host).ok().map(|authority| authority.host);
+        let readings = match Readings::of(path) {
+            Readings::Plain(path) => vec![Some(path.to_vec())],
+            Readings::Several(paths) => paths.into_iter().map(Some).collect(),
+            Readings::Unclear => vec![None],
+        };
+        let applied = readings.into_iter().map(|path| {
+            let mut found = FoundRules { rules: vec![false; self.rules.len()], otherwise: false };
+            self.gather(&Reading { method, host, path: path.as_deref() }, &mut found);
+            let places = found.rules.iter().chain([&found.otherwise]).enumerate();
+            (path, places.filter(|(_, is_found)| **is_found).map(|(place, _)| place).collect())
+        });
+        applied.collect()
+    }
+
     /// Returns the terms of the first rule that matches; `None` if an earlier rule might match.
     fn first(&self, reading: &Reading<'_>) -> Option<&Rc<Terms>> {
         for (when, terms) in &self.rules {

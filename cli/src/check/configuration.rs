@@ -66,6 +66,11 @@ pub(crate) struct Upstream {
 }
 
 impl<'a> Configuration<'a> {
+    /// The line at which it begins.
+    pub(crate) fn line(&self) -> usize {
+        self.source.line_and_column(self.node.span.start).0
+    }
+
     /// The configuration that a value is, or that stands in it as text.
     pub(crate) fn new(source: &'a Source, host: Host, node: &'a Node) -> Self {
         let content = match node.written() {

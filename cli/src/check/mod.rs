@@ -18,7 +18,7 @@ use crate::tree::{self, Node, Problem};
 
 pub(crate) use self::configuration::{Configuration, Host};
 pub(crate) use self::finding::{Finding, Place};
-pub(crate) use self::report::Report;
+pub(crate) use self::report::{Checked, Report};
 
 /// A file, and the documents in it.
 #[derive(Debug)]

@@ -103,7 +103,7 @@ impl<'a> Excerpt<'a> {
 }
 
 /// A text without what would move a terminal's cursor or colour it.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
