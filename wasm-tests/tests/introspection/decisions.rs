@@ -31,6 +31,9 @@ async fn what_an_answer_states_decides_and_its_headers_reach_nobody<H: Host>() {
                 Some("refresh") => answer["token_use"] = json!("refresh_token"),
                 Some("bound") => answer["cnf"] = json!({"jkt": "x"}),
                 Some("odd") => answer["sub"] = json!("alice\r\nx-user: admin"),
+                Some("spaced") => answer["sub"] = json!("alice "),
+                Some("wide") => answer["sub"] = json!("\u{3000}alice"),
+                Some("empty") => answer["sub"] = json!(""),
                 Some("forever") => drop(answer.as_object_mut().unwrap().remove("exp")),
                 _ => {}
             }
@@ -49,6 +52,9 @@ async fn what_an_answer_states_decides_and_its_headers_reach_nobody<H: Host>() {
         ("refresh", "no access token"),
         ("bound", "bound to a key"),
         ("odd", "control character"),
+        ("spaced", "white space"),
+        ("wide", "white space"),
+        ("empty", "empty"),
     ] {
         for _ in 0..2 {
             let answer = guarded.send(with_token(token)).await;
@@ -66,7 +72,7 @@ async fn what_an_answer_states_decides_and_its_headers_reach_nobody<H: Host>() {
             assert_eq!(answer.header_lines("set-cookie"), [""; 0], "{token}");
         }
     }
-    guarded.host.assert_counted("requests.refused", 14).await;
+    guarded.host.assert_counted("requests.refused", 20).await;
     guarded.host.assert_counted("requests.session", 6).await;
 }
 
