@@ -106,7 +106,7 @@ impl AuthServer {
     }
 }
 
-/// Names the server, for the log.
+/// Describes it for the log.
 impl fmt::Display for AuthServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

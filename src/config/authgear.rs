@@ -1,4 +1,4 @@
-//! What is typed under `authgear`, and what becomes of it: one issuer, and the resolver of the same project.
+//! The field `authgear`: as typed, and checked into one issuer and the resolver of the same project.
 
 use serde::Deserialize;
 
@@ -28,11 +28,10 @@ pub(super) struct RawAuthgear {
     endpoint: Given<UrlField>,
     /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
     upstream: Given<Upstream>,
-    /// Who decides. `auto`: a JWT access token of this endpoint is verified locally, all else goes to the
-    /// resolver. `resolver`: always ask. `local`: never ask; cookies are ignored. Default: `auto`.
+    /// Who decides. `auto`: JWT access tokens of this endpoint are verified locally, and the resolver decides about
+    /// everything else. `resolver`: always ask. `local`: never ask; cookies are ignored. Default: `auto`.
     mode: Given<OneOf<Mode>>,
-    /// Where the resolver answers, when it is self-hosted on a port of its own. Default:
-    /// `<endpoint>/_resolver/resolve`.
+    /// The URL of the resolver, if it is self-hosted on a port of its own. Default: `<endpoint>/_resolver/resolve`.
     resolver_url: Given<UrlField>,
     /// Where the resolver is reached. Default: `upstream`.
     resolver_upstream: Given<Upstream>,
@@ -42,24 +41,24 @@ pub(super) struct RawAuthgear {
     audiences: Given<NonEmpty<NonEmptyText>>,
     /// The accepted `client_id` of tokens; an empty list accepts any. Default: empty.
     client_ids: Given<List<NonEmptyText>>,
-    /// Where keys are fetched, by `upstream`, such as a main server inside the cluster. `Host` and
+    /// The URL of the keys, fetched through `upstream`, such as that of a main server inside the cluster. `Host` and
     /// `X-Forwarded-Proto` of the call stay those of `endpoint`. Default: `<endpoint>/oauth2/jwks`.
     jwks_url: Given<UrlField>,
-    /// Where the token may stand; the first place that holds one decides. Default:
-    /// `[{header: authorization, scheme: Bearer}]`.
+    /// The places of the token; the first one that holds a token decides. Default: `[{header: authorization, scheme:
+    /// Bearer}]`.
     token_from: Given<TokenFrom>,
     /// In `auto`, how long after it was first seen or last confirmed a token in use is confirmed with the resolver
-    /// again: at most `24h`; `0s` is never. Default: `60s`.
+    /// again: at most `24h`; `0s` means never. Default: `60s`.
     revalidate: Given<Span>,
     /// Sends people without a session to log in at Authgear, and takes them back. Default: nobody is sent.
     login: Given<Object<RawLogin>>,
-    /// The hosts whose requests belong to this project, written as in rules. Not empty. Default: all that belong to no
+    /// The hosts whose requests belong to this project, written as in rules. Not empty. Default: all hosts of no
     /// other project.
     hosts: Given<NonEmpty<HostName>>,
 }
 
 impl Typed<RawAuthgear> {
-    /// Checks each project, and that each host belongs to one.
+    /// Checks each project, and that each host belongs to only one.
     pub(super) fn check(self) -> Result<Vec<Deciders>, ConfigError> {
         let projects = match self {
             Self::One(project) => vec![project.check(AUTHGEAR)?],
@@ -90,7 +89,7 @@ impl Typed<RawAuthgear> {
     }
 }
 
-/// The field that holds the projects.
+/// The field with the projects.
 const AUTHGEAR: &str = "authgear";
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +107,7 @@ impl Choice for Mode {
 }
 
 impl RawAuthgear {
-    /// Checks the project that stands at this path.
+    /// Checks the project at this path.
     fn check(self, at: &str) -> Result<Deciders, ConfigError> {
         let endpoint = self.endpoint.0.clone().ok_or_else(|| {
             ConfigError::missing(
@@ -226,7 +225,7 @@ impl RawAuthgear {
     }
 }
 
-/// Authgear answers a path with a final slash by a redirect to the one without.
+/// Removes a final slash, because Authgear redirects a path with one to the path without.
 fn without_final_slash(url: &http::url::Url) -> http::url::Url {
     match url.path().strip_suffix('/') {
         Some(path) if !path.is_empty() => url.with_path(path),

@@ -1,4 +1,4 @@
-//! What is typed under `cache`, and what becomes of it.
+//! The field `cache`: as typed, and checked.
 
 use std::time::Duration;
 
@@ -10,21 +10,20 @@ use super::problem::{CacheError, ConfigError};
 use super::typed::{Count, Span};
 use super::{Cache, DEFAULT_MAX_ENTRIES, DEFAULT_NEGATIVE_TTL};
 
-/// What is remembered, and for how long.
+/// What is cached, and for how long.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cache"))]
 pub(super) struct RawCache {
-    /// How long an accepting answer of the auth server is reused, never past the token's own expiry: at most
-    /// `24h`; `0s` is not at all. Default: `10s` with `authgear` or `introspection`,
-    /// else `0s`.
+    /// How long an accepting answer of the auth server is reused, never past the token's own expiry: at most `24h`;
+    /// `0s` means not at all. Default: `10s` with `authgear` or `introspection`, else `0s`.
     ttl: Given<Span>,
     /// How long "no session" or a denial is reused: at most `24h`. Default: `1s`.
     negative_ttl: Given<Span>,
     /// How long past its `ttl` an accepting answer may still serve while the auth server cannot answer: at most
     /// `24h`. Default: `0s`.
     stale_if_error: Given<Span>,
-    /// How many entries of each kind a worker remembers: 1 to 10,000,000. Default: 10,000.
+    /// How many entries of each kind a worker caches: 1 to 10,000,000. Default: 10,000.
     max_entries: Given<Count>,
     /// What requests must have in common to share an answer of `forward_auth`: `header:<name>`, `cookie:<name>`
     /// or `cookie:<prefix>*` (which need `forward_auth.cookies`), `method`, `host`, `path`, `client_ip`. Default:
@@ -33,8 +32,9 @@ pub(super) struct RawCache {
 }
 
 impl RawCache {
-    /// Refuses what has no effect: answers exist only where an auth server is asked (`default` is their `ttl` then),
-    /// and none is remembered with a `ttl` of zero. `verifies` says whether tokens are verified locally.
+    /// Checks the fields, and refuses those without effect: answers exist only if an auth server is asked (`default`
+    /// is their `ttl` then), and none is cached with a `ttl` of zero. `verifies` states whether tokens are verified
+    /// locally.
     pub(super) fn check(self, default: Option<Duration>, verifies: bool) -> Result<Cache, ConfigError> {
         let (ttl, negative, stale) = (self.ttl.0, self.negative_ttl.0, self.stale_if_error.0);
         let idle = |field: &str, why: CacheError| Err(ConfigError::new(format!("cache.{field}"), why));

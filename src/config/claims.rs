@@ -1,4 +1,4 @@
-//! What is typed of claims: in which form a header tells one, and which values one must have.
+//! Claims as typed: their form in a header, and the values that they must have.
 
 use std::fmt;
 
@@ -17,25 +17,25 @@ impl Choice for ClaimForm {
     const EXPECTED: &'static str = "`json` or `base64`";
 }
 
-/// A claim that is told in another form than plainly.
+/// A claim in a form other than plain.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ClaimInForm", extend("required" = ["claim", "as"])))]
 pub(super) struct RawClaimInForm {
     /// The claim's exact name, or a list of names for a nested one. Required.
     claim: Given<typed::ClaimPathField>,
-    /// `json`: the claim's JSON, whatever it is. `base64`: that in base64url. Required.
+    /// `json`: the claim's JSON. `base64`: the JSON in base64url. Required.
     r#as: Given<OneOf<ClaimForm>>,
 }
 
-/// What a header tells: a claim plainly, or in another form.
+/// The claim of a header: plain, or in another form.
 pub(super) enum RawHeaderClaim {
     Plain(ClaimPath),
     InForm(RawClaimInForm),
 }
 
 impl RawHeaderClaim {
-    /// The claim, and its form.
+    /// Returns the claim and its form.
     pub(super) fn check(self, path: &str) -> Result<(ClaimPath, ClaimForm), ConfigError> {
         match self {
             Self::Plain(claim) => Ok((claim, ClaimForm::Plain)),
@@ -102,7 +102,7 @@ impl FieldType for HeaderClaimField {
 pub(super) struct RawClaimTest {
     /// The claim's exact name, or a list of names for a nested one. Required.
     claim: Given<typed::ClaimPathField>,
-    /// The claim is one of these strings, numbers and booleans, or a list that holds one of them. Not empty.
+    /// The claim is one of these strings, numbers and booleans, or a list that contains one of them. Not empty.
     /// Required.
     any_of: Given<NonEmpty<ScalarField>>,
 }
@@ -118,7 +118,7 @@ impl RawClaimTest {
     }
 }
 
-/// A value that a claim may have. Numbers are kept as they are typed.
+/// A value that a claim may have. Numbers are kept as typed.
 struct ScalarField;
 
 impl FieldType for ScalarField {

@@ -1,5 +1,5 @@
-//! Who decides about requests, as `authgear`, or `forward_auth` and `jwt`, settle it; what stands beside them is not
-//! looked at yet.
+//! Who decides about requests, according to `authgear`, or `forward_auth` and `jwt`. Other fields are not considered
+//! yet.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::http::managed::Managed;
 use crate::http::place::Place;
 use crate::rules::HostPattern;
 
-/// Who decides, as `authgear`, or `forward_auth` and `jwt`, settle it.
+/// Who decides, according to `authgear`, or `forward_auth` and `jwt`.
 pub(super) struct Deciders {
-    /// The path of the fields that say so.
+    /// The path of these fields.
     pub(super) at: String,
-    /// What the log calls them.
+    /// Their name in the log.
     pub(super) name: Option<String>,
-    /// The hosts whose requests they decide about; empty for all others.
+    /// The hosts whose requests they decide about; empty means all others.
     pub(super) hosts: Vec<HostPattern>,
     pub(super) issuers: Vec<Issuer>,
     pub(super) server: Option<AuthServer>,
-    /// Where tokens may stand, of all issuers together.
+    /// The places of tokens, of all issuers together.
     pub(super) token_from: Vec<Place>,
     pub(super) login: Option<Login>,
     /// How long the server's accepting answers are reused by default.

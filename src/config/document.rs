@@ -1,5 +1,5 @@
-//! The bytes of a plugin configuration → the structure that they are read as. They are JSON text, or, where Envoy is
-//! given a `google.protobuf.Struct`, that message's protobuf encoding, which says the same in other bytes.
+//! Reads the bytes of a plugin configuration. They are JSON text, or the protobuf encoding of a
+//! `google.protobuf.Struct` if Envoy gets one.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use super::field::{FieldType, whole_number};
 use super::problem::{ConfigError, DocumentError, Problem};
 use crate::protobuf::{Wire, WireFields};
 
-/// The deepest nesting of a Struct that is read; more is refused before it can exhaust the stack.
+/// The deepest nesting of a Struct that is read. More is refused before it can exhaust the stack.
 const MAX_DEPTH: u8 = 64;
 
 /// Reads a configuration's bytes.
 ///
 /// # Errors
 ///
-/// Names the field that is wrong by its path; or says at which line and column the text is no JSON.
+/// Fails with the path of the wrong field, or with the line and column where the text is not JSON.
 pub(super) fn read<F: FieldType>(bytes: &[u8]) -> Result<F::Value, ConfigError> {
     let text = text(bytes).map_err(|problem| ConfigError::new("", problem))?;
     let mut json = serde_json::Deserializer::from_str(&text);
@@ -29,7 +29,7 @@ pub(super) fn read<F: FieldType>(bytes: &[u8]) -> Result<F::Value, ConfigError> 
     Ok(value)
 }
 
-/// What is said of an error: the place in the text where it is no JSON, else the field.
+/// Converts an error: with the place in the text if that is not JSON, else with the field.
 fn refused(path: &serde_path_to_error::Path, error: serde_json::Error) -> ConfigError {
     match error.classify() {
         Category::Data => {
@@ -44,8 +44,8 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, DocumentError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(DocumentError::Empty);
     }
-    // The first field of a Struct has the tag 0x0a, a newline in JSON; but no Struct that says anything is
-    // without a 0x12 (the value of an entry), which JSON cannot have.
+    // The first field of a Struct has the tag 0x0a, which is a newline in JSON. But every non-empty Struct contains a
+    // 0x12 (the value of an entry), which JSON cannot contain.
     if bytes.first() == Some(&0x0a) && bytes.contains(&0x12) {
         let json = serde_json::to_string(&Struct { bytes, depth: MAX_DEPTH });
         return json.map(Cow::Owned).map_err(|_| DocumentError::Encoding);
@@ -56,7 +56,7 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, DocumentError> {
 // google/protobuf/struct.proto: `Struct { map<string, Value> fields = 1; }`, `ListValue { repeated Value
 // values = 1; }`, and `Value`, a oneof of null 1, number 2, string 3, bool 4, struct 5 and list 6.
 
-/// The encoding of a Struct. A name that stands twice in it is written twice.
+/// The encoding of a Struct. A duplicate name in it is written twice.
 struct Struct<'a> {
     bytes: &'a [u8],
     depth: u8,
@@ -74,7 +74,7 @@ struct ListValue<'a> {
     depth: u8,
 }
 
-/// The bytes are no encoding of a Struct.
+/// Reports that the bytes are not the encoding of a Struct.
 fn malformed<E: Error>() -> E {
     E::custom("malformed")
 }
@@ -169,7 +169,7 @@ mod tests {
         read(bytes).unwrap()
     }
 
-    /// The encoder of the other side, for the tests.
+    /// Encodes a Struct as the other side does, for tests.
     fn encode_struct(value: &Value) -> Vec<u8> {
         fn delimited(tag: u8, bytes: &[u8]) -> Vec<u8> {
             let mut out = vec![tag << 3 | 2];

@@ -1,7 +1,7 @@
-//! How single fields are read: the building blocks that the typed structures of the configuration are made of.
+//! How single fields are read: the building blocks of the configuration's typed structures.
 //!
-//! A structure is derived, with one [`Given`] for each field. The parameter of `Given` says how the field is
-//! read, which values it takes, and (with the feature `schema`) what its JSON Schema is.
+//! A structure is derived, with one [`Given`] per field. The parameter of `Given` defines how the field is read,
+//! which values it accepts, and (with the feature `schema`) its JSON Schema.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,18 +14,18 @@ use super::problem::ValueError;
 
 /// How a field is read.
 pub(super) trait FieldType {
-    /// What it means.
+    /// Its meaning.
     type Value;
 
     /// Reads it. `null` is never a value.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error>;
 
-    /// Its JSON Schema.
+    /// Returns its JSON Schema.
     #[cfg(feature = "schema")]
     fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema;
 }
 
-/// A field's value, where the configuration gives one.
+/// A field's value, if the configuration has one.
 pub(super) struct Given<F: FieldType>(pub(super) Option<F::Value>);
 
 impl<F: FieldType> Default for Given<F> {
@@ -66,16 +66,16 @@ impl<'de, F: FieldType> Deserialize<'de> for Element<F> {
 
 /// A field that is typed as a string.
 pub(super) trait Text {
-    /// What it means.
+    /// Its meaning.
     type Value;
 
-    /// What would be right, where something else than a string is found.
+    /// The expectation that an error states if the value is not a string.
     const EXPECTED: &'static str;
 
     /// Why a string is refused.
     type Error: std::error::Error;
 
-    /// Reads the string.
+    /// Parses the string.
     fn parse(text: &str) -> Result<Self::Value, Self::Error>;
 }
 
@@ -107,12 +107,12 @@ impl Visitor<'_> for StringVisitor {
     }
 }
 
-/// A type with few values, each of which has a name.
+/// A type with a few named values.
 pub(super) trait Choice: Copy + 'static {
-    /// The names, and what each of them means.
+    /// The names and their meanings.
     const CHOICES: &'static [(&'static str, Self)];
 
-    /// What would be right, where something else than a string is found.
+    /// The expectation that an error states if the value is not a string.
     const EXPECTED: &'static str;
 }
 
@@ -152,7 +152,7 @@ impl FieldType for Bool {
     }
 }
 
-/// A boolean of which only `VALUE` can be required.
+/// A boolean that may only be `VALUE`.
 pub(super) struct Only<const VALUE: bool>;
 
 impl<const VALUE: bool> FieldType for Only<VALUE> {
@@ -171,7 +171,7 @@ impl<const VALUE: bool> FieldType for Only<VALUE> {
     }
 }
 
-/// Reads a whole number that is not negative. `600.0` is one, since a `google.protobuf.Struct` has only doubles.
+/// Reads a non-negative whole number. `600.0` is accepted, because a `google.protobuf.Struct` has only doubles.
 pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct Whole;
 
@@ -198,7 +198,7 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D
     deserializer.deserialize_u64(Whole)
 }
 
-/// A double as the whole number that it is; none beyond 2^53, where doubles no longer tell neighbours apart.
+/// Converts a double to a whole number; `None` beyond 2^53, where doubles no longer distinguish neighbours.
 pub(super) fn whole_number(number: f64) -> Option<u64> {
     const WHOLE: std::ops::Range<f64> = 0.0..9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and in that range")]
@@ -240,7 +240,7 @@ impl<'de, F: FieldType> Visitor<'de> for ListVisitor<F> {
     }
 }
 
-/// A list with something in it.
+/// A list that is not empty.
 pub(super) struct NonEmpty<F>(PhantomData<F>);
 
 impl<F: FieldType> FieldType for NonEmpty<F> {
@@ -261,12 +261,12 @@ impl<F: FieldType> FieldType for NonEmpty<F> {
     }
 }
 
-/// The first element that repeats an earlier one, with its position.
+/// Returns the first element that repeats an earlier one, with its position.
 pub(super) fn repeated<T>(list: &[T], is_same: impl Fn(&T, &T) -> bool) -> Option<(usize, &T)> {
     list.iter().enumerate().find(|(number, one)| list.iter().take(*number).any(|other| is_same(one, other)))
 }
 
-/// An object with known fields. (What is derived would take a list of their values too.)
+/// An object with known fields. (The derived code would also accept a list of their values.)
 pub(super) struct Object<T>(PhantomData<T>);
 
 #[cfg(not(feature = "schema"))]
@@ -306,10 +306,10 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// An object with known fields, or a list of such; each is an element either way.
+/// An object with known fields, or a list of such objects.
 pub(super) struct OneOrMany<T>(PhantomData<T>);
 
-/// What is typed where one thing or several may stand.
+/// The value of a field that may be one object or a list.
 pub(super) enum Typed<T> {
     /// The thing itself.
     One(T),
@@ -349,7 +349,7 @@ impl<T: Structure> FieldType for OneOrMany<T> {
     }
 }
 
-/// An object whose names are chosen by the operator, in its order. No name may stand twice.
+/// An object whose names the operator chooses, in its order. Names must be distinct.
 pub(super) struct Map<K, F>(PhantomData<(K, F)>);
 
 impl<K: Text, F: FieldType> FieldType for Map<K, F> {

@@ -1,5 +1,5 @@
-//! What is typed under `jwt[].introspection`, and what becomes of it: an authorization server that is asked about
-//! tokens. No message shows what stands there for its secrets, whatever it is.
+//! The field `jwt[].introspection`: as typed, and checked into an authorization server that is asked about tokens. No
+//! message shows a value in the place of a secret.
 
 use std::fmt;
 
@@ -28,20 +28,21 @@ use crate::jose;
 pub(super) struct RawIntrospection {
     /// Its introspection endpoint, which may have a query. Required.
     url: Given<UrlWithQuery>,
-    /// Where it is reached: an Envoy cluster, or `host:port` on APISIX. Required.
+    /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
     upstream: Given<Upstream>,
-    /// The client that the filter is to the server; sent with `client_secret` by HTTP Basic. Default: none.
+    /// The filter's client id at the server; sent with `client_secret` by HTTP Basic. Default: none.
     client_id: Given<NonEmptyText>,
     /// Its secret. Default: empty.
     client_secret: Given<SecretField>,
-    /// The `Authorization` of each call as it is, in place of `client_id`. Default: none.
+    /// The `Authorization` of each call, sent unchanged, in place of `client_id`. Default: none.
     authorization: Given<AuthorizationValue>,
-    /// What kind of token the server is told to look for first, such as `access_token`. Default: none.
+    /// The kind of token that the server should look for first, such as `access_token`. Default: none.
     token_type_hint: Given<NonEmptyText>,
 }
 
 impl RawIntrospection {
-    /// `issuer` is the place of the issuer that it belongs to; `path` is that of its fields.
+    /// Checks the fields. `issuer` is the index of the issuer that it belongs to; `path` builds the paths of its
+    /// fields.
     pub(super) fn check(
         self,
         issuer: usize,
@@ -74,7 +75,7 @@ impl RawIntrospection {
     }
 }
 
-/// What is typed under `introspection`. (An [`Object`](super::field::Object) would show what else stands there.)
+/// The typed `introspection`. (An [`Object`](super::field::Object) would show the value that it refuses.)
 pub(super) struct RawIntrospectionObject;
 
 impl FieldType for RawIntrospectionObject {
@@ -130,14 +131,14 @@ impl<'de> Visitor<'de> for UnshownVisitor {
     }
 }
 
-/// Reads a secret. What else stands there may be one that lacks its quotation marks, so that it is not shown either.
+/// Reads a secret. A value of another type may be a secret without its quotation marks, so it is not shown either.
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let json = Box::<RawValue>::deserialize(deserializer)?;
     let text = jose::value::<String>(json.get()).ok_or_else(|| D::Error::custom(SecretError::NoText))?;
     if text.is_empty() { Err(D::Error::custom(SecretError::Empty)) } else { Ok(text) }
 }
 
-/// A secret: any text with something in it.
+/// A secret: any text that is not empty.
 struct SecretField;
 
 impl FieldType for SecretField {
@@ -153,7 +154,7 @@ impl FieldType for SecretField {
     }
 }
 
-/// The value of an `Authorization`, which must reach the server as it is typed.
+/// The value of an `Authorization`, which must reach the server as typed.
 struct AuthorizationValue;
 
 impl FieldType for AuthorizationValue {

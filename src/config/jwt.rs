@@ -1,4 +1,4 @@
-//! What is typed under `jwt`, and what becomes of it: issuers whose tokens are verified locally.
+//! The field `jwt`: as typed, and checked into issuers whose tokens are verified locally.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -20,16 +20,16 @@ use crate::jose::{Algorithm, MediaType, Policy};
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Issuer", extend("required" = ["issuer"])))]
 pub(super) struct RawIssuer {
-    /// The exact `iss` of its tokens. It may hold one placeholder, such as `{tid}`, for that claim of the token.
+    /// The exact `iss` of its tokens. It may contain one placeholder, such as `{tid}`, for that claim of the token.
     /// Required.
     issuer: Given<typed::IssuerField>,
     /// The accepted `aud`. Not empty. At least one of this and `client_ids` is required.
     audiences: Given<NonEmpty<NonEmptyText>>,
-    /// The accepted `client_id`, or `azp` where a token has none. Not empty. Default: any.
+    /// The accepted `client_id`, or `azp` if a token has none. Not empty. Default: any.
     client_ids: Given<NonEmpty<NonEmptyText>>,
     /// The URL of its key set, which may have a query. Either this and `upstream`, or `jwks`.
     jwks_uri: Given<UrlWithQuery>,
-    /// Where `jwks_uri` is reached: an Envoy cluster, or `host:port` on APISIX.
+    /// Where the call to `jwks_uri` goes: an Envoy cluster, or `host:port` on APISIX.
     upstream: Given<Upstream>,
     /// Its keys, as a JSON Web Key Set. At least one of them must be usable.
     jwks: Given<typed::KeySetField>,
@@ -43,34 +43,34 @@ pub(super) struct RawIssuer {
     leeway: Given<Span>,
     /// Whether a token without `exp` is refused. Default: `true`.
     require_expiration: Given<Bool>,
-    /// Headers for the app, each with the claim that it tells: the claim's exact name, a list of names for a nested
-    /// one, or one of the two with a form: `{claim: …, as: json}`. Default: none.
+    /// Headers for the app, each with its claim: the claim's exact name, a list of names for a nested one, or one of
+    /// the two with a form: `{claim: …, as: json}`. Default: none.
     headers: Given<Headers>,
-    /// A header for the app that gets all claims: the payload in base64url as it was sent. Default: none.
+    /// A header for the app with all claims: the payload in base64url as sent. Default: none.
     payload_header: Given<typed::HeaderName>,
-    /// The claim that holds the roles, which `require.roles` looks at: a list, a string, or an object whose names are
-    /// the roles. Default: none.
+    /// The claim with the roles for `require.roles`: a list, a string, or an object whose names are the roles.
+    /// Default: none.
     roles: Given<typed::ClaimPathField>,
-    /// Where its tokens may stand; the first place that holds one decides. Default:
-    /// `[{header: authorization, scheme: Bearer}]`.
+    /// The places of its tokens; the first one that holds a token decides. Default: `[{header: authorization, scheme:
+    /// Bearer}]`.
     token_from: Given<TokenFrom>,
-    /// An authorization server that is asked about tokens that are no JWT, and without keys about all of this issuer.
-    /// One issuer at most has one, and not beside `forward_auth`. Default: none.
+    /// An authorization server that is asked about tokens that are not JWTs, and without keys about all tokens of
+    /// this issuer. At most one issuer may have one, and not together with `forward_auth`. Default: none.
     introspection: Given<RawIntrospectionObject>,
 }
 
-/// What is typed under `jwt`, checked.
+/// The checked value of `jwt`.
 #[derive(Default)]
 pub(super) struct Issuers {
     pub(super) issuers: Vec<Issuer>,
     /// Every header that any of them sets.
     pub(super) headers: Vec<Pattern>,
-    /// The authorization server that one of them may have.
+    /// The authorization server of one of them, if any.
     pub(super) introspection: Option<Introspection>,
 }
 
 impl RawIssuer {
-    /// Checks all of them. `asks` says whether a forward-auth server is asked about what they do not decide.
+    /// Checks all of them. `asks` states whether a forward-auth server decides about other tokens.
     pub(super) fn check_all(raw: Vec<Self>, asks: bool) -> Result<Issuers, ConfigError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(raw.len());
         let mut names: Vec<Pattern> = Vec::new();
@@ -109,7 +109,7 @@ impl RawIssuer {
         Ok(Issuers { issuers, headers: names, introspection: asked })
     }
 
-    /// `is_asked` says whether an authorization server is asked about its tokens.
+    /// Checks one issuer. `is_asked` states whether an authorization server is asked about its tokens.
     fn check(self, is_asked: bool, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
         let issuer = self.issuer.0.ok_or_else(|| {
             ConfigError::missing(path("issuer"), "give the `iss` of the tokens, to the letter")
@@ -174,7 +174,7 @@ impl RawIssuer {
     }
 }
 
-/// The claims that become headers, each by the header's name in lower case.
+/// The claims that become headers, by the header's name in lower case.
 struct Headers;
 
 impl FieldType for Headers {
@@ -231,7 +231,7 @@ fn keys(
     }
 }
 
-/// Whether the keys of an Application Load Balancer are asked for: each is a PEM of its own.
+/// Returns whether a URL serves the keys of an Application Load Balancer, each as a PEM of its own.
 fn is_load_balancers(url: &url::Url) -> bool {
     url.authority().starts_with("public-keys.auth.elb.")
         || url.authority().contains("amazonaws.com") && url.path().contains("aws-elb-public-keys")

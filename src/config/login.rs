@@ -1,4 +1,4 @@
-//! What is typed under `authgear.login`, and the [`Login`] that becomes of it.
+//! The field `authgear.login`: as typed, and checked into a [`Login`].
 
 use serde::Deserialize;
 
@@ -20,12 +20,12 @@ pub(super) struct RawLogin {
     /// The path to which Authgear sends people back; the filter answers GET there itself. Each origin of the app with
     /// this path must be among the client's redirect URIs. Default: `/.authgear/login`.
     callback: Given<CallbackPath>,
-    /// What is asked for; holds `openid`. Default: `[openid]`.
+    /// The requested scopes; must contain `openid`. Default: `[openid]`.
     scope: Given<NonEmpty<ScopeName>>,
 }
 
 texts! {
-    /// A path that stands in URLs as it is, and is not `/`.
+    /// A path that needs no escapes, and is not `/`.
     CallbackPath: String | CallbackError, "a path such as \"/.authgear/login\"", callback;
 }
 

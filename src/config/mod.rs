@@ -1,9 +1,9 @@
-//! The configuration: its text → [`Config`], with every default filled in, or an error that names the field.
+//! Parses the configuration into [`Config`], with every default filled in, or into an error that names the field.
 //!
-//! What is typed is read by serde into structures that refuse unknown fields (`raw`, `authgear`, `forward_auth`,
-//! `jwt`, `cache`, `rules`). Each of them is then checked against the others and becomes a type that cannot be wrong:
-//! nothing checks it again; `problem` holds the words of every refusal. The same structures give the JSON Schema, with
-//! the feature `schema`.
+//! serde reads the text into structures that refuse unknown fields (`raw`, `authgear`, `forward_auth`, `jwt`,
+//! `cache`, `rules`). Each of them is checked against the others and becomes a type that is always valid, so nothing
+//! checks it again. `problem` owns the words of every refusal. The same structures yield the JSON Schema, with the
+//! feature `schema`.
 
 mod authgear;
 mod cache;
@@ -48,22 +48,22 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The default status of a denial while the auth server cannot answer.
 pub const DEFAULT_ERROR_STATUS: u16 = 503;
 
-/// The path to which Authgear sends people back by default.
+/// The default path to which Authgear sends people back.
 pub const DEFAULT_CALLBACK: &str = "/.authgear/login";
 
 /// The scope without which Authgear logs nobody in.
 pub const OPENID: &str = "openid";
 
-/// How long a locally verified token goes unconfirmed by default.
+/// The default time after which a locally verified token is confirmed.
 pub const DEFAULT_REVALIDATE: Duration = Duration::from_secs(60);
 
 /// How long an accepting answer of Authgear, or of an introspection endpoint, is reused by default.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(10);
 
-/// How long "no session", a denial or a refused token is remembered by default.
+/// How long "no session", a denial or a refused token is cached by default.
 pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(1);
 
-/// How many entries of each kind are remembered by default.
+/// How many entries of each kind are cached by default.
 pub const DEFAULT_MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// The least important log lines that are written by default.
@@ -72,84 +72,85 @@ pub const DEFAULT_LOG_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 /// How far the clocks of an issuer and this machine may differ by default.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
-/// The `typ` of an access token (RFC 9068 section 2.1), which tells it from an ID token.
+/// The `typ` of an access token (RFC 9068 section 2.1), which distinguishes it from an ID token.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// What holds for the requests of one project; where `authgear` is no list, for all requests. A token of one of the
-/// issuers is decided locally; the auth server, where there is one, decides everything else.
+/// The settings for the requests of one project; for all requests, unless `authgear` is a list. Tokens of the issuers
+/// are judged locally; the auth server, if there is one, decides everything else.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What the log calls the project, where there are several.
+    /// The project's name in the log, if there are several.
     pub project: Option<String>,
-    /// The issuers whose tokens are verified locally. Empty where the auth server decides everything.
+    /// The issuers whose tokens are verified locally. Empty if the auth server decides everything.
     pub issuers: Vec<Issuer>,
     /// The server that decides what is not decided locally.
     pub server: Option<AuthServer>,
-    /// Where tokens may stand, in order: of all issuers together, each place once. Never empty.
+    /// The places of tokens, in order, of all issuers together and each place once. Never empty.
     pub token_from: Vec<Place>,
-    /// How people log in at Authgear, where the filter sends them there.
+    /// How people log in at Authgear, if the filter sends them there.
     pub login: Option<Login>,
-    /// The cookies by which any project knows a session.
+    /// The session cookies of all projects.
     pub session_cookies: Vec<CookieNames>,
-    /// The headers of a client that are removed: those that only the filter may set, and with `strip_overrides` those
-    /// by which some frameworks take another path or method than that of the request.
+    /// The headers that are removed from a client's request: those that only the filter may set, and with
+    /// `strip_overrides` those from which some frameworks take another path or method.
     pub managed: Managed,
-    /// What is demanded of which request.
+    /// The demands on requests.
     pub rules: Rules,
-    /// All demands on claims that stand in `rules`, which name them by their place.
+    /// All demands on claims in `rules`, which refer to them by index.
     pub claim_tests: Vec<ClaimTest>,
     /// Whether a real CORS preflight is public.
     pub allow_cors_preflight: bool,
     /// Whether credentials are removed from requests before they are forwarded.
     pub strip_credentials: bool,
-    /// The least important log lines that are written.
+    /// Returns the least important level of log lines that are written.
     pub log_level: log::LevelFilter,
-    /// Whether the access log may tell of each request what became of it, and whose it is.
+    /// Whether the access log may show the outcome and the user of each request.
     pub access_log: bool,
-    /// What is remembered, and for how long.
+    /// What is cached, and for how long.
     pub cache: Cache,
     /// The limit of each call to the auth server: at least 1 ms, at most a day.
     pub timeout: Duration,
-    /// What becomes of requests while the auth server cannot answer.
+    /// What happens to requests while the auth server cannot answer.
     pub on_error: OnError,
 }
 
-/// What is remembered, and for how long. Each worker remembers its own.
+/// What is cached, and for how long. Each worker has its own cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cache {
-    /// How long an accepting answer of the auth server is reused; zero for not at all.
+    /// How long an accepting answer of the auth server is reused; zero means not at all.
     pub ttl: Duration,
-    /// How long "no session", a denial or a refused token is remembered; zero for not at all.
+    /// How long "no session", a denial or a refused token is cached; zero means not at all.
     pub negative_ttl: Duration,
-    /// How long past its `ttl` an accepting answer may serve while the auth server cannot answer; zero for not at all.
+    /// How long past its `ttl` an accepting answer may serve while the auth server cannot answer; zero means not at
+    /// all.
     pub stale_if_error: Duration,
-    /// How many entries of each kind are remembered.
+    /// How many entries of each kind are cached.
     pub max_entries: NonZeroUsize,
 }
 
 /// An issuer whose tokens are verified locally.
 #[derive(Debug, Clone)]
 pub struct Issuer {
-    /// What a token must be.
+    /// The requirements on its tokens.
     pub policy: Policy,
     /// The keys that sign its tokens.
     pub keys: Keys,
-    /// What the app is told about a token.
+    /// What the app learns from a token.
     pub identity: Identity,
-    /// Where its tokens may stand, in order; never empty.
+    /// The places of its tokens, in order. Never empty.
     pub token_from: Vec<Place>,
 }
 
-/// Where an issuer's keys come from.
+/// The source of an issuer's keys.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// There are none: its tokens are asked about.
+    /// There are none: a server is asked about its tokens.
     Absent,
-    /// The configuration holds them.
+    /// The configuration contains them.
     Inline(KeySet),
     /// They are fetched.
     Fetched {
-        /// Where the key set is reached.
+        /// The server of the key set.
         server: Server,
         /// The public URL of the server: its authority is the `Host` of the call, its scheme the `X-Forwarded-Proto`.
         /// Authgear answers anything else with a redirect.
@@ -157,35 +158,35 @@ pub enum Keys {
     },
 }
 
-/// What the app is told about a verified token.
+/// What the app learns from a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// What Authgear's resolver would say.
+    /// The same as from Authgear's resolver.
     Authgear,
     /// These claims.
     Claims {
-        /// One claim each.
+        /// Headers with one claim each.
         headers: Vec<ClaimHeader>,
-        /// The name, in lower case, of the header that gets all claims.
+        /// The header with all claims, by its name in lower case.
         payload_header: Option<Vec<u8>>,
-        /// The claim that holds the roles.
+        /// The claim with the roles.
         roles: Option<ClaimPath>,
     },
 }
 
-/// A header for the app that tells a claim.
+/// A header for the app with the value of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimHeader {
     /// Its name, in lower case.
     pub name: Vec<u8>,
     /// The claim.
     pub claim: ClaimPath,
-    /// What of the claim it tells.
+    /// The form of the claim.
     pub form: ClaimForm,
 }
 
 impl Identity {
-    /// Whether it tells the roles of a user.
+    /// Returns whether it includes the roles of a user.
     #[must_use]
     pub const fn has_roles(&self) -> bool {
         match self {
@@ -195,7 +196,8 @@ impl Identity {
     }
 }
 
-/// What becomes of requests while the auth server cannot answer. Never applies to what a request itself caused.
+/// What happens to requests while the auth server cannot answer. Never applies to failures that a request itself
+/// caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnError {
     /// Whether they are denied or let through.
@@ -204,7 +206,7 @@ pub struct OnError {
     pub status: u16,
 }
 
-/// See [`OnError`].
+/// The choice of [`OnError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnErrorAction {
     /// The request is answered with the status.
@@ -213,7 +215,7 @@ pub enum OnErrorAction {
     Allow,
 }
 
-/// One line for the log: the issuers, and the server that is asked.
+/// Describes the issuers and the auth server in one line for the log.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut is_alone = true;
@@ -250,18 +252,18 @@ impl fmt::Display for Config {
 }
 
 impl Projects {
-    /// Reads a plugin configuration as the proxy hands it over: JSON text, or an encoded `google.protobuf.Struct`.
+    /// Parses a plugin configuration as the proxy passes it: JSON text, or an encoded `google.protobuf.Struct`.
     ///
     /// # Errors
     ///
-    /// Names the first field that is wrong, and what would be right.
+    /// Fails with the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         document::read::<Object<RawConfig>>(bytes)?.check()
     }
 }
 
 impl Config {
-    /// Authgear's resolver, if it is asked.
+    /// Returns Authgear's resolver, if it is asked.
     #[must_use]
     pub const fn resolver(&self) -> Option<&Resolver> {
         match &self.server {
@@ -270,7 +272,7 @@ impl Config {
         }
     }
 
-    /// The forward-auth server, if one is asked.
+    /// Returns the forward-auth server, if one is asked.
     #[must_use]
     pub const fn forward_auth(&self) -> Option<&ForwardAuth> {
         match &self.server {
@@ -279,11 +281,11 @@ impl Config {
         }
     }
 
-    /// Reads the configuration of one project: [`Projects::parse`], where there are no more.
+    /// Parses the configuration of a single project, like [`Projects::parse`].
     ///
     /// # Errors
     ///
-    /// Names the first field that is wrong, and what would be right.
+    /// Fails with the first field that is wrong, and what would be right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         let (mut configs, _) = Projects::parse(bytes)?.into_parts();
         match (configs.pop(), configs.is_empty()) {
@@ -292,11 +294,11 @@ impl Config {
         }
     }
 
-    /// The configuration, if a proxy can do what it asks for. APISIX cannot rewrite paths.
+    /// Returns the configuration if a proxy supports it. APISIX cannot rewrite paths.
     ///
     /// # Errors
     ///
-    /// Names the field that the proxy cannot serve.
+    /// Fails with the field that the proxy does not support.
     pub fn on_proxy(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
         let has_query = self.token_from.iter().any(|place| matches!(place, Place::Query(_)));
         if self.strip_credentials && has_query && !rewrites_paths {
@@ -305,7 +307,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The JSON Schema of a configuration.
+    /// Returns the JSON Schema of a configuration.
     #[cfg(feature = "schema")]
     #[must_use]
     pub fn schema() -> schemars::Schema {

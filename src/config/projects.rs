@@ -1,5 +1,5 @@
-//! The projects of a configuration: which of them a request belongs to, by its host. Where `authgear` is no list there
-//! is one, and its `hosts` are mostly not given: then no host is looked at.
+//! The projects of a configuration, and which of them a request belongs to by its host. If `authgear` is not a list,
+//! there is only one, usually without `hosts`; then hosts are ignored.
 
 use std::fmt;
 
@@ -7,24 +7,25 @@ use super::{Config, ConfigError};
 use crate::http::authority::Authority;
 use crate::rules::HostPattern;
 
-/// See the module. There is at least one.
+/// The projects of a configuration, at least one.
 #[derive(Debug, Clone)]
 pub struct Projects {
     configs: Vec<Config>,
     hosts: Hosts,
 }
 
-/// Which project a host belongs to.
+/// The project of each host.
 #[derive(Debug, Clone)]
 pub struct Hosts {
-    /// Each pattern, and the place of its project: a name before all that end like it, a longer ending before a shorter.
+    /// Each pattern, with the index of its project: a name before all wildcards that cover it, a longer wildcard
+    /// before a shorter one.
     patterns: Vec<(HostPattern, usize)>,
     /// The project of all other hosts.
     others: Option<usize>,
 }
 
 impl Projects {
-    /// Each project with its hosts; of those without any there is at most one.
+    /// Creates the projects with their hosts. At most one may have none.
     pub(super) fn new(projects: impl IntoIterator<Item = (Config, Vec<HostPattern>)>) -> Self {
         let (mut configs, mut patterns, mut others) = (Vec::new(), Vec::new(), None);
         for (number, (config, hosts)) in projects.into_iter().enumerate() {
@@ -41,35 +42,35 @@ impl Projects {
         Self { configs, hosts: Hosts { patterns, others } }
     }
 
-    /// The configuration, if a proxy can do what it asks for. APISIX cannot rewrite paths.
+    /// Returns the configuration if a proxy supports it. APISIX cannot rewrite paths.
     ///
     /// # Errors
     ///
-    /// Names the field that the proxy cannot serve.
+    /// Fails with the field that the proxy does not support.
     pub fn on_proxy(self, rewrites_paths: bool) -> Result<Self, ConfigError> {
         let configs = self.configs.into_iter().map(|config| config.on_proxy(rewrites_paths));
         Ok(Self { configs: configs.collect::<Result<_, _>>()?, hosts: self.hosts })
     }
 
-    /// What holds for the requests of each project.
+    /// Returns the settings of each project.
     #[must_use]
     pub fn configs(&self) -> &[Config] {
         &self.configs
     }
 
-    /// The same, to be kept apart.
+    /// Returns the settings and the hosts separately.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Config>, Hosts) {
         (self.configs, self.hosts)
     }
 
-    /// The least important log lines that are written.
+    /// Returns the least important level of log lines that are written.
     #[must_use]
     pub fn log_level(&self) -> log::LevelFilter {
         self.configs.first().map_or(super::DEFAULT_LOG_LEVEL, |config| config.log_level)
     }
 
-    /// Whether the access log may tell of each request what became of it.
+    /// Returns whether the access log may show the outcome of each request.
     #[must_use]
     pub fn access_log(&self) -> bool {
         self.configs.first().is_some_and(|config| config.access_log)
@@ -77,14 +78,15 @@ impl Projects {
 }
 
 impl Hosts {
-    /// Whether there are requests of no project.
+    /// Returns whether some requests belong to no project.
     #[must_use]
     pub const fn leave_some_out(&self) -> bool {
         !self.patterns.is_empty() || self.others.is_none()
     }
 
-    /// The place of the project that a request to this host belongs to (`Host` or `:authority`, as sent); none where
-    /// it belongs to none, or programs could disagree about the host. Case, port and a final dot do not matter.
+    /// Returns the index of the project that a request to this host (`Host` or `:authority`, as sent) belongs to;
+    /// `None` if it belongs to none, or if programs could disagree about the host. Case, port and a final dot do not
+    /// matter.
     #[must_use]
     pub fn project(&self, authority: &[u8]) -> Option<usize> {
         if self.patterns.is_empty() {
@@ -96,7 +98,7 @@ impl Hosts {
     }
 }
 
-/// One line for the log.
+/// Describes it in one line for the log.
 impl fmt::Display for Projects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, config) in self.configs.iter().enumerate() {
@@ -146,7 +148,7 @@ mod tests {
             ("example.com", [Some(3), None]),
             ("a.example.com.evil", [Some(3), None]),
             ("[2001:db8::2]", [Some(3), None]),
-            // Unclear is nobody's.
+            // An unclear host belongs to none.
             ("", [None, None]),
             ("b.example.com,x", [None, None]),
             ("evil@b.example.com", [None, None]),

@@ -1,4 +1,4 @@
-//! What is typed at the top of a configuration, and what becomes of it.
+//! The top of a configuration: as typed, and checked.
 
 use std::time::Duration;
 
@@ -31,27 +31,28 @@ use crate::rules::Access;
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Configuration"))]
 pub(super) struct RawConfig {
-    /// An Authgear project, or a list of them, which requests belong to by their `hosts`. Stands alone: `forward_auth` and `jwt` are refused beside it.
+    /// An Authgear project, or a list of projects to which requests belong by their `hosts`. Cannot be combined with
+    /// `forward_auth` or `jwt`.
     authgear: Given<OneOrMany<RawAuthgear>>,
-    /// Any server that answers whether a request may pass.
+    /// A server that decides whether a request may pass.
     forward_auth: Given<Object<RawForwardAuth>>,
     /// Issuers whose tokens are verified locally. Not empty.
     jwt: Given<NonEmpty<Object<RawIssuer>>>,
     /// The limit of each call to the auth server: `1ms` to `24h`. Default: `3s`.
     timeout: Given<Span>,
-    /// What becomes of a request while the auth server, or the keys for its token, cannot be reached in time and
+    /// What happens to a request while the auth server, or the keys for its token, cannot be reached in time and
     /// nothing usable is cached.
     on_error: Given<Object<RawOnError>>,
-    /// What is remembered, and for how long. Each worker remembers its own.
+    /// What is cached, and for how long. Each worker has its own cache.
     cache: Given<Object<RawCache>>,
-    /// What is demanded of which request. The first rule that matches decides.
+    /// The demands on requests. The first rule that matches decides.
     rules: Given<List<Object<RawRule>>>,
     /// Who may pass, for requests that match no rule and for rules that do not say: `public` (not authenticated,
     /// identity headers removed), `optional` (authenticated if possible, the app decides), or `required` (denied
     /// unless valid). Default: `optional` with `authgear`, else `required`.
     access: Given<OneOf<Access>>,
-    /// What a session must be, for requests that match no rule and for rules that do not say. Implies
-    /// `access: required`.
+    /// What a session must meet, for requests that match no rule and for rules that do not say. Implies `access:
+    /// required`.
     require: Given<Object<RawRequire>>,
     /// The answer to a request without a valid session.
     on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
@@ -59,17 +60,17 @@ pub(super) struct RawConfig {
     on_forbidden: Given<Object<RawCustomReply>>,
     /// Whether a real CORS preflight is `public`. Default: `true`.
     allow_cors_preflight: Given<Bool>,
-    /// Whether what authenticates is removed from requests before they are forwarded. Default: `false`.
+    /// Whether credentials are removed from requests before they are forwarded. Default: `false`.
     strip_credentials: Given<Bool>,
-    /// Whether headers by which some frameworks take another path or method than that of the request are removed:
-    /// `x-original-url`, `x-rewrite-url`, `x-http-method`, `x-http-method-override` and `x-method-override`.
-    /// Default: `true` where a rule names a path, a prefix or methods, else `false`.
+    /// Whether to remove headers from which some frameworks take a path or method other than the request's:
+    /// `x-original-url`, `x-rewrite-url`, `x-http-method`, `x-http-method-override` and `x-method-override`. Default:
+    /// `true` if a rule names a path, a prefix or methods, else `false`.
     strip_overrides: Given<Bool>,
     /// The least important log lines that are written: `error`, `warn`, `info` or `debug`. The proxy's own level
     /// filters after that. Default: `info`.
     log_level: Given<OneOf<LevelFilter>>,
-    /// Whether the access log may tell of each request what became of it and why, whether memory decided, whose it is
-    /// by which issuer, how long the filter took, and in which worker. Default: `false`.
+    /// Whether the access log may show for each request its outcome and the reason, whether the cache decided, the
+    /// user and the issuer, how long the filter took, and the worker. Default: `false`.
     access_log: Given<Bool>,
 }
 
@@ -84,26 +85,26 @@ impl Choice for OnErrorAction {
     const EXPECTED: &'static str = "`deny` or `allow`";
 }
 
-/// What becomes of a request while the auth server, or the keys for its token, cannot be reached in time and
-/// nothing usable is cached. Never applies to what the request itself caused.
+/// What happens to a request while the auth server, or the keys for its token, cannot be reached in time and nothing
+/// usable is cached. Never applies to failures that the request itself caused.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnError"))]
 struct RawOnError {
-    /// `deny` answers with `status`. `allow` forwards without identity headers, except where a rule has a
-    /// `require`. Default: `deny`.
+    /// `deny` answers with `status`. `allow` forwards without identity headers, unless a rule has a `require`.
+    /// Default: `deny`.
     action: Given<OneOf<OnErrorAction>>,
     /// The status of a denial: 400 to 599, but not 444 and 499. Default: 503.
     status: Given<StatusField>,
 }
 
-/// The headers by which Symfony, Zend, IIS, Rack, ASP.NET and others take another path or method than that of the
-/// request.
+/// The headers from which Symfony, Zend, IIS, Rack, ASP.NET and others take a path or method other than the
+/// request's.
 const OVERRIDES: [&str; 5] =
     ["x-original-url", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override"];
 
 impl RawConfig {
-    /// Takes what is about rules.
+    /// Takes the fields about rules.
     pub(super) fn rules(&mut self) -> RawRules {
         RawRules {
             rules: self.rules.0.take().unwrap_or_default(),
@@ -151,7 +152,7 @@ impl RawConfig {
                     false => Sessions::Jwt { roles, forward_auth: forward_auth.is_some() },
                 };
                 let ttl = if introspection.is_some() { DEFAULT_TTL } else { Duration::ZERO };
-                // At most one of the two is there.
+                // At most one of the two is present.
                 let introspection = introspection.map(|server| AuthServer::Introspection(Box::new(server)));
                 let server =
                     forward_auth.map(|server| AuthServer::ForwardAuth(Box::new(server))).or(introspection);
@@ -222,14 +223,14 @@ impl RawConfig {
     }
 }
 
-/// Where the sessions of all projects together come from. A rule may be for the hosts of one alone.
+/// Returns the source of sessions, for all projects together. A rule may apply to the hosts of one alone.
 fn sessions(projects: &[Deciders]) -> Sessions {
     let mut sessions = projects.iter().map(|project| project.sessions);
     let first = sessions.next().unwrap_or(Sessions::Resolver);
     sessions.fold(first, |all, one| if all == Sessions::Resolver { one } else { all })
 }
 
-/// The places of all issuers, each once; the default where there are none.
+/// Returns the places of all issuers, each once; the default if there are none.
 fn of_all(issuers: &[Issuer], managed: &Managed) -> Result<Vec<Place>, ConfigError> {
     if issuers.is_empty() {
         return Ok(vec![Place::bearer()]);

@@ -1,4 +1,4 @@
-//! What is typed under `token_from`, and what becomes of it: the places where tokens may stand.
+//! The field `token_from`: as typed, and checked into the places of tokens.
 
 use serde::Deserialize;
 
@@ -9,21 +9,22 @@ use crate::http::header;
 use crate::http::managed::Managed;
 use crate::http::place::{MAX_PLACES, Place, WEBSOCKET_PROTOCOL};
 
-/// The places where the token may stand, as they are typed.
+/// The typed places of the token.
 pub(super) type TokenFrom = NonEmpty<Object<RawPlace>>;
 
-/// A place where the token may stand: one of `header`, `cookie`, `query` and `websocket_protocol`.
+/// A place of the token: one of `header`, `cookie`, `query` and `websocket_protocol`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Place"))]
 pub(super) struct RawPlace {
     /// In the header of this name.
     header: Given<PlaceHeader>,
-    /// The word before the token in that header, such as `Bearer`. Default: none; the whole value is the token.
+    /// The word before the token in that header, such as `Bearer`. Default: none, so that the whole value is the
+    /// token.
     scheme: Given<SchemeField>,
     /// In the cookie of this name.
     cookie: Given<CookieName>,
-    /// In the parameter of the query of this name.
+    /// In the query parameter of this name.
     query: Given<NonEmptyText>,
     /// In the entry of `Sec-WebSocket-Protocol` that begins with this text; the rest is the token.
     websocket_protocol: Given<ProtocolPrefix>,
@@ -72,7 +73,7 @@ fn protocol_prefix(text: &str) -> Result<String, PlaceValueError> {
     Err(PlaceValueError::NoSubprotocol(text.into()))
 }
 
-/// The places that are typed at `path`; the default where there are none.
+/// Returns the places typed at `path`; the default if there are none.
 pub(super) fn checked(typed: Option<Vec<RawPlace>>, path: &str) -> Result<Vec<Place>, ConfigError> {
     let Some(typed) = typed else { return Ok(vec![Place::bearer()]) };
     let numbered = typed.into_iter().enumerate();
@@ -94,7 +95,7 @@ pub(super) fn checked(typed: Option<Vec<RawPlace>>, path: &str) -> Result<Vec<Pl
     }
 }
 
-/// Refuses tokens that are bound to a key where nobody reads them: no proof can be checked.
+/// Refuses the scheme of bound tokens where tokens are not verified, because no proof could be checked.
 pub(super) fn refuse_dpop(places: &[Place], path: &str) -> Result<(), ConfigError> {
     match places.iter().position(|place| place.is_same(&Place::dpop())) {
         Some(number) => Err(ConfigError::new(format!("{path}[{number}].scheme"), PlaceError::DpopUnread)),
@@ -102,10 +103,10 @@ pub(super) fn refuse_dpop(places: &[Place], path: &str) -> Result<(), ConfigErro
     }
 }
 
-/// Refuses a header that tells the app who asks: a client's is removed.
+/// Refuses a header that identifies the user to the app, because a client's is removed.
 pub(super) fn refuse_identities(places: &[Place], managed: &Managed, path: &str) -> Result<(), ConfigError> {
     let is_identity = |place: &Place| match place {
-        // A credential to some, an identity to others: forward-auth servers replace it.
+        // Some take it as a credential, others as an identity: forward-auth servers replace it.
         Place::Header { name, .. } => name != b"authorization" && managed.contains(name),
         Place::Cookie(_) | Place::Query(_) | Place::WebSocketProtocol(_) => false,
     };

@@ -1,4 +1,4 @@
-//! The types of single fields: which values they take, within which bounds, and what is said of any other value.
+//! The types of single fields: their values, their bounds, and the errors for other values.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -15,14 +15,14 @@ use crate::http::header::{self, Pattern, is_token};
 use crate::http::url::{Url, UrlError};
 use crate::jose::{Algorithm, ClaimPath, IssuerName, IssuerNameError, KeySet, UnknownAlgorithm};
 
-/// The longest duration that is accepted; a longer one is a slip of the pen.
+/// The longest accepted duration. A longer one is a typing mistake.
 pub(super) const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most entries that are accepted: more than any worker has memory for.
+/// The most accepted entries: more than any worker has memory for.
 const MAX_COUNT: usize = 10_000_000;
 
-/// Defines fields that are typed as strings: the name, what it means or why it is refused, what is expected, and how it
-/// is read.
+/// Defines fields that are typed as strings: the name, the type of the value and of the error, the expectation, and
+/// the parser.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $value:ty | $error:ty, $expected:expr, $parse:expr;)*) => {$(
         $(#[$doc])*
@@ -58,7 +58,7 @@ texts! {
     /// A duration: `"500ms"`, `"10s"`, `"10m"`, `"1h"`; at most [`MAX_SPAN`].
     Span: Duration | ValueError, DURATION, span;
 
-    /// A string with something in it.
+    /// A string that is not empty.
     NonEmptyText: String | ValueError, "a string", non_empty;
 
     /// See [`IssuerName::parse`].
@@ -87,7 +87,7 @@ fn upstream(name: &str) -> Result<String, ValueError> {
     Ok(name.to_owned())
 }
 
-/// A cookie's name has the characters of a token (RFC 6265 section 4.1.1).
+/// Checks the characters of a cookie name, which are those of a token (RFC 6265 section 4.1.1).
 fn cookie_prefix(prefix: &str) -> Result<String, ValueError> {
     match prefix.chars().find(|c| !is_token(*c)) {
         Some(odd) => Err(ValueError::NoCookieCharacter(odd)),
@@ -103,7 +103,7 @@ fn span(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
-/// Reads a duration, however long.
+/// Parses a duration of any length.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
@@ -118,14 +118,14 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// The name of a header that the filter may set, in lower case.
+/// Parses the name of a header that the filter may set, in lower case.
 pub(super) fn header_name(text: &str) -> Result<String, HeaderError> {
     let name = whole_name(text)?;
     refuse_untouchable(&Pattern::Name(name.clone()))?;
     Ok(name)
 }
 
-/// The name of a header, in lower case; no beginning of names.
+/// Parses the name of a header, in lower case. Prefixes are refused.
 pub(super) fn whole_name(text: &str) -> Result<String, HeaderError> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {

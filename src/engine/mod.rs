@@ -62,7 +62,7 @@ pub struct Capabilities {
     pub signatures: Backend,
 }
 
-/// Names the server, for the log.
+/// Describes it for the log.
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.signatures {
@@ -144,7 +144,7 @@ impl Engine {
         (self.config.allow_cors_preflight && browser::is_cors_preflight(head)).then(|| self.preflight(head))
     }
 
-    /// The first step for a request.
+    /// Returns the first step for a request.
     pub fn start(&self, state: &mut State, head: &Head<'_>, now: UnixTime) -> Step {
         state.served = true;
         let (demand, way_back) = match self.config.login.as_ref().and_then(|login| login.way_back(head)) {

@@ -51,7 +51,7 @@ impl Memory {
         all
     }
 
-    /// How much is remembered of all projects.
+    /// how much is cached for all projects.
     pub fn size(&mut self) -> Size {
         let maps = self.states.iter_mut().map(State::size);
         maps.fold(Size::default(), |sum, one| Size {

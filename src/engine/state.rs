@@ -141,7 +141,7 @@ impl State {
         }
     }
 
-    /// How much is remembered: answers, and tokens known, revoked and rejected.
+    /// Returns how much is cached: answers, and tokens known, revoked and rejected.
     pub(super) fn size(&mut self) -> Size {
         let State { answers, tokens, .. } = self;
         let answers = answers.remembered();

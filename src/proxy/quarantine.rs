@@ -54,15 +54,15 @@ impl Quarantine {
     }
 }
 
-/// Whether two names of upstreams may share connections: a port that is not named is the default one, whichever that
-/// is.
+/// Returns whether two names of upstreams may share connections: a port that is not named is the default one,
+/// whichever that is.
 fn are_one(one: &str, other: &str) -> bool {
     let ((host, port), (other_host, other_port)) = (split(one), split(other));
     let same_port = port.zip(other_port).is_none_or(|(port, other)| port == other);
     host.eq_ignore_ascii_case(other_host) && same_port
 }
 
-/// The host, and the port if it is named.
+/// Returns the host, and the port if it is named.
 fn split(upstream: &str) -> (&str, Option<&str>) {
     match upstream.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),

@@ -109,7 +109,7 @@ impl Counter {
 }
 
 impl Outcome {
-    /// Its own name: the end of its counter's.
+    /// Returns its own name: the end of its counter's.
     #[must_use]
     pub fn name(self) -> &'static str {
         let counter = Counter::from(self).name();

@@ -1,4 +1,4 @@
-//! What is typed under `forward_auth`, and what becomes of it: the server that is asked about requests.
+//! The field `forward_auth`: as typed, and checked into the server that is asked about requests.
 
 mod text;
 
@@ -27,7 +27,7 @@ pub const DEFAULT_CLIENT_HEADERS: [&str; 5] =
 /// The headers of an accepting answer that the client gets by default.
 pub const DEFAULT_CLIENT_HEADERS_ON_SUCCESS: [&str; 1] = ["set-cookie"];
 
-/// Any server that answers whether a request may pass.
+/// A server that decides whether a request may pass.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(
@@ -36,36 +36,35 @@ pub const DEFAULT_CLIENT_HEADERS_ON_SUCCESS: [&str; 1] = ["set-cookie"];
     schemars(rename = "ForwardAuth", extend("required" = ["url", "upstream", "identity_headers"]))
 )]
 pub(super) struct RawForwardAuth {
-    /// The endpoint that is asked; it may have a query. Required.
+    /// The endpoint that is called; it may have a query. Required.
     url: Given<UrlWithQuery>,
-    /// Where it is reached: an Envoy cluster, or `host:port` on APISIX. Required.
+    /// Where calls go: an Envoy cluster, or `host:port` on APISIX. Required.
     upstream: Given<Upstream>,
-    /// How it is asked: `GET` or `HEAD`. Default: `GET`.
+    /// The method of the calls: `GET` or `HEAD`. Default: `GET`.
     method: Given<OneOf<CallMethod>>,
-    /// The client's headers that are sent: names, or beginnings of names such as `x-auth-*`. Default:
-    /// `[authorization, cookie]`.
+    /// The client's headers that are sent: names, or prefixes such as `x-auth-*`. Default: `[authorization, cookie]`.
     request_headers: Given<List<RequestHeader>>,
-    /// The cookies that are sent: names, or beginnings of names such as `_oauth2_proxy*`. Not empty. Default: all.
+    /// The cookies that are sent: names, or prefixes such as `_oauth2_proxy*`. Not empty. Default: all.
     cookies: Given<NonEmpty<Cookie>>,
-    /// Headers that are sent beside them. Values may hold `{method}`, `{scheme}`, `{host}`, `{path}` (with the
-    /// query), `{url}` and `{client_ip}`. Default: none.
+    /// Additional headers. Values may contain `{method}`, `{scheme}`, `{host}`, `{path}` (with the query), `{url}`
+    /// and `{client_ip}`. Default: none.
     extra_headers: Given<Map<ExtraHeader, ExtraValue>>,
-    /// Which headers describe the original request: `x-forwarded` (X-Forwarded-Method, -Proto, -Host, -Uri and
+    /// The headers that describe the original request: `x-forwarded` (X-Forwarded-Method, -Proto, -Host, -Uri and
     /// -For), `x-original` (X-Original-Method and -URI), or `none`. Default: `x-forwarded`.
     original_request: Given<OneOf<OriginalRequest>>,
-    /// What the `Host` of a call says: `url` (the host of `url`) or `client` (the one that the client asked for).
-    /// Default: `url`.
+    /// The `Host` of a call: `url` (the host of `url`) or `client` (the one that the client requested). Default:
+    /// `url`.
     host: Given<OneOf<CallHost>>,
-    /// The headers of an accepting answer that the app gets: names, beginnings of names such as `x-auth-*`, or
-    /// `{header: x-user, from: x-auth-request-user}` for one that the app knows by another name. They are always
-    /// removed from the client's request first. Required, and not empty.
+    /// The headers of an accepting answer that the app gets: names, prefixes such as `x-auth-*`, or `{header: x-user,
+    /// from: x-auth-request-user}` to rename one for the app. They are always removed from the client's request
+    /// first. Required, and not empty.
     identity_headers: Given<NonEmpty<IdentityHeaderField>>,
     /// A header of an accepting answer that lists roles or groups, separated by commas. `require.roles` needs it. It
-    /// is removed from the client's request first, and reaches the app only where `identity_headers` lists it.
-    /// Default: none.
+    /// is removed from the client's request first, and reaches the app only if `identity_headers` lists it. Default:
+    /// none.
     roles_header: Given<RolesHeader>,
-    /// The headers of an accepting answer that the client gets with the app's response, in the place of the app's
-    /// own; `set-cookie` is added. Default: `[set-cookie]`.
+    /// The headers of an accepting answer that the client gets with the app's response, in place of the app's own;
+    /// `set-cookie` is added. Default: `[set-cookie]`.
     client_headers_on_success: Given<List<SuccessHeader>>,
     /// The headers of a denial that the client gets. Default:
     /// `[www-authenticate, location, set-cookie, content-type, retry-after]`.
@@ -75,7 +74,7 @@ pub(super) struct RawForwardAuth {
 }
 
 impl RawForwardAuth {
-    /// Checks it. `key` is `cache.key`, if that is given.
+    /// Checks the fields. `key` is `cache.key`, if given.
     pub(super) fn check(self, key: Option<Vec<KeyPart>>) -> Result<ForwardAuth, ConfigError> {
         let url = self.url.0.ok_or_else(|| {
             ConfigError::missing(
@@ -132,7 +131,7 @@ fn named(name: &str) -> Pattern {
     Pattern::Name(name.to_owned())
 }
 
-/// The headers that tell the app who asks; none of the app's names can come from two.
+/// Returns the headers that identify the user to the app. Refuses two entries for one of the app's names.
 fn checked_identity(typed: Vec<TypedIdentityHeader>) -> Result<Vec<IdentityHeader>, ConfigError> {
     let path = |number: usize, field: &str| format!("forward_auth.identity_headers[{number}]{field}");
     let mut checked: Vec<IdentityHeader> = Vec::new();
@@ -157,8 +156,8 @@ fn checked_identity(typed: Vec<TypedIdentityHeader>) -> Result<Vec<IdentityHeade
     Ok(checked)
 }
 
-/// Why two entries of `identity_headers` cannot stand together: they are one, or the app would get one header from two
-/// of the answer's.
+/// Returns why two entries of `identity_headers` exclude each other: they are the same, or the app would get one
+/// header from two of the answer's.
 fn clash(one: &IdentityHeader, other: &IdentityHeader) -> Option<ForwardAuthError> {
     use IdentityHeader::{Renamed, Same};
     let two_sources = |name: &str| ForwardAuthError::TwoSources(name.into(), one.to_string());
@@ -203,7 +202,7 @@ fn refuse_twice(forward_auth: &ForwardAuth) -> Result<(), ConfigError> {
     }
 }
 
-/// Refuses headers that would be sent twice, and options that have no effect beside another.
+/// Refuses headers that would be sent twice, and options that have no effect beside others.
 fn refuse_clashes(forward_auth: &ForwardAuth, are_defaults: bool) -> Result<(), ConfigError> {
     for (name, _) in &forward_auth.extra_headers {
         let path = || format!("forward_auth.extra_headers.{name}");
@@ -247,7 +246,7 @@ fn checked_key(forward_auth: &ForwardAuth, parts: Option<Vec<KeyPart>>) -> Resul
 
 #[cfg(test)]
 impl ForwardAuth {
-    /// What is typed under `forward_auth`, checked.
+    /// Checks a typed `forward_auth`.
     pub(crate) fn for_tests(typed: serde_json::Value) -> Self {
         let typed =
             super::document::read::<super::field::Object<RawForwardAuth>>(typed.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! The values of the fields under `forward_auth`, each typed as a string, and the one that may be an object.
+//! The values of the fields under `forward_auth`: strings, and the one that may be an object.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ impl Choice for CallHost {
 }
 
 texts! {
-    /// A header of the client's that is sent.
+    /// A client's header that is sent.
     RequestHeader: Pattern | HeaderError, "a string", request_header;
 
     /// The app's name for a header of an accepting answer.
@@ -64,7 +64,7 @@ texts! {
     KeyPartText: KeyPart | KeyPartError, "a string", KeyPart::parse;
 }
 
-/// A header of the client's that is sent.
+/// Parses a client's header that is sent.
 fn request_header(text: &str) -> Result<Pattern, HeaderError> {
     let pattern = Pattern::parse(text)?;
     let (Pattern::Name(start) | Pattern::Prefix(start)) = &pattern;
@@ -79,14 +79,14 @@ fn request_header(text: &str) -> Result<Pattern, HeaderError> {
     Err(refuse(pattern.to_string().into()))
 }
 
-/// A header of an accepting answer that the app gets.
+/// Parses a header of an accepting answer that the app gets.
 fn identity_header(text: &str) -> Result<Pattern, HeaderError> {
     let pattern = Pattern::parse(text)?;
     refuse_untouchable(&pattern)?;
     if pattern.matches(b"set-cookie") { Err(HeaderError::CookieForClient) } else { Ok(pattern) }
 }
 
-/// The app's name for a header of an accepting answer.
+/// Parses the app's name for a header of an accepting answer.
 fn app_header(text: &str) -> Result<String, HeaderError> {
     let name = header_name(text)?;
     if header::is_same(name.as_bytes(), b"set-cookie") {
@@ -95,7 +95,7 @@ fn app_header(text: &str) -> Result<String, HeaderError> {
     Ok(name)
 }
 
-/// What describes the original request to a server, and is the proxy's own word to the app.
+/// The headers that describe the original request to a server, and that the app trusts because the proxy sets them.
 const DESCRIBING: [&str; 8] = [
     "x-forwarded-for",
     "x-forwarded-host",
@@ -107,7 +107,7 @@ const DESCRIBING: [&str; 8] = [
     "x-forwarded-uri",
 ];
 
-/// A header of an accepting answer, by the server's name for it. What a client sends by that name is removed.
+/// Parses a header of an accepting answer, by the server's name for it. A client's header of that name is removed.
 fn answer_header(text: &str) -> Result<String, HeaderError> {
     let name = whole_name(text)?;
     let is_same = |known: &&str| header::is_same(known.as_bytes(), name.as_bytes());
@@ -125,7 +125,7 @@ fn answer_header(text: &str) -> Result<String, HeaderError> {
     Err(refuse(name.into()))
 }
 
-/// The header of an accepting answer that lists roles.
+/// Parses the header of an accepting answer that lists roles.
 fn roles_header(text: &str) -> Result<String, HeaderError> {
     let name = answer_header(text)?;
     if header::is_same(name.as_bytes(), b"authorization") {
@@ -134,7 +134,7 @@ fn roles_header(text: &str) -> Result<String, HeaderError> {
     Ok(name)
 }
 
-/// A header of an accepting answer that the client gets.
+/// Parses a header of an accepting answer that the client gets.
 fn success_header(text: &str) -> Result<Pattern, HeaderError> {
     let pattern = Pattern::parse(text)?;
     let touched = match pattern.hop_by_hop() {
@@ -149,7 +149,7 @@ fn success_header(text: &str) -> Result<Pattern, HeaderError> {
     })
 }
 
-/// A header of a denial that the client gets.
+/// Parses a header of a denial that the client gets.
 fn client_header(text: &str) -> Result<Pattern, HeaderError> {
     match Pattern::parse(text)? {
         Pattern::Name(name) if header::is_hop_by_hop(name.as_bytes()) => {
@@ -159,7 +159,7 @@ fn client_header(text: &str) -> Result<Pattern, HeaderError> {
     }
 }
 
-/// The name of a header that the operator sets, in lower case.
+/// Parses the name of a header that the operator sets, in lower case.
 fn extra_header(text: &str) -> Result<String, HeaderError> {
     let name = text.to_ascii_lowercase();
     if !header::is_name(&name) {
@@ -173,14 +173,14 @@ fn extra_header(text: &str) -> Result<String, HeaderError> {
     }
 }
 
-/// A header of an accepting answer that the app gets: its name, a beginning of names, or what the app calls it.
+/// A header of an accepting answer that the app gets: a name, a prefix, or a renamed header.
 pub(super) struct IdentityHeaderField;
 
-/// What is typed for an [`IdentityHeaderField`].
+/// The typed value of an [`IdentityHeaderField`].
 pub(super) enum TypedIdentityHeader {
-    /// A name, or a beginning of names.
+    /// A name, or a prefix of names.
     Same(Pattern),
-    /// Another name for one header.
+    /// A renamed header.
     Renamed(RawRenamed),
 }
 

@@ -1,5 +1,5 @@
-//! Why a configuration is refused. Owns the words of every refusal, each beside its cause: of a document, of a single
-//! value (`values`, `headers`), of a rule (`rules`), and of servers and issuers (`servers`, `tokens`).
+//! Why a configuration is refused. Owns the text of every error, each next to its cause: errors of a document, of a
+//! single value (`values`, `headers`), of a rule (`rules`), and of servers and issuers (`servers`, `tokens`).
 
 mod headers;
 mod rules;
@@ -17,10 +17,10 @@ pub use self::servers::{AuthgearError, CacheError, CallbackError, ForwardAuthErr
 pub use self::tokens::{IntrospectionError, IssuerError, PlaceError, PlaceValueError, SecretError};
 pub use self::values::ValueError;
 
-/// Why a configuration is refused: the field by its path, and what would be right.
+/// Why a configuration is refused: the field's path, and what would be right.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// `authgear.mode`; empty where the document as a whole is wrong.
+    /// Such as `authgear.mode`; empty if the document as a whole is wrong.
     pub path: String,
     /// What is wrong, and what would be right.
     pub problem: Problem,
@@ -31,7 +31,7 @@ impl ConfigError {
         Self { path: path.into(), problem: problem.into() }
     }
 
-    /// A field that has to be there is not; `right` tells what to give.
+    /// Reports a missing field. `right` states what to give.
     pub(super) fn missing(path: impl Into<String>, right: &'static str) -> Self {
         Self { path: path.into(), problem: Problem::Missing(right) }
     }
@@ -50,17 +50,17 @@ impl std::error::Error for ConfigError {}
 /// What is wrong with a field or a document, and what would be right.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// The document as a whole cannot be read.
+    /// The document as a whole is unreadable.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// A value is of the wrong type, an unknown or a repeated field, or refused by the type of its field, such as
-    /// [`ValueError`]: serde keeps the words of that.
+    /// A value has the wrong type, a field is unknown or repeated, or the field's type refuses the value, such as
+    /// with [`ValueError`]. serde keeps the text of that error.
     #[error("{}", without_place(.0))]
     Value(serde_json::Error),
-    /// A field that has to be there is not; what to give.
+    /// A required field is missing. States what to give.
     #[error("missing; {0}")]
     Missing(&'static str),
-    /// Two fields cannot stand together, or one asks for what cannot be done.
+    /// Two fields exclude each other, or one asks for something impossible.
     #[error(transparent)]
     Combination(#[from] CombinationError),
     /// See [`AuthgearError`].
@@ -89,21 +89,21 @@ pub enum Problem {
     Cache(#[from] CacheError),
 }
 
-/// Why a document is no configuration.
+/// Why a document is not a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// It has no text.
+    /// It is empty.
     #[error("it is empty")]
     Empty,
     /// It is neither text nor protobuf.
     #[error("it is neither JSON text nor the encoding of a google.protobuf.Struct")]
     Encoding,
-    /// It is text, but no JSON; at which line and column.
+    /// It is text, but not JSON. States the line and column.
     #[error(transparent)]
     Json(serde_json::Error),
 }
 
-/// Why fields at the top cannot stand as they do.
+/// Why top-level fields do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CombinationError {
     /// `forward_auth` beside `authgear`.
@@ -115,10 +115,10 @@ pub enum CombinationError {
     /// `timeout` is zero.
     #[error("a call needs some time: at least 1ms")]
     NoTime,
-    /// There are several projects where one is asked for.
+    /// There are several projects, but only one is expected.
     #[error("has several projects")]
     SeveralProjects,
-    /// The proxy cannot take a token out of the query.
+    /// The proxy cannot remove a token from the query.
     #[error(
         "cannot remove a token from the query on APISIX, which has no way to rewrite a path; leave it out, or take \
          the token from another place than `query` (token_from)"
@@ -126,7 +126,7 @@ pub enum CombinationError {
     QueryCannotBeStripped,
 }
 
-/// What is typed, as a message shows it: between backticks, with nothing that could break a line.
+/// Typed text as a message shows it: in backticks, with nothing that could break a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quoted(String);
 
@@ -142,7 +142,7 @@ impl fmt::Display for Quoted {
     }
 }
 
-/// What serde says of a value, without the line and the column: the field's path tells more.
+/// Returns serde's error without line and column, because the field's path is more useful.
 fn without_place(error: &serde_json::Error) -> String {
     let mut problem = error.to_string();
     if error.classify() == Category::Data {

@@ -1,4 +1,4 @@
-//! Why an auth server, the way to log in there, or what is remembered of it is refused.
+//! Why an auth server, its login or its cache is refused.
 
 use super::Quoted;
 use crate::rules::PathPatternError;
@@ -6,7 +6,7 @@ use crate::rules::PathPatternError;
 /// Why a project is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthgearError {
-    /// The list of projects has nothing in it.
+    /// The list of projects is empty.
     #[error("is an empty list; give a project")]
     NoProject,
     /// Two projects would get all other requests.
@@ -15,7 +15,7 @@ pub enum AuthgearError {
     /// Two projects would get the requests of one host.
     #[error("is listed twice, and a host belongs to one project")]
     HostTwice,
-    /// The endpoint has a path; which origin it has.
+    /// The endpoint has a path. States its origin.
     #[error("an origin has no path: `{0}` would be right")]
     EndpointWithPath(String),
     /// The field has no effect in this mode.
@@ -34,7 +34,7 @@ pub enum IdleMode {
     Local,
 }
 
-/// Why the way to log in is refused.
+/// Why the login is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     /// The scope lacks `openid`.
@@ -48,19 +48,19 @@ pub enum LoginError {
     BesideRedirect,
 }
 
-/// Why a path is none to come back to.
+/// Why a path is refused as callback.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackError {
     /// It is more than a path.
     #[error("{0} has a query or a fragment; give the path alone")]
     NotAlone(Quoted),
-    /// It is no path.
+    /// It is not a path.
     #[error(transparent)]
     Path(#[from] PathPatternError),
-    /// It is where people go on to.
+    /// It is where people continue after logging in.
     #[error("`/` is where people go on to after logging in; give a path of its own")]
     Root,
-    /// It has a character whose spelling is not clear.
+    /// It contains a character with an unclear spelling.
     #[error(
         "{path} has a '{}', which programs write in several ways; letters, digits and `-._~` are safe",
         odd.escape_default()
@@ -73,22 +73,22 @@ pub enum CallbackError {
     },
 }
 
-/// Why a field of `forward_auth`, or `cache.key`, cannot stand there.
+/// Why a field of `forward_auth`, or `cache.key`, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardAuthError {
     /// An answer to `HEAD` has no body that could be relayed.
     #[error("does nothing with `method` HEAD, whose answers have no body")]
     BodyOfHead,
-    /// It stands in the list already.
+    /// It is already in the list.
     #[error("{0} is listed twice")]
     Twice(Quoted),
-    /// It stands in `cache.key` already.
+    /// It is already in `cache.key`.
     #[error("is listed twice")]
     KeyTwice,
     /// The app would get one header from two of the answer's.
     #[error("the app gets {0} by `{1}` already, and could not tell which one it reads")]
     TwoSources(Quoted, String),
-    /// Two headers of a call differ in spelling alone.
+    /// Two headers of a call differ only in spelling.
     #[error("many servers read {0} and another one alike")]
     ReadAlike(Quoted),
     /// `original_request` sends this header.
@@ -105,12 +105,12 @@ pub enum ForwardAuthError {
     /// No cookies are sent.
     #[error("does nothing while `request_headers` does not list `cookie`; add it there")]
     CookiesNotSent,
-    /// The server reads more cookies than the key holds.
+    /// The server reads more cookies than the key contains.
     #[error(
         "needs `forward_auth.cookies`: the server may read other cookies as this one; list there what is sent"
     )]
     KeyNeedsCookies,
-    /// The server is not told what the key holds.
+    /// The server does not get what the key contains.
     #[error("is not sent to the auth server, so that no answer can depend on it; send it, or leave it out")]
     KeyNotSent,
 }
@@ -118,16 +118,16 @@ pub enum ForwardAuthError {
 /// Why a field of `cache` has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CacheError {
-    /// There are no answers whose time it could be.
+    /// There are no answers that this lifetime could apply to.
     #[error("does nothing where nobody is asked; verified tokens are remembered until they expire")]
     NoAnswers,
     /// There are no answers that could be stale.
     #[error("does nothing where nobody is asked; remove it")]
     NoStaleAnswers,
-    /// No answer is remembered.
+    /// No answer is cached.
     #[error("does nothing with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it")]
     NothingRemembered,
-    /// There is no `forward_auth` whose answers it could tell apart.
+    /// There is no `forward_auth` whose answers it could distinguish.
     #[error("is for `forward_auth` alone; remove it")]
     KeyWithoutForwardAuth,
 }

@@ -1,18 +1,18 @@
-//! Why an issuer, the server that is asked about its tokens, or a place for tokens is refused.
+//! Why an issuer, the server that is asked about its tokens, or a place of tokens is refused.
 
 use super::Quoted;
 use crate::http::place::MAX_PLACES;
 
-/// Why a field of an issuer cannot stand there.
+/// Why a field of an issuer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
     /// Another entry has the same issuer.
     #[error("is listed twice; one entry must hold all of it")]
     Twice,
-    /// A token could be of the issuer of that entry too.
+    /// A token could match that entry's issuer too.
     #[error("a token could be of this issuer and of jwt[{0}]; one entry must hold both")]
     Overlaps(usize),
-    /// The header of all claims is that of one claim.
+    /// The header with all claims is also that of one claim.
     #[error("{0} is one of `headers` already; a header tells one thing")]
     HeaderOfClaim(Quoted),
     /// Nothing is verified.
@@ -29,10 +29,10 @@ pub enum IssuerError {
     /// The keys would come from two sources.
     #[error("cannot stand beside `jwks_uri`")]
     BesideKeysUrl,
-    /// The keys stand there, and nobody is asked for them.
+    /// The keys are inline, so no server is asked for them.
     #[error("does nothing with `jwks`, which is not asked for")]
     UpstreamOfInlineKeys,
-    /// There are no keys to be asked for.
+    /// No server is asked for keys.
     #[error("does nothing without `jwks_uri`; `introspection` has its own")]
     UpstreamOfNoKeys,
     /// The issuer of that entry has an authorization server already.
@@ -45,13 +45,13 @@ pub enum IssuerError {
     IntrospectionBesideForwardAuth,
 }
 
-/// Why a field of `introspection` cannot stand there.
+/// Why a field of `introspection` is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
     /// There would be two values of `Authorization`.
     #[error("cannot stand beside `client_id`: only one of them can be sent")]
     BesideClient,
-    /// There is no client whose secret it could be.
+    /// There is no client that this secret could belong to.
     #[error("does nothing without `client_id`; give that too")]
     SecretOfNobody,
 }
@@ -59,13 +59,13 @@ pub enum IntrospectionError {
 /// Why a secret is refused. Shows nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// It is no string; perhaps it lacks its quotation marks.
+    /// It is not a string; perhaps it lacks its quotation marks.
     #[error("is no string, which a secret is; nothing of it is shown here")]
     NoText,
-    /// It has nothing in it.
+    /// It is empty.
     #[error("is empty; leave it out")]
     Empty,
-    /// It has a control character.
+    /// It contains a control character.
     #[error("has a control character, which no header can hold")]
     ControlCharacter,
     /// It has white space at an end.
@@ -73,10 +73,10 @@ pub enum SecretError {
     WhiteSpace,
 }
 
-/// Why a place cannot be listed for tokens.
+/// Why a place of tokens is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    /// It stands in the list already.
+    /// It is already in the list.
     #[error("stands there twice")]
     Twice,
     /// There are too many before it.
@@ -84,7 +84,7 @@ pub enum PlaceError {
         "is one place too many: at most {MAX_PLACES} different ones, of all issuers together, are looked at in each request"
     )]
     TooMany,
-    /// It names none.
+    /// It names no place.
     #[error("names no place; give `header`, `cookie`, `query` or `websocket_protocol`")]
     NoPlace,
     /// It names another place too.
@@ -93,10 +93,10 @@ pub enum PlaceError {
     /// Only headers have schemes.
     #[error("goes with `header` only")]
     SchemeWithoutHeader,
-    /// No other header has a token that is bound to a key.
+    /// Only this header can contain a token that is bound to a key.
     #[error("DPoP is a scheme of `authorization` only")]
     DpopElsewhere,
-    /// Tokens with the scheme DPoP are taken there anyway.
+    /// Tokens with the scheme DPoP are accepted there anyway.
     #[error(
         "is taken with the scheme Bearer already; leave it out, or leave that out to take nothing but DPoP"
     )]
@@ -109,7 +109,7 @@ pub enum PlaceError {
     Identity,
 }
 
-/// Why a text names no place for tokens.
+/// Why a text does not name a place of tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceValueError {
     /// It is the header of all cookies.
@@ -121,19 +121,19 @@ pub enum PlaceValueError {
     /// It is the header of proofs.
     #[error("{0} holds a proof; its token stands in `{{header: authorization, scheme: Bearer}}`")]
     Proof(Quoted),
-    /// Proxies frame, route or connect by it.
+    /// Proxies use it for framing, routing or connections.
     #[error("{0} is the proxy's own; no token can stand there")]
     Proxys(Quoted),
-    /// It is no header's name.
+    /// It is not a header name.
     #[error("{0} is no name of a header")]
     NoHeader(Quoted),
-    /// It is no scheme.
+    /// It is not a scheme.
     #[error("{0} is not one word, as \"Bearer\" is")]
     NoScheme(Quoted),
-    /// It is no cookie's name.
+    /// It is not a cookie name.
     #[error("{0} is no name of a cookie")]
     NoCookie(Quoted),
-    /// No subprotocol begins so.
+    /// No subprotocol begins with it.
     #[error("{0} begins no subprotocol, as \"bearer.\" does")]
     NoSubprotocol(Quoted),
 }

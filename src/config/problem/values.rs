@@ -1,23 +1,23 @@
-//! Why a single value is refused, where no type of another folder says it.
+//! Why a single value is refused, unless a type of another folder states it.
 
 use super::Quoted;
 
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    /// A text has nothing in it.
+    /// A text is empty.
     #[error("is empty")]
     Empty,
-    /// A list has nothing in it.
+    /// A list is empty.
     #[error("is an empty list, which nothing could ever match; leave it out")]
     EmptyList,
-    /// It is none of a few names; which they are.
+    /// It is none of a few names, which are listed.
     #[error("unknown variant {0}, expected {1}")]
     UnknownVariant(Quoted, &'static str),
-    /// A name stands twice in an object.
+    /// A name occurs twice in an object.
     #[error("duplicate field {0}")]
     DuplicateName(Quoted),
-    /// It is the boolean that cannot be required; which one can.
+    /// It is the boolean that cannot be required. States the other one.
     #[error("only `{0}` can be required; leave it out for either")]
     OnlyOther(bool),
     /// An upstream has no name.
@@ -29,7 +29,7 @@ pub enum ValueError {
     /// A cookie's name cannot have this character.
     #[error("no cookie's name can have a '{}'", .0.escape_default())]
     NoCookieCharacter(char),
-    /// It is no duration; what one is.
+    /// It is not a duration. States the expectation.
     #[error("found \"{}\", expected {expected}", found.escape_default())]
     NoDuration {
         /// What stands there.
@@ -43,16 +43,16 @@ pub enum ValueError {
     /// nginx, and so APISIX, closes the connection instead of sending this status.
     #[error("{0} closes the connection on APISIX; choose another status")]
     StatusThatHangsUp(u16),
-    /// It is no status of a denial.
+    /// It is not a status of a denial.
     #[error("a status of a denial is 400 to 599")]
     NoDenial,
-    /// It is no number from 1 to this.
+    /// It is not a number from 1 to this.
     #[error("a number from 1 to {0}")]
     NoCount(usize),
-    /// It is no value that a claim could be compared with.
+    /// A claim cannot be compared with this value.
     #[error("a value of a claim is a string, a number or a boolean")]
     NoScalar,
-    /// Two headers for the app differ in spelling alone.
+    /// Two headers for the app differ only in spelling.
     #[error("many apps read {0} and another one alike")]
     ReadAlike(Quoted),
 }

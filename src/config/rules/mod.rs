@@ -1,5 +1,5 @@
-//! What is typed under `rules`, `access`, `require`, `on_unauthenticated` and `on_forbidden`, and the [`Rules`] that
-//! become of it.
+//! The fields `rules`, `access`, `require`, `on_unauthenticated` and `on_forbidden`: as typed, and checked into
+//! [`Rules`].
 
 mod text;
 
@@ -29,23 +29,23 @@ pub const DEFAULT_ALLOW_CORS_PREFLIGHT: bool = true;
 /// The default status of the answer to a request without a valid session.
 pub const DEFAULT_UNAUTHENTICATED_STATUS: u16 = 401;
 
-/// The default status of the answer where `require` is not met.
+/// The default status of the answer if `require` is not met.
 pub const DEFAULT_FORBIDDEN_STATUS: u16 = 403;
 
 /// The default `Content-Type` of a `body`.
 pub const DEFAULT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// The longest `max_auth_age`; a longer one is a slip of the pen.
+/// The longest `max_auth_age`. A longer one is a typing mistake.
 pub const MAX_AUTH_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Where sessions come from. That decides what is known about them, and so what can be required.
+/// The source of sessions. It determines what is known about them, and so what can be required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sessions {
     /// `authgear` with `mode: resolver`.
     Resolver,
-    /// `authgear` with tokens verified locally, alone or also.
+    /// `authgear` with tokens verified locally, with or without the resolver.
     Authgear,
-    /// `forward_auth` alone.
+    /// `forward_auth` without `jwt`.
     ForwardAuth {
         /// Whether a header of its answers lists roles.
         roles: bool,
@@ -54,7 +54,7 @@ pub enum Sessions {
     Jwt {
         /// Whether an issuer names the claim that holds roles, or a header of the server's answers lists them.
         roles: bool,
-        /// Whether `forward_auth` stands beside.
+        /// Whether there is a `forward_auth` too.
         forward_auth: bool,
     },
 }
@@ -67,7 +67,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the auth server may forbid a request without a `require` here.
+    /// Returns whether the auth server may forbid a request without a `require` here.
     const fn may_be_forbidden_by_a_server(self) -> bool {
         match self {
             Self::Resolver | Self::Authgear => false,
@@ -77,8 +77,8 @@ impl Sessions {
     }
 }
 
-/// The fields of a configuration that are about rules. The terms at the top apply to requests that match no rule,
-/// and to rules that leave them out.
+/// The fields of a configuration about rules. The terms at the top apply to requests that match no rule, and to rules
+/// that omit them.
 pub(super) struct RawRules {
     pub(super) rules: Vec<RawRule>,
     pub(super) terms: RawTerms,
@@ -92,33 +92,33 @@ pub(super) struct RawTerms {
     pub(super) on_forbidden: Option<RawCustomReply>,
 }
 
-/// What is demanded of the requests that it matches. A rule that names nothing matches everything.
+/// The demands on the requests that it matches. A rule without conditions matches everything.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Rule"))]
 pub(super) struct RawRule {
-    /// Matches exactly this path. Not beside `prefix`.
+    /// Matches exactly this path. Not together with `prefix`.
     path: Given<ExactPath>,
-    /// Matches this path and all below it, by whole segments.
+    /// Matches this path and everything below it, by whole segments.
     prefix: Given<PathPrefix>,
     /// Matches these methods, which are written in upper case; `GET` includes `HEAD`. Not empty. Default: any.
     methods: Given<NonEmpty<MethodName>>,
     /// Matches these hosts, which are written without a port: `example.com`, `*.example.com` (any name below
     /// it), `192.0.2.1`, `[2001:db8::1]`. Not empty. Default: any.
     hosts: Given<NonEmpty<HostName>>,
-    /// Who may pass: `public`, `optional` or `required`. Default: `access` beside the rules.
+    /// Who may pass: `public`, `optional` or `required`. Default: the top-level `access`.
     access: Given<OneOf<Access>>,
-    /// What a session must be. Implies `access: required`. Default: `require` beside the rules.
+    /// What a session must meet. Implies `access: required`. Default: the top-level `require`.
     require: Given<Object<RawRequire>>,
-    /// The answer to a request without a valid session. Default: `on_unauthenticated` beside the rules.
+    /// The answer to a request without a valid session. Default: the top-level `on_unauthenticated`.
     on_unauthenticated: Given<Object<RawOnUnauthenticated>>,
-    /// The answer to a request whose session does not meet `require`. Default: `on_forbidden` beside the rules.
+    /// The answer to a request whose session does not meet `require`. Default: the top-level `on_forbidden`.
     on_forbidden: Given<Object<RawCustomReply>>,
-    /// What is asked about these requests. Default: what stands under `forward_auth` beside the rules.
+    /// The auth server's URL for these requests. Default: that of the top-level `forward_auth`.
     forward_auth: Given<Object<RawAsked>>,
 }
 
-/// What the auth server is asked about the requests of a rule. `url` is required.
+/// The auth server's URL for the requests of a rule. `url` is required.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(
@@ -127,12 +127,12 @@ pub(super) struct RawRule {
     schemars(rename = "RuleForwardAuth", extend("required" = ["url"]))
 )]
 pub(super) struct RawAsked {
-    /// Another URL of the same server, as `/oauth2/auth?allowed_groups=x`: scheme, host and port are those of
+    /// Another URL of the same server, such as `/oauth2/auth?allowed_groups=x`: scheme, host and port are those of
     /// `forward_auth.url`, and may be left out.
     url: Given<NonEmptyText>,
 }
 
-/// What a session must be; all of it. What a session does not state is not met.
+/// What a session must meet, all of it. Facts that a session does not state are not met.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Require"))]
@@ -149,7 +149,7 @@ pub(super) struct RawRequire {
     amr: Given<NonEmpty<AuthMethod>>,
     /// The user authenticated no longer ago than this: `1s` to `8760h`.
     max_auth_age: Given<Age>,
-    /// The token has all of these claims. Not empty. With `jwt`, and with `authgear` where it verifies tokens.
+    /// The token has all of these claims. Not empty. With `jwt`, and with `authgear` in modes that verify tokens.
     claims: Given<NonEmpty<Object<RawClaimTest>>>,
 }
 
@@ -164,8 +164,8 @@ pub(super) struct RawOnUnauthenticated {
     body: Given<BodyText>,
     /// The media type of `body`. Default: `text/plain; charset=utf-8`.
     content_type: Given<ContentType>,
-    /// Where navigations are sent instead, with 302: an absolute URL, or a path. `{url}` and `{path}` stand for
-    /// those of the request, percent-encoded. Requests that are no navigation get 401. Stands alone.
+    /// Where navigations are sent instead, with 302: an absolute URL, or a path. `{url}` and `{path}` are replaced by
+    /// those of the request, percent-encoded. Other requests get 401. Not together with the other fields.
     redirect: Given<RedirectTarget>,
 }
 
@@ -183,7 +183,7 @@ pub(super) struct RawCustomReply {
 }
 
 impl RawRules {
-    /// Whether a rule names a path, a prefix or methods, so that headers that override them would evade it.
+    /// Returns whether a rule names a path, a prefix or methods, so that headers that override them would evade it.
     pub(super) fn name_path_or_method(&self) -> bool {
         let mut rules = self.rules.iter();
         rules.any(|rule| rule.path.0.is_some() || rule.prefix.0.is_some() || rule.methods.0.is_some())
@@ -193,7 +193,7 @@ impl RawRules {
     ///
     /// # Errors
     ///
-    /// Names the first field that is wrong, and what would be right.
+    /// Fails with the first field that is wrong, and what would be right.
     pub(super) fn check(
         self,
         sessions: Sessions,
@@ -270,7 +270,7 @@ impl RawRule {
 }
 
 impl RawAsked {
-    /// The URL that is asked, where it is another one than `asked`, that of all requests.
+    /// Returns the URL of the calls, if it differs from `asked`, which serves all requests.
     fn check(self, at: &FieldPath, asked: Option<&Url>) -> Result<Option<Url>, ConfigError> {
         const FIELD: &str = "forward_auth.url";
         let Some(asked) = asked else {
@@ -295,7 +295,7 @@ impl RawAsked {
 struct ClaimTests(Vec<ClaimTest>);
 
 impl ClaimTests {
-    /// The place of a demand, which is the same for the same demand.
+    /// Returns the index of a demand. Equal demands share one.
     fn place(&mut self, test: ClaimTest) -> ClaimId {
         let known = self.0.iter().position(|known| *known == test);
         ClaimId(known.unwrap_or_else(|| {
@@ -305,7 +305,7 @@ impl ClaimTests {
     }
 }
 
-/// The beginning of the path of an error, before the field's name.
+/// The beginning of an error's path, before the field's name.
 struct FieldPath(String);
 
 impl FieldPath {
@@ -314,7 +314,7 @@ impl FieldPath {
     }
 }
 
-/// The terms of a rule, or those at the top, each checked on its own.
+/// The terms of a rule, or the top-level ones, each checked on its own.
 #[derive(Default)]
 struct OwnTerms {
     access: Option<Access>,
@@ -324,7 +324,7 @@ struct OwnTerms {
 }
 
 impl RawTerms {
-    /// Whether people without a session are redirected.
+    /// Returns whether people without a session are redirected.
     pub(super) fn redirects(&self) -> bool {
         self.on_unauthenticated.as_ref().is_some_and(|answer| answer.redirect.0.is_some())
     }
@@ -348,8 +348,8 @@ impl RawTerms {
 }
 
 impl OwnTerms {
-    /// The terms of a rule that states `said` and inherits the rest. It inherits the requirement unless it states
-    /// another one, or is public or optional.
+    /// Returns the terms of a rule that states `said` and inherits the rest. It inherits the requirement unless it
+    /// states its own, or is public or optional.
     fn over(&self, said: &Self, sessions: Sessions) -> Terms {
         let inherited = match said.access.or(self.access) {
             Some(Access::Public | Access::Optional) => None,
@@ -387,7 +387,7 @@ impl RawRequire {
             let other = others.iter().find(|(_, is_given)| *is_given);
             match (roles, &self.roles.0, other) {
                 (true, _, Some((field, _))) => return refused(field, RuleError::ServerDecides),
-                // Without any, a valid session and no more.
+                // If there is none, only a valid session is needed.
                 (true, _, None) => {}
                 (false, Some(_), _) => return refused("require.roles", RuleError::NoRolesHeader),
                 (false, None, _) => return refused("require", RuleError::ServerDecides),

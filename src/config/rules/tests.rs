@@ -116,7 +116,7 @@ fn a_rule_that_does_not_say_takes_what_stands_beside_the_rules() {
     assert_eq!(roles("/session"), [""; 0]);
 }
 
-/// `value` at `path`, in a configuration that is right but for it.
+/// Returns a valid configuration, except for `value` at `path`.
 fn with(path: &str, value: Value) -> Value {
     let mut config = json!({"rules": [{"prefix": "/a", "access": "required"}, {"hosts": ["a.example"]}]});
     let mut at = &mut config;

@@ -1,4 +1,4 @@
-//! The values of a rule's fields, each typed as a string.
+//! The values of a rule's fields: strings.
 
 use std::time::Duration;
 

@@ -205,8 +205,8 @@ pub fn protocols_without_tokens(head: &Head<'_>, places: &[Place]) -> Option<Vec
     has_token.then(|| rest.join(b", ".as_slice()))
 }
 
-/// Whether a header is one that some programs take for the subprotocols of a WebSocket client, by another spelling of
-/// its name, and holds a token.
+/// Returns whether a header is one that some programs take for the subprotocols of a WebSocket client, by another
+/// spelling of its name, and holds a token.
 #[must_use]
 pub fn is_other_protocols_with_token((name, value): Field<'_>, places: &[Place]) -> bool {
     name != WEBSOCKET_PROTOCOL
