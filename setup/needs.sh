@@ -18,6 +18,7 @@ suite=$2
 has() { command -v "$1" >/dev/null; }
 has_pip() { python3 -c 'import ensurepip' 2>/dev/null || python3 -m pip --version >/dev/null 2>&1; }
 has_openssl() { [[ -n $OPENSSL_DIR ]] || pkg-config --exists openssl 2>/dev/null; }
+has_prometheus() { has prometheus && has promtool; }
 # The compiler, and the C library's headers, which Debian has in a package of their own.
 has_c() {
     local program status=0
@@ -66,6 +67,7 @@ look() {
     need docker-registry docker-registry image has docker-registry
     need curl curl demo has curl
     need chromium chromium browser has chromium
+    need "Prometheus and promtool" prometheus metrics has_prometheus
     need pkg-config pkg-config auth_o_tron has pkg-config
     need "OpenSSL's headers" libssl-dev auth_o_tron has_openssl
 }
@@ -95,6 +97,8 @@ look
 if [[ $mode == test ]] && ((${#packages[@]})) && has apt-get && [[ $(id -u) == 0 ]]; then
     echo "installing what is missing: ${packages[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
+    # The tests start what they need themselves: no package is to start a service of its own.
+    export RUNLEVEL=1
     # If it fails, the second look says what is still missing.
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2 || true
     look

@@ -26,6 +26,8 @@ pub struct BoundedMap<V> {
     latest: UnixTime,
     // How often the clock was set back.
     era: u64,
+    // How many entries have made room for others.
+    evicted: u64,
 }
 
 struct Held<V> {
@@ -50,7 +52,7 @@ impl<V: Weigh> BoundedMap<V> {
     /// insertion.
     #[must_use]
     pub fn within(budget: Rc<Budget>) -> Self {
-        Self { budget, map: RecentMap::new(), bytes: 0, latest: UnixTime::default(), era: 0 }
+        Self { budget, map: RecentMap::new(), bytes: 0, latest: UnixTime::default(), era: 0, evicted: 0 }
     }
 
     /// Returns the value of a key, if it is fresh.
@@ -90,7 +92,9 @@ impl<V: Weigh> BoundedMap<V> {
 
     /// Evicts the least recently used entry. Returns whether there was one.
     pub(super) fn evict(&mut self) -> bool {
-        self.map.oldest().is_some_and(|oldest| self.remove_at(oldest).is_some())
+        let is_evicted = self.map.oldest().is_some_and(|oldest| self.remove_at(oldest).is_some());
+        self.evicted = self.evicted.saturating_add(is_evicted.into());
+        is_evicted
     }
 
     /// Returns the number of the use of the least recently used entry.
@@ -121,6 +125,12 @@ impl<V: Weigh> BoundedMap<V> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.map.len() == 0
+    }
+
+    /// Returns how many entries have made room for others so far.
+    #[must_use]
+    pub const fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// Returns the weight of all entries, in bytes.

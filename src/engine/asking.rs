@@ -68,6 +68,7 @@ impl Engine {
 
     /// Asks a question whose answer is not cached, unless it is in flight.
     fn join(&self, state: &mut State, question: Question, case: Case, now: UnixTime) -> Step {
+        state.outbox.count(Counter::AnswersMissed);
         let case = Box::new(case);
         if !self.background {
             let Question { call, about } = question;

@@ -18,6 +18,7 @@ use crate::http::credential::{Cookies, Credentials, Secret};
 use crate::http::{Head, UnixTime};
 use crate::jose::dpop::Proof;
 use crate::jose::{Need, Refusal, Token};
+use crate::telemetry::Counter;
 
 /// A request whose token is being judged.
 #[allow(
@@ -142,6 +143,12 @@ impl Engine {
     fn judged(&self, state: &mut State, mut bearer: Bearer<'_>, now: UnixTime) -> Step {
         let (judgement, status) = self.judge(state, &mut bearer, now);
         bearer.case_mut().decided_by(status);
+        if let Judgement::Accepted(_) = judgement {
+            state.outbox.count(match status {
+                CacheStatus::Hit => Counter::TokensReused,
+                CacheStatus::Miss | CacheStatus::Shared | CacheStatus::Stale => Counter::TokensVerified,
+            });
+        }
         match judgement {
             Judgement::Accepted(accepted) if !bearer.case().admits(accepted.session.facts.other_use) => {
                 self.rejected(state, bearer, Rejection::Check(Refusal::Use), now)
@@ -232,7 +239,12 @@ impl Engine {
         let question = self.question_of_cookies(&bearer);
         let case = bearer.into_case();
         match question {
-            Some(question) => self.put(state, question, case, now),
+            Some(question) => {
+                if let Some(fault) = rejection.reason().token_fault() {
+                    state.outbox.count(Counter::TokensRefused(fault));
+                }
+                self.put(state, question, case, now)
+            }
             None => Step::Done(case.refuse(rejection.reason())),
         }
     }

@@ -9,6 +9,7 @@ use crate::http::BadHead;
 use crate::jose::Refusal;
 use crate::jose::dpop::ProofRefusal;
 use crate::rules::Unmet;
+use crate::telemetry::TokenFault;
 
 /// The details of a decision. Creating one allocates nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +79,59 @@ pub enum Reason {
     Crowd,
     /// The proxy refused a call of the filter.
     Proxy,
+}
+
+impl Reason {
+    /// What is wrong with a refused token; none where something else is the reason.
+    #[must_use]
+    pub const fn token_fault(self) -> Option<TokenFault> {
+        Some(match self {
+            Self::Credential(_) => TokenFault::Malformed,
+            Self::Token(refusal) => fault(refusal),
+            Self::Revoked => TokenFault::Revoked,
+            Self::Proof(_) => TokenFault::Proof,
+            Self::Unmet(_)
+            | Self::Denied(_)
+            | Self::Bad(_)
+            | Self::Misdirected
+            | Self::Fault(_)
+            | Self::NoKeys
+            | Self::NoRoom
+            | Self::Crowd
+            | Self::Proxy => return None,
+        })
+    }
+}
+
+const fn fault(refusal: Refusal) -> TokenFault {
+    match refusal {
+        Refusal::TooLarge
+        | Refusal::Shape
+        | Refusal::Base64
+        | Refusal::LoadBalancer
+        | Refusal::Header
+        | Refusal::Claims
+        | Refusal::Critical
+        | Refusal::UnencodedPayload => TokenFault::Malformed,
+        Refusal::Unsigned
+        | Refusal::Hmac
+        | Refusal::UnknownAlgorithm
+        | Refusal::AlgorithmNotAllowed
+        | Refusal::AlgorithmNotOfKey => TokenFault::Algorithm,
+        Refusal::Type | Refusal::IdToken | Refusal::Use => TokenFault::Kind,
+        Refusal::Issuer => TokenFault::Issuer,
+        Refusal::Audience => TokenFault::Audience,
+        Refusal::ClientId => TokenFault::Client,
+        Refusal::Expired | Refusal::NoExpiry => TokenFault::Expired,
+        Refusal::NotYetValid | Refusal::IssuedInFuture => TokenFault::Early,
+        Refusal::UnknownKey | Refusal::TooManyKeys => TokenFault::Key,
+        Refusal::Signature => TokenFault::Signature,
+        Refusal::Claim(_) | Refusal::ControlCharacter | Refusal::WhiteSpace | Refusal::Subject => {
+            TokenFault::Claim
+        }
+        Refusal::Binding | Refusal::Bound => TokenFault::Proof,
+        Refusal::Inactive => TokenFault::Inactive,
+    }
 }
 
 impl fmt::Display for Reason {

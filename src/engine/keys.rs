@@ -1,6 +1,7 @@
 //! The issuers' key sets: which ones are present, how they are fetched, and what is logged about them.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::state::Outbox;
 use crate::auth_server::fault::Fault;
@@ -36,6 +37,11 @@ impl KeySets {
     /// Returns the first issuer whose keys are present but old.
     pub(super) fn due(&self, now: UnixTime) -> Option<usize> {
         self.0.iter().position(|source| source.keys().is_some() && source.is_due(now))
+    }
+
+    /// The age of the oldest keys that are fetched.
+    pub(super) fn age(&self, now: UnixTime) -> Option<Duration> {
+        self.0.iter().filter_map(|source| source.age(now)).max()
     }
 
     /// Returns whether an issuer's keys are being fetched.

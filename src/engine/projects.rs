@@ -2,6 +2,7 @@
 //! so that nothing cached for one project serves another. They share the limits of their caches.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use super::state::Budgets;
 use super::{BackgroundCall, Capabilities, Decision, Effects, Engine, Size, State, Step, WaitKey, Waiting};
@@ -54,10 +55,13 @@ impl Memory {
     /// how much is cached for all projects.
     pub fn size(&mut self) -> Size {
         let maps = self.states.iter_mut().map(State::size);
-        maps.fold(Size::default(), |sum, one| Size {
-            entries: sum.entries.saturating_add(one.entries),
-            bytes: sum.bytes.saturating_add(one.bytes),
-        })
+        maps.fold(Size::default(), Size::and)
+    }
+
+    /// The age of the oldest keys in use that are fetched; none where nobody needs any.
+    #[must_use]
+    pub fn keys_age(&self, now: UnixTime) -> Option<Duration> {
+        self.states.iter().filter_map(|state| state.keys_age(now)).max()
     }
 
     fn trim(&mut self) {

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::answers::Answers;
 use super::background::BackgroundCall;
 use super::keys::{KeySets, skipped_inline_keys};
 use super::proofs::Proofs;
 use super::tokens::Tokens;
-use crate::cache::{Budget, trim};
+use crate::cache::{BoundedMap, Budget, Weigh, trim};
 use crate::config::Config;
 use crate::http::{Call, UnixTime};
 use crate::telemetry::Counter;
@@ -83,6 +84,24 @@ pub struct Size {
     pub entries: usize,
     /// What they weigh, in bytes.
     pub bytes: usize,
+    /// How many have made room for others so far.
+    pub evicted: u64,
+}
+
+impl Size {
+    fn of<V: Weigh>(map: &BoundedMap<V>) -> Self {
+        Self { entries: map.len(), bytes: map.bytes(), evicted: map.evicted() }
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            entries: self.entries.saturating_add(other.entries),
+            bytes: self.bytes.saturating_add(other.bytes),
+            evicted: self.evicted.saturating_add(other.evicted),
+        }
+    }
 }
 
 impl<B> Default for Effects<B> {
@@ -144,19 +163,15 @@ impl State {
     /// Returns how much is cached: answers, and tokens known, revoked and rejected.
     pub(super) fn size(&mut self) -> Size {
         let State { answers, tokens, .. } = self;
-        let answers = answers.remembered();
-        let mut size = Size { entries: answers.len(), bytes: answers.bytes() };
-        let mut add = |entries: usize, bytes: usize| {
-            size.entries = size.entries.saturating_add(entries);
-            size.bytes = size.bytes.saturating_add(bytes);
-        };
-        let known = tokens.known();
-        add(known.len(), known.bytes());
-        let revoked = tokens.revoked();
-        add(revoked.len(), revoked.bytes());
-        let rejected = tokens.rejected();
-        add(rejected.len(), rejected.bytes());
-        size
+        Size::of(answers.remembered())
+            .and(Size::of(tokens.known()))
+            .and(Size::of(tokens.revoked()))
+            .and(Size::of(tokens.rejected()))
+    }
+
+    /// The age of the oldest keys in use that are fetched; none where nobody needs any.
+    pub(super) fn keys_age(&self, now: UnixTime) -> Option<Duration> {
+        if self.served { self.keys.age(now) } else { None }
     }
 
     /// Takes the pending effects. Call it after each step, and again when a background call could not be sent.

@@ -23,6 +23,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 pub struct KeySource {
     keys: Option<KeySet>,
     fetch: Fetch,
+    /// When the keys were fetched.
+    fetched: UnixTime,
     /// Before this moment, an unknown key causes no fetch.
     unknown_key_after: UnixTime,
     fetches: u64,
@@ -80,13 +82,23 @@ impl KeySource {
     }
 
     fn new(keys: Option<KeySet>, fetch: Fetch) -> Self {
-        Self { keys, fetch, unknown_key_after: UnixTime::default(), fetches: 0 }
+        let never = UnixTime::default();
+        Self { keys, fetch, fetched: never, unknown_key_after: never, fetches: 0 }
     }
 
     /// Returns the keys, however old. `None` until the first fetch succeeds; until then no token can be judged.
     #[must_use]
     pub fn keys(&self) -> Option<&KeySet> {
         self.keys.as_ref()
+    }
+
+    /// Returns how long ago the keys were fetched. `None` where there are none, or they are part of the configuration.
+    #[must_use]
+    pub fn age(&self, now: UnixTime) -> Option<Duration> {
+        match (&self.keys, self.fetch) {
+            (None, _) | (_, Fetch::Never) => None,
+            (Some(_), Fetch::Waiting { .. } | Fetch::InFlight { .. }) => Some(now.since(self.fetched)),
+        }
     }
 
     /// Returns whether a fetch is in flight, so that waiting may help.
@@ -144,6 +156,7 @@ impl KeySource {
         self.fetch = match fetched {
             Some(keys) => {
                 self.keys = Some(keys);
+                self.fetched = now;
                 Fetch::Waiting { due: now.after(REFRESH), failures: 0, timeout }
             }
             None => {
@@ -157,6 +170,7 @@ impl KeySource {
     pub fn adopt(&mut self, keys: KeySet, now: UnixTime) {
         if let Fetch::Waiting { timeout, .. } | Fetch::InFlight { timeout, .. } = self.fetch {
             self.keys = Some(keys);
+            self.fetched = now;
             self.fetch = Fetch::Waiting { due: now.after(REFRESH), failures: 0, timeout };
         }
     }

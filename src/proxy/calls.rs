@@ -13,10 +13,11 @@ use proxy_wasm::hostcalls;
 
 use super::exchange::Exchange;
 use super::retry::Tries;
-use super::{clock, entry, host, quarantine, raw};
+use super::{clock, entry, host, metrics, quarantine, raw};
 use crate::engine::BackgroundCall;
 use crate::engine::projects::OfProject;
 use crate::http::{CALL_GRACE, Call, CallError, Form};
+use crate::telemetry::{CallResult, Counter};
 
 /// The longest timeout that all proxies accept. APISIX reads it as a signed number.
 const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
@@ -38,6 +39,8 @@ pub(super) struct Outgoing {
     pub(super) tries: Option<Tries>,
     /// The entry that asked for it.
     entry: u64,
+    /// When it was sent.
+    pub(super) sent: Duration,
 }
 
 pub(super) enum Asker {
@@ -47,7 +50,7 @@ pub(super) enum Asker {
 
 impl Outgoing {
     pub(super) fn new(call: Call, asker: Asker, tries: Option<Tries>) -> Self {
-        Self { call, asker, tries, entry: entry::number() }
+        Self { call, asker, tries, entry: entry::number(), sent: Duration::ZERO }
     }
 }
 
@@ -107,7 +110,9 @@ impl Calls {
 
     /// Takes the calls that will not be sent.
     pub(super) fn take_unsent(&self) -> Vec<(Asker, CallError)> {
-        self.unsent.take()
+        let unsent = self.unsent.take();
+        unsent.iter().for_each(|_| metrics::count(Counter::Calls(CallResult::Unsent)));
+        unsent
     }
 
     /// Takes a call in flight, because its answer has come or nobody wants it any more.
@@ -133,6 +138,11 @@ impl Calls {
     }
 
     /// Returns when the first of those is due.
+    /// How many calls are in flight, or will be.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.borrow().len().saturating_add(self.delayed.borrow().len())
+    }
+
     pub(super) fn next_try(&self) -> Option<Duration> {
         self.delayed.borrow().iter().map(|(next, _)| *next).min()
     }
@@ -156,6 +166,7 @@ impl Calls {
             return self.unsent.borrow_mut().push((outgoing.asker, error));
         }
         let now = clock::elapsed();
+        outgoing.sent = now;
         let tries = outgoing.tries.get_or_insert(Tries::new(outgoing.call.timeout, now));
         // The SDK sends only text. The modules that build calls ensure that everything in a call is text.
         let headers: Result<Vec<_>, _> = outgoing

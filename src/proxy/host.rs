@@ -248,20 +248,3 @@ pub(super) fn reply_broken() {
         Verdict::Forward(_) => {}
     }
 }
-
-/// The filter's counters. Proxies without metrics accept the calls and do nothing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Counters([Option<u32>; Counter::COUNT]);
-
-impl Counters {
-    pub(super) fn define() -> Self {
-        Self(Counter::ALL.map(|counter| raw::define_counter(counter.name()).ok()))
-    }
-
-    pub(super) fn count(&self, counter: Counter) {
-        if let Some(Some(id)) = self.0.get(counter.index()) {
-            // A failed counter is no reason to fail a request.
-            let _ = raw::increment(*id);
-        }
-    }
-}

@@ -19,6 +19,8 @@ mod exchange;
 #[cfg(target_arch = "wasm32")]
 mod host;
 pub mod log;
+#[cfg(target_arch = "wasm32")]
+mod metrics;
 pub mod pairs;
 #[cfg(target_arch = "wasm32")]
 mod plugin;

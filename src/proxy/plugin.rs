@@ -12,13 +12,15 @@ use proxy_wasm::types::Action;
 use super::access_log::AccessLog;
 use super::calls::{Asker, Callback, Calls, Outgoing};
 use super::exchange::{Exchange, Stage};
-use super::host::{self, Counters, ProxyRefused};
+use super::host::{self, ProxyRefused};
+use super::metrics::{self, Gauges};
 use super::retry::Failures;
 use super::waiters::{Next, Waiters};
 use super::{clock, quarantine};
 use crate::engine::projects::{Engines, Memory, OfProject, ProjectStep};
-use crate::engine::{BackgroundCall, Decision, Engine, Step, Verdict, WaitKey, Waiting};
+use crate::engine::{BackgroundCall, Decision, Engine, Outcome, Reason, Step, Verdict, WaitKey, Waiting};
 use crate::http::{CallError, Field, Head, Response};
+use crate::telemetry::{CallResult, Counter};
 
 /// How soon the first tick comes after a configuration. It fetches what requests will need.
 pub(super) const FIRST_TICK: Duration = Duration::from_millis(20);
@@ -40,7 +42,7 @@ const BATCH: usize = 32;
 pub(super) struct Plugin {
     engines: Engines,
     memory: RefCell<Memory>,
-    counters: Counters,
+    gauges: Gauges,
     access_log: Option<AccessLog>,
     calls: Calls,
     waiters: Waiters,
@@ -57,7 +59,7 @@ impl Plugin {
         Self {
             engines,
             memory,
-            counters: Counters::define(),
+            gauges: Gauges::default(),
             access_log: access_log.then(AccessLog::default),
             calls: Calls::new(root),
             waiters: Waiters::default(),
@@ -97,10 +99,12 @@ impl Plugin {
         if now.saturating_add(EARLY) >= self.tick_due.get() {
             self.tick_due.set(now.saturating_add(TICK));
             for asker in self.calls.take_overdue(now) {
+                metrics::count(Counter::Calls(CallResult::Unanswered));
                 self.deliver(asker, Err(CallError::NoAnswer));
             }
             self.with_memory(|engines, memory| engines.tick(memory, clock::now()));
             self.carry_out(Callback::OfRoot);
+            self.tell_gauges();
         }
         self.wake();
         self.schedule();
@@ -118,6 +122,11 @@ impl Plugin {
             quarantine(&outgoing.call.upstream, response.status);
             result = Err(CallError::Quarantined);
         }
+        metrics::record_call(clock::elapsed().saturating_sub(outgoing.sent));
+        metrics::count(Counter::Calls(match &result {
+            Ok(response) => CallResult::of_status(response.status),
+            Err(_) => CallResult::Unanswered,
+        }));
         let Outgoing { call, asker, mut tries, .. } = outgoing;
         let failures = if host::has_ticks() { Failures::Replies } else { Failures::Silence };
         let is_repeated =
@@ -156,6 +165,18 @@ impl Plugin {
     pub(super) fn close(&self) {
         self.calls.close();
         self.waiters.close();
+        self.gauges.close();
+    }
+
+    fn tell_gauges(&self) {
+        let (size, age) = {
+            let mut memory = self.memory.borrow_mut();
+            (memory.size(), memory.keys_age(clock::now()))
+        };
+        self.gauges.tell(self.waiters.count(), self.calls.in_flight(), size);
+        if let Some(age) = age {
+            metrics::record_keys_age(age);
+        }
     }
 
     fn first_step(&self, headers: &host::RequestHeaders) -> ProjectStep {
@@ -224,13 +245,18 @@ impl Plugin {
 
     fn finish(&self, exchange: &Exchange, decision: Decision, callback: Callback) -> Action {
         let Decision { verdict, outcome, explanation } = decision;
+        if outcome == Outcome::Refused
+            && let Some(fault) = explanation.reason.and_then(Reason::token_fault)
+        {
+            metrics::count(Counter::TokensRefused(fault));
+        }
         if let Some(access_log) = &self.access_log {
             access_log.tell(outcome, &explanation, clock::elapsed().saturating_sub(exchange.began.get()));
         }
         let reply = match verdict {
             Verdict::Forward(edits) => match host::edit_request(&edits) {
                 Ok(()) => {
-                    self.counters.count(outcome.into());
+                    metrics::count(outcome.into());
                     exchange.stage.set(match edits.respond {
                         respond if respond.is_empty() => Stage::Done,
                         respond => Stage::Forwarded(respond),
@@ -248,7 +274,7 @@ impl Plugin {
             },
             Verdict::Reply(reply) => reply,
         };
-        self.counters.count(outcome.into());
+        metrics::count(outcome.into());
         exchange.stage.set(Stage::Done);
         host::reply(&reply, outcome);
         Action::Pause
@@ -264,7 +290,7 @@ impl Plugin {
                 log::warn!("{warning}");
             }
             for counter in effects.counters {
-                self.counters.count(counter);
+                metrics::count(counter);
             }
             if effects.background_calls.is_empty() {
                 return settled;

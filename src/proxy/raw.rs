@@ -108,6 +108,7 @@ mod import {
             return_id: *mut u32,
         ) -> HostStatus;
         pub(super) fn proxy_increment_metric(metric_id: u32, offset: i64) -> HostStatus;
+        pub(super) fn proxy_record_metric(metric_id: u32, value: u64) -> HostStatus;
     }
 }
 
@@ -255,18 +256,23 @@ pub(super) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u
     })
 }
 
-pub(super) fn define_counter(name: &str) -> Result<u32, HostStatus> {
+pub(super) fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostStatus> {
     let mut id = 0;
-    // SAFETY: as in `log` for the name; the proxy writes the id, which lives until it returns.
-    done(unsafe {
-        import::proxy_define_metric(MetricType::Counter, name.as_ptr(), name.len(), &raw mut id)
-    })?;
+    // SAFETY: as in `log` for the name; the host writes the id, which lives until it returns.
+    done(unsafe { import::proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
 }
 
-pub(super) fn increment(counter: u32) -> Result<(), HostStatus> {
+/// Adds to a counter or to a gauge.
+pub(super) fn increment_metric(metric: u32, offset: i64) -> Result<(), HostStatus> {
     // SAFETY: no pointers.
-    done(unsafe { import::proxy_increment_metric(counter, 1) })
+    done(unsafe { import::proxy_increment_metric(metric, offset) })
+}
+
+/// Sets a gauge, or adds a value to a histogram.
+pub(super) fn record_metric(metric: u32, value: u64) -> Result<(), HostStatus> {
+    // SAFETY: no pointers.
+    done(unsafe { import::proxy_record_metric(metric, value) })
 }
 
 /// Runs a root context's `on_tick` through the SDK, so that the root context sends the calls and gets their answers.

@@ -9,7 +9,7 @@ use proxy_wasm::types::ContextType;
 use super::plugin::{FIRST_TICK, Plugin};
 use super::refused::Refused;
 use super::request::Request;
-use super::{entry, host};
+use super::{entry, host, metrics};
 use crate::config::Projects;
 use crate::engine::Capabilities;
 use crate::engine::projects::Engines;
@@ -60,6 +60,7 @@ impl RootContext for Root {
                 };
                 log::info!("version {} serves {projects}; {capabilities}", env!("CARGO_PKG_VERSION"));
                 self.close();
+                metrics::define();
                 let access_log = projects.access_log();
                 let engines = Engines::new(projects, capabilities);
                 self.plugin = Some(Rc::new(Plugin::new(self.context, engines, access_log)));

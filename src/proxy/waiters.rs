@@ -35,6 +35,11 @@ pub(super) enum Next {
 }
 
 impl Waiters {
+    /// How many requests are parked.
+    pub(super) fn count(&self) -> usize {
+        self.count.get()
+    }
+
     pub(super) fn have_room(&self) -> bool {
         self.count.get() < MAX_PARKED
     }

@@ -235,6 +235,9 @@ fn define(linker: &mut Linker<Data>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_increment_metric", |mut env: Env<'_>, _id: i32, _offset: i64| {
         note(&mut env, "proxy_increment_metric")
     })?;
+    linker.func_wrap(ENV, "proxy_record_metric", |mut env: Env<'_>, _id: i32, _value: i64| {
+        note(&mut env, "proxy_record_metric")
+    })?;
     linker.func_wrap(WASI, "clock_time_get", |mut env: Env<'_>, _clock: i32, _precision: i64, at: i32| {
         let nanoseconds = u64::try_from(env.data().now.as_nanos()).expect("a time of this age");
         put(&mut env, at, &nanoseconds.to_le_bytes());

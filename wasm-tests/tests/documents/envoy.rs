@@ -28,6 +28,9 @@ fn what_is_to_be_copied_into_an_envoy_is_what_envoy_takes() {
     for block in document("docs/envoy.md").blocks(&["yaml"]) {
         match block.yaml() {
             Value::Array(items) => pieces.extend(items),
+            Value::Object(fields) if fields.contains_key("stats_config") => {
+                bootstrap.as_object_mut().unwrap().extend(fields);
+            }
             Value::Object(fields) => {
                 let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
                 let manager = bootstrap.pointer_mut(manager).unwrap().as_object_mut().unwrap();

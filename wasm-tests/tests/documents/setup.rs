@@ -120,7 +120,18 @@ fn without_rustup_rust_must_be_the_pinned_version_and_know_the_target() {
 fn suites_that_cannot_run_are_named_and_counted_and_an_error_where_none_may_be_skipped() {
     let machine = Machine::with(
         "suites",
-        &["rustup", "cc", "python3", "nginx", "taskset", "curl", "skopeo", "chromium"],
+        &[
+            "rustup",
+            "cc",
+            "python3",
+            "nginx",
+            "taskset",
+            "curl",
+            "skopeo",
+            "chromium",
+            "prometheus",
+            "promtool",
+        ],
     );
     machine.write("pkg-config", "exit 1");
     let output = machine.needs(&["test"], &[]);
