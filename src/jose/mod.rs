@@ -38,7 +38,7 @@ pub use issuer::{IssuerName, IssuerNameError};
 pub use key::{KeyId, UnusableKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, Skipped};
 pub use key_source::{FetchTicket, KeySource, Need};
-pub use peek::{Peek, is_jwt, peek};
+pub use peek::{Peek, holds_bound_claims, is_jwt, peek};
 pub use policy::{MediaType, Policy};
 pub use refusal::Refusal;
 pub use token::{MAX_TOKEN_BYTES, Token, Verified};

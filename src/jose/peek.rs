@@ -51,6 +51,12 @@ pub fn is_jwt(token: &[u8]) -> bool {
     object(header, IgnoredAny).is_some() || peek(token).is_some()
 }
 
+/// Returns whether a part between dots holds the claims of a bound token, whatever stands before or behind that token.
+#[must_use]
+pub fn holds_bound_claims(text: &[u8]) -> bool {
+    text.split(|&byte| byte == b'.').any(|part| object(part, PeekedClaims).is_some_and(|peek| peek.is_bound))
+}
+
 /// Returns whether an AWS load balancer signed a token. Its header then has the balancer's ARN as `signer`.
 pub(super) fn is_load_balancers(token: &[u8]) -> bool {
     let header = token.split(|&byte| byte == b'.').next().and_then(|header| LENIENT.decode(header).ok());

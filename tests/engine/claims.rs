@@ -1,14 +1,15 @@
 //! What claims decide: whose tokens pass without an audience, for what use, of which tenant, with which claims; and
 //! what of them the app is told. Each token is sent twice: what is remembered of it must do as well as the token.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use authgear_filter::engine::{Outcome, Step};
+use authgear_filter::engine::{Capabilities, Outcome, Step};
 use authgear_filter::http::{CallError, Head, Response};
-use authgear_filter::jose::Algorithm;
+use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::{Value, json};
 
-use crate::issuer::{self, ISSUER, Issuer, NOW};
+use crate::issuer::{self, ISSUER, Issuer, NOW, base64url};
 use crate::world::{APISIX, ENVOY, World, authgear, called, done, replied, set, value};
 
 /// One issuer with these fields, whose tokens may have any `typ`.
@@ -406,5 +407,50 @@ fn claims_become_headers_as_they_are_as_json_or_all_together() {
         (json!({"sub": "u\n"}), 401),
     ] {
         assert_eq!(status(&mut world, &self::token(&issuer, &claims)), expected, "{claims}");
+    }
+}
+
+#[test]
+fn what_is_remembered_weighs_by_every_word_that_rules_may_demand() {
+    thread_local! {
+        static VERIFIED: Cell<usize> = const { Cell::new(0) };
+    }
+    fn right(_hash: &str, _key: &[u8], _signature: &[u8], _message: &[u8]) -> Option<bool> {
+        VERIFIED.set(VERIFIED.get() + 1);
+        Some(true)
+    }
+    const WORDS: usize = 4000;
+    const TOKENS: usize = 420;
+    let issuer = Issuer::new();
+    let configuration = json!({"jwt": [{"issuer": ISSUER, "audiences": [ISSUER], "algorithms": ["ES256"],
+        "jwks": issuer.jwks(), "headers": {"x-user": "sub"}, "roles": "roles"}]});
+    // 420 times so many words of one letter are more than 32 MiB, and as many bytes in one word are not.
+    for (claim, value, is_evicted) in [
+        ("scope", json!("a ".repeat(WORDS)), true),
+        ("scp", json!(vec!["a"; WORDS / 2]), false),
+        ("scp", json!("a ".repeat(WORDS)), true),
+        ("amr", json!("a".repeat(2 * WORDS)), false),
+        ("amr", json!(vec!["a"; WORDS * 7 / 10]), true),
+        ("roles", json!(vec!["a"; WORDS * 7 / 10]), true),
+        ("other", json!(vec!["a"; WORDS * 7 / 10]), false),
+    ] {
+        VERIFIED.set(0);
+        let host = Capabilities { background: true, signatures: Backend::Proxy(right) };
+        let mut world = World::on(host, &configuration);
+        let mut claims = issuer::claims();
+        claims.as_object_mut().unwrap().remove("scope");
+        claims[claim] = value;
+        let signed = issuer.token(Algorithm::Es256, &claims);
+        let (_, signature) = signed.rsplit_once('.').unwrap();
+        let header = base64url(
+            json!({"alg": "ES256", "kid": issuer::kid(Algorithm::Es256), "typ": "at+jwt"}).to_string(),
+        );
+        for number in (0..TOKENS).chain([0]) {
+            claims["sub"] = json!(number.to_string());
+            let token = format!("Bearer {header}.{}.{signature}", base64url(claims.to_string()));
+            let decision = done(world.start(&[(b"authorization", token.as_bytes())]));
+            assert_eq!(decision.outcome, Outcome::Session, "{claim}");
+        }
+        assert_eq!(VERIFIED.get(), TOKENS + usize::from(is_evicted), "{claim}");
     }
 }

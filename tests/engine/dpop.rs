@@ -18,13 +18,13 @@ use crate::world::{APISIX, ENVOY, World, authgear, done, parked, replied, resolv
 const ALGORITHMS: &str = "RS256 PS256 ES256 ES384 EdDSA";
 
 /// A client with a key of its own.
-struct Client {
+pub(crate) struct Client {
     keys: Issuer,
     jwk: Value,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let keys = Issuer::new();
         let jwk = keys.jwks()["keys"][1].clone();
         Self { keys, jwk }
@@ -40,13 +40,13 @@ impl Client {
     }
 
     /// What an issuer says of a user with this key.
-    fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         let mut claims = issuer::claims();
         claims["cnf"] = json!({"jkt": self.thumbprint()});
         claims
     }
 
-    fn proof(&self, token: &str, change: impl FnOnce(&mut Value)) -> String {
+    pub(crate) fn proof(&self, token: &str, change: impl FnOnce(&mut Value)) -> String {
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk});
         let mut claims = json!({
             "htm": "GET", "htu": "https://app.example/app", "iat": issuer::NOW, "jti": "1",
@@ -552,11 +552,19 @@ fn nothing_that_is_sent_to_a_server_holds_a_bound_token_wherever_it_stands() {
         "jwt": [{"issuer": ISSUER, "audiences": [ISSUER], "jwks": issuer.jwks(),
             "token_from": [{"header": "authorization", "scheme": "Bearer"}, {"cookie": "t"}]}],
         "forward_auth": {"url": "http://a/", "upstream": "a", "identity_headers": ["x-user"],
-            "request_headers": ["authorization", "cookie", "x-*"]},
+            "request_headers": ["authorization", "cookie", "x-*", "sec-websocket-protocol"]},
     });
     let (other, twice) = (format!("a=b; other=\"{bound}\""), format!("t={bound}; t={bound}"));
     let (parameter, list) = (format!("Token token=\"{bound}\""), format!("a, {bound}"));
-    let cases: [&[(&str, &str)]; 6] = [
+    let (protocols, behind) = (format!("chat, bearer.{bound}"), format!("Bearer v1.{bound}.x"));
+    let (behind_cookie, url) = (format!("u=s:a.{bound}"), format!("https://a/?t={bound}#x"));
+    let cases: [&[(&str, &str)]; 12] = [
+        &[("sec-websocket-protocol", &protocols)],
+        &[("sec-websocket-protocol", "chat"), ("sec-websocket-protocol", &protocols)],
+        &[("authorization", "Bearer opaque"), ("sec_websocket_protocol", &protocols)],
+        &[("authorization", &behind)],
+        &[("cookie", &behind_cookie)],
+        &[("x-any", &url)],
         &[("cookie", &other)],
         &[("authorization", "Bearer opaque"), ("cookie", &twice)],
         &[("authorization", "Bearer opaque"), ("cookie", &other)],

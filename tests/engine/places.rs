@@ -1,5 +1,7 @@
 //! Tokens in other places than `Authorization`: which one decides, where it goes, and what is taken out.
 
+use std::time::Duration;
+
 use authgear_filter::engine::{Decision, Outcome, Step, Verdict};
 use authgear_filter::http::{Field, Head, Response};
 use authgear_filter::jose::Algorithm;
@@ -103,6 +105,38 @@ fn an_answer_is_remembered_for_the_token_wherever_it_stood() {
         let step = start(&mut world, "GET", other);
         let (call, _) = world.question(step);
         assert_ne!(value(&call, "authorization"), Some("Bearer a"), "{other:?}");
+    }
+}
+
+#[test]
+fn an_answer_about_a_jwt_is_forgotten_at_its_end_wherever_the_token_stood() {
+    let mut configuration = with_places(authgear("resolver"));
+    configuration["cache"] = json!({"ttl": "1h"});
+    for background in [ENVOY, APISIX] {
+        let world = World::new(background, &configuration);
+        let mut claims = issuer::claims();
+        claims["exp"] = json!(issuer::NOW + 100);
+        let token = world.issuer.token(Algorithm::Rs256, &claims);
+        let (cookie, query) = (format!("t={token}"), format!("?access+token={}", token.replace('.', "%2E")));
+        let (bearer, protocol) = (format!("Bearer {token}"), format!("bearer.{token}"));
+        let requests: [Request<'_>; 5] = [
+            ("", &[("x-token", &token)]),
+            ("", &[("cookie", &cookie)]),
+            ("", &[("authorization", &bearer)]),
+            (&query, &[]),
+            ("", &[("sec-websocket-protocol", &protocol)]),
+        ];
+        for request in requests {
+            let mut world = World::new(background, &configuration);
+            let step = start(&mut world, "GET", request);
+            let (_, waiting) = world.question(step);
+            assert_eq!(done(world.answer(waiting, resolved(Some("u")))).outcome, Outcome::Session);
+            world.pass(Duration::from_secs(89));
+            assert_eq!(decided(&mut world, request).outcome, Outcome::Session, "{request:?}");
+            world.pass(Duration::from_secs(12));
+            let step = start(&mut world, "GET", request);
+            let _asked_again = world.question(step);
+        }
     }
 }
 

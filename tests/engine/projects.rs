@@ -10,6 +10,7 @@ use authgear_filter::http::{Call, CallError, Field, Head, UnixTime};
 use authgear_filter::jose::{Algorithm, Backend};
 use serde_json::{Value, json};
 
+use crate::dpop::Client;
 use crate::issuer::{self, ISSUER, Issuer};
 use crate::world::{APISIX, Answer, ENVOY, body, replied, resolved};
 
@@ -376,6 +377,38 @@ fn max_entries_is_for_all_projects_together() {
         assert!(!asked("two.example", "b"));
         assert!(asked("two.example", "a"), "which was this one");
         assert!(asked("one.example", "a"), "and now one of the other project's");
+    }
+}
+
+#[test]
+fn proofs_of_possession_are_remembered_for_each_project_within_max_entries_for_all() {
+    let (issuer, client) = (Issuer::new(), Client::new());
+    let answer = |_: &Call| body(200, &issuer.jwks());
+    let token = |project: &str| {
+        let mut claims = client.claims();
+        (claims["iss"], claims["aud"]) = (json!(project), json!([project]));
+        issuer.token(Algorithm::Rs256, &claims)
+    };
+    let (at_one, at_two) = (token(ISSUER), token(OTHER));
+    let mut configuration =
+        two("local", &json!({"cache": {"max_entries": 4}, "on_error": {"action": "allow"}}));
+    configuration["authgear"][1].as_object_mut().unwrap().remove("cookie_prefix");
+    for background in [ENVOY, APISIX] {
+        let mut world = World::new(background, &configuration);
+        let mut send = |host: &str, jti: &str| {
+            let token = if host == "one.example" { &at_one } else { &at_two };
+            let proof = client.proof(token, |claims| {
+                (claims["htu"], claims["jti"]) = (json!(format!("https://{host}/")), json!(jti));
+            });
+            let authorization = format!("DPoP {token}");
+            let fields =
+                [(b"authorization".as_slice(), authorization.as_bytes()), (b"dpop", proof.as_bytes())];
+            status(&world.decide(host, &fields, &answer))
+        };
+        // One project's proofs leave the other its share, and the same number is new there.
+        assert_eq!(["a", "b", "c", "d", "a"].map(|jti| send("one.example", jti)), [200, 200, 503, 503, 401]);
+        assert_eq!(["a", "b", "c", "a"].map(|jti| send("two.example", jti)), [200, 200, 503, 401]);
+        assert_eq!(send("one.example", "b"), 401, "none is forgotten for another project's");
     }
 }
 

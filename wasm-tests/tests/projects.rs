@@ -19,6 +19,9 @@ on_each_host! {
     the_project_without_hosts_has_all_other_hosts,
     a_single_project_may_have_hosts,
     a_host_of_two_projects_is_refused,
+    a_session_counts_under_the_cookie_prefix_of_the_hosts_project,
+    over_http2_a_request_is_that_of_its_authoritys_project,
+    a_preflight_is_let_through_at_any_host_as_nobody,
 }
 
 /// What a client sends to each project. Every project knows it as somebody else's.
@@ -58,7 +61,14 @@ struct Guarded<H> {
 impl<H: Host> Guarded<H> {
     /// With the configuration of two projects, altered by `change`.
     async fn start(change: impl FnOnce(&mut Value)) -> Self {
-        let (first, second) = (project(H::ORIGIN.to_owned()).await, project(second_origin::<H>()).await);
+        Self::with_prefixes(["", ""], change).await
+    }
+
+    /// The same, where the projects' cookies have prefixes.
+    async fn with_prefixes(prefixes: [&str; 2], change: impl FnOnce(&mut Value)) -> Self {
+        let [one, two] = prefixes;
+        let (first, second) =
+            (project(H::ORIGIN.to_owned(), one).await, project(second_origin::<H>(), two).await);
         first.know("alice", TEXT);
         second.know("bob", TEXT);
         let app = Echo::start().await.expect("a port for the app");
@@ -89,8 +99,13 @@ impl<H: Host> Guarded<H> {
 }
 
 /// The hosted layout: the main server answers for the resolver too.
-async fn project(origin: String) -> Authgear {
-    let options = Options { public_origin: Some(origin), resolver_on_main: true, ..Options::default() };
+async fn project(origin: String, cookie_prefix: &str) -> Authgear {
+    let options = Options {
+        public_origin: Some(origin),
+        resolver_on_main: true,
+        cookie_prefix: cookie_prefix.to_owned(),
+        ..Options::default()
+    };
     Authgear::start(options).await.expect("a port for the stand-in")
 }
 
@@ -336,4 +351,86 @@ async fn a_host_of_two_projects_is_refused<H: Host>() {
     configuration["authgear"][1]["hosts"] = json!(["ONE.example.test:443"]);
     let log = H::refuse(configuration.to_string()).await;
     assert!(log.contains("authgear[1].hosts[0]"), "{log}");
+}
+
+async fn a_session_counts_under_the_cookie_prefix_of_the_hosts_project<H: Host>() {
+    let guarded = Guarded::<H>::with_prefixes(["one_", "two_"], |configuration| {
+        configuration["authgear"][0]["cookie_prefix"] = json!("one_");
+        configuration["authgear"][1]["cookie_prefix"] = json!("two_");
+        configuration["strip_credentials"] = json!(true);
+    })
+    .await;
+    // From memory the second time.
+    for _ in 0..2 {
+        for (host, cookies, expected) in [
+            (FIRST[0], "theme=dark; one_session=", Some("alice")),
+            (SECOND[0], "theme=dark; two_session=", Some("bob")),
+            (FIRST[0], "theme=dark; two_session=", None),
+            (SECOND[0], "theme=dark; one_session=", None),
+            (FIRST[0], "theme=dark; session=", None),
+        ] {
+            let request = get(host, "/any").header("cookie", format!("{cookies}{TEXT}"));
+            let seen = guarded.seen(request).await;
+            assert_eq!(user(&seen).as_deref(), expected, "{host}: {cookies}");
+            let received = guarded.app.received().all().pop().expect("a request");
+            let left = received.header("cookie").map(String::from_utf8_lossy).expect("a cookie");
+            // Each app sees no session of any project; a cookie without a prefix is its own.
+            let own =
+                if cookies.contains("; session") { format!("{cookies}{TEXT}") } else { "theme=dark".into() };
+            assert_eq!(left, own, "{host}: {cookies}");
+            let both = format!("one_session={TEXT}; two_session={TEXT}");
+            let seen = guarded.seen(get(host, "/").header("cookie", both)).await;
+            let owner = if host == FIRST[0] { "alice" } else { "bob" };
+            assert_eq!(user(&seen).as_deref(), Some(owner), "{host}: each its own of two");
+        }
+    }
+    assert_eq!(guarded.asked(), (1, 1), "of two cookies each project is asked about its own");
+}
+
+async fn over_http2_a_request_is_that_of_its_authoritys_project<H: Host>() {
+    let guarded = Guarded::<H>::start(|_| {}).await;
+    let address = guarded.host.address();
+    for _ in 0..2 {
+        for (hosts, expected) in [(FIRST, "alice"), (SECOND, "bob")] {
+            for host in hosts {
+                for request in [with_token(host, "/", TEXT), with_cookie(host, "/", TEXT)] {
+                    let seen = seen(&client::send_http2(address, request).await);
+                    assert_eq!(user(&seen).as_deref(), Some(expected), "{host}");
+                }
+            }
+        }
+        for host in NEITHER {
+            assert_misdirected(&client::send_http2(address, with_token(host, "/", TEXT)).await, host);
+            let open = seen(&client::send_http2(address, with_token(host, "/open", TEXT)).await);
+            assert_eq!(open.identity(), [], "{host}");
+        }
+    }
+    assert_eq!(guarded.asked(), (2, 2));
+}
+
+async fn a_preflight_is_let_through_at_any_host_as_nobody<H: Host>() {
+    let preflight = |host: &str| {
+        let forged = [("x-authgear-user-id", "admin"), ("X_Authgear_User_Id", "admin")];
+        let request = Request::new("OPTIONS", "/")
+            .host(host)
+            .header("origin", "https://page.example.test")
+            .header("access-control-request-method", "PUT")
+            .header("authorization", format!("Bearer {TEXT}"));
+        forged.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+    };
+    let guarded = Guarded::<H>::start(|_| {}).await;
+    for host in [NEITHER, FIRST, SECOND].concat() {
+        assert_eq!(guarded.seen(preflight(host)).await.identity(), [], "{host}");
+        // Without the header by which browsers ask it is a request like any other.
+        let plain = Request::new("OPTIONS", "/").host(host).header("origin", "https://page.example.test");
+        let expected = if NEITHER.contains(&host) { 421 } else { 401 };
+        assert_eq!(guarded.send(plain).await.status, expected, "{host}");
+    }
+    assert_eq!(guarded.asked(), (0, 0));
+    let strict =
+        Guarded::<H>::start(|configuration| configuration["allow_cors_preflight"] = json!(false)).await;
+    for host in NEITHER {
+        assert_misdirected(&strict.send(preflight(host)).await, host);
+    }
+    assert_eq!(user(&strict.seen(preflight(FIRST[0])).await).as_deref(), Some("alice"));
 }
