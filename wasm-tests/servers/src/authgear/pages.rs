@@ -9,7 +9,7 @@ const NOTICE: &str = "This is a <strong>stand-in for Authgear</strong>, a test d
 
 /// A page with this heading, and a note that this is not Authgear.
 pub(super) fn page(title: &str, body: &Markup) -> Markup {
-    Markup(format!("<h1>{}</h1>\n{}\n<p class=\"note\">{NOTICE}</p>", escape(title), body.0))
+    Markup(format!("<h1>{}</h1>\n{}\n<p class=\"note end\">{NOTICE}</p>", escape(title), body.0))
 }
 
 /// The start page of whoever is not logged in: what this is, and the login.

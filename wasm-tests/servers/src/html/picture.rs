@@ -50,7 +50,7 @@ const TALL: &str = r#"<svg class="tall" viewBox="0 0 340 410" role="img" aria-la
 <rect class="box" x="1" y="1" width="182" height="66" rx="10"/>
 <text x="92" y="31">Your browser</text><text class="small" x="92" y="51">cookie or token</text>
 <rect class="box" x="1" y="129" width="182" height="150" rx="10"/>
-<text x="92" y="153">Envoy</text>
+<text x="151" y="154">Envoy</text>
 <rect class="filter" x="17" y="167" width="150" height="94" rx="8"/>
 <text class="strong" x="92" y="209">authgear-filter</text><text class="small" x="92" y="231">who is this?</text>
 <rect class="box" x="1" y="343" width="182" height="66" rx="10"/>
