@@ -85,7 +85,7 @@ TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip ap
 
 # The program with which `make test-real` runs the filter; all by default.
 HOST ?=
-HOSTS := hydra oauth2-proxy envoy-gateway
+HOSTS := hydra oauth2-proxy envoy-gateway istio
 
 # The directory of `make image`'s OCI image layout.
 IMAGE_LAYOUT := $(TARGET_DIR)/image

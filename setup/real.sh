@@ -4,11 +4,13 @@
 #   real.sh oauth2-proxy    Ory Hydra and oauth2-proxy, which logs people in with it
 #   real.sh hydra           Ory Hydra
 #   real.sh envoy-gateway   Envoy Gateway; its suite needs root as well, and Debian's docker-registry and skopeo
+#   real.sh istio           Istio's pilot-discovery and pilot-agent; its suite needs the same, and openssl
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 oauth2_proxy=v7.15.6
 envoy_gateway=v1.9.1
+istio=v0.0.0-20260827124520-eed52ebb66ad
 hydra=$(sed -n 's|^\tgithub.com/ory/hydra/v2 \(v[^ ]*\).*|\1|p' setup/hydra/go.mod)
 
 command -v go >/dev/null || { echo "Go is missing, which these programs are built with: see https://go.dev/doc/install" >&2; exit 1; }
@@ -31,6 +33,16 @@ build() {
 # Its database is written in C.
 build_hydra() { CGO_ENABLED=1 go build -C setup/hydra -tags sqlite -o "$into/hydra" github.com/ory/hydra/v2; }
 build_envoy_gateway() { CGO_ENABLED=0 GOBIN=$into go install "github.com/envoyproxy/gateway/cmd/envoy-gateway@$envoy_gateway"; }
+build_istio() {
+    CGO_ENABLED=0 GOBIN=$into go install "istio.io/istio/pilot/cmd/pilot-discovery@$istio" "istio.io/istio/pilot/cmd/pilot-agent@$istio"
+    # Its definitions of Kubernetes resources and its template of Envoy's bootstrap are among the sources.
+    go mod download "istio.io/istio@$istio"
+    echo "$(go env GOMODCACHE)/istio.io/istio@$istio" >"$into/istio-sources"
+}
+needs_root() {
+    [[ $(id -u) == 0 ]] || { echo "the suite of $1 needs root, for namespaces of its own" >&2; exit 1; }
+    setup/needs.sh test image
+}
 build_oauth2_proxy() { CGO_ENABLED=0 GOBIN=$into go install "github.com/oauth2-proxy/oauth2-proxy/v7@$oauth2_proxy"; }
 
 case $1 in
@@ -40,12 +52,16 @@ case $1 in
         ;;
     hydra) build hydra "$hydra" build_hydra ;;
     envoy-gateway)
-        [[ $(id -u) == 0 ]] || { echo "the suite of Envoy Gateway needs root, for namespaces of its own" >&2; exit 1; }
-        setup/needs.sh test image
+        needs_root "Envoy Gateway"
         build envoy-gateway "$envoy_gateway" build_envoy_gateway
         ;;
+    istio)
+        needs_root Istio
+        command -v openssl >/dev/null || { echo "openssl is missing. On Debian: apt-get install openssl" >&2; exit 1; }
+        build istio "$istio" build_istio
+        ;;
     *)
-        echo "there is no $1; there are oauth2-proxy, hydra and envoy-gateway: make test-real HOST=hydra" >&2
+        echo "there is no $1; there are oauth2-proxy, hydra, envoy-gateway and istio: make test-real HOST=hydra" >&2
         exit 1
         ;;
 esac

@@ -4,32 +4,26 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 use wasm_tests::authgear::{Authgear, Options};
-use wasm_tests::client::{self, Protocol, Request, Response};
+use wasm_tests::client::{self, Protocol, Request};
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::{binary, target_dir, workspace_dir};
 use wasm_tests::scene::seen;
 use wasm_tests::wait::{holds, wait_until};
 
 use crate::isolated::{instead_of, isolated, run};
+use crate::probe::{Probe, WAIT, forged_request, is_forged};
 use crate::program::Program;
+use crate::registry::{REGISTRY, registry};
 
 /// Where the Gateway listens, in a network of its own.
 const GATEWAY: SocketAddr = at(8080);
-const REGISTRY: SocketAddr = at(5000);
 /// Envoy Gateway runs the Envoy that it finds under this version.
 const ENVOY: &str = "1.40.0";
-const WAIT: Duration = Duration::from_secs(120);
-/// How many requests must follow a change before the next one.
-const REQUESTS: u64 = 300;
 
 const fn at(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
@@ -44,66 +38,6 @@ struct World {
     _registry: Program,
     _gateway: Program,
     probe: Probe,
-}
-
-/// Sends forged requests all the time, each on a connection of its own, and looks at what the app gets.
-struct Probe {
-    asked: Arc<AtomicU64>,
-    /// Those that the app got with a forged header.
-    forged: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Probe {
-    fn start() -> Self {
-        let (asked, forged) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let over = Arc::new(AtomicBool::new(false));
-        let clients = (0..4)
-            .map(|_| {
-                let (asked, forged, over) = (Arc::clone(&asked), Arc::clone(&forged), Arc::clone(&over));
-                tokio::spawn(async move {
-                    while !over.load(Ordering::Relaxed) {
-                        if let Ok(answer) = client::try_send(GATEWAY, Protocol::Http1, forged_request()).await
-                        {
-                            forged.fetch_add(u64::from(is_forged(&answer)), Ordering::Relaxed);
-                        }
-                        asked.fetch_add(1, Ordering::Relaxed);
-                    }
-                })
-            })
-            .collect();
-        Self { asked, forged, over, clients }
-    }
-
-    /// How many forged headers arrived since the last time, after some more requests.
-    async fn arrived(&self) -> u64 {
-        let due = self.asked.load(Ordering::Relaxed) + REQUESTS;
-        wait_until("more requests were sent", WAIT, || async {
-            let asked = self.asked.load(Ordering::Relaxed);
-            holds(asked >= due, format!("{asked} of {due}"))
-        })
-        .await;
-        self.forged.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        self.clients.iter().for_each(JoinHandle::abort);
-    }
-}
-
-fn forged_request() -> Request {
-    Request::get("/page")
-        .header("x-authgear-user-id", "forged")
-        .header("x-authgear-session-valid", "true")
-        .header("x.authgear.user-roles", "forged")
-}
-
-fn is_forged(answer: &Response) -> bool {
-    answer.status == 200 && answer.text().contains("forged")
 }
 
 /// A file of `deploy/envoy-gateway/`, with the image in our registry.
@@ -210,7 +144,7 @@ impl World {
         let arguments = ["server", "--config-path", &place("envoy-gateway.yaml")].map(str::to_owned);
         let variables = [("HOME", place("home"))];
         let gateway = Program::start("envoy-gateway", &arguments, &variables, (GATEWAY, "/")).await;
-        let probe = Probe::start();
+        let probe = Probe::start(GATEWAY);
         Self { directory, digest, authgear, _app: app, _registry: registry, _gateway: gateway, probe }
     }
 
@@ -292,31 +226,6 @@ fn apply_in(directory: &Path, name: &str, documents: &[Value]) {
     let hidden = watched.join(format!(".{name}.yaml"));
     fs::write(&hidden, text.join("\n---\n")).expect("the directory is writable");
     fs::rename(hidden, watched.join(format!("{name}.yaml"))).expect("the directory is writable");
-}
-
-/// A registry with the image that `make image` left, and the image's digest.
-async fn registry(directory: &Path) -> (Program, String) {
-    let place = |name: &str| directory.join(name).to_string_lossy().into_owned();
-    let configuration = json!({ "version": "0.1", "storage": { "filesystem": { "rootdirectory": place("registry") } },
-        "http": { "addr": REGISTRY.to_string() } });
-    fs::write(place("registry.yaml"), configuration.to_string()).expect("a file");
-    let arguments = ["serve".to_owned(), place("registry.yaml")];
-    let registry = Program::start("docker-registry", &arguments, &[], (REGISTRY, "/v2/")).await;
-    let layout = target_dir().join("image");
-    let version = env!("CARGO_PKG_VERSION");
-    run(
-        "skopeo",
-        &[
-            "copy",
-            "--dest-tls-verify=false",
-            &format!("oci:{}:{version}", layout.display()),
-            &format!("docker://{REGISTRY}/authgear-filter:{version}"),
-        ],
-    );
-    let index = fs::read_to_string(layout.join("index.json")).expect("`make image` was run");
-    let index: Value = serde_json::from_str(&index).expect("JSON");
-    let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
-    (registry, digest.trim_start_matches("sha256:").to_owned())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -27,8 +27,20 @@ impl Program {
         name: &str,
         arguments: &[String],
         variables: &[(&str, String)],
+        serves: (SocketAddr, &str),
+    ) -> Self {
+        Self::start_in(&workspace_dir(), name, arguments, variables, serves).await
+    }
+
+    /// The same, in this directory.
+    pub(crate) async fn start_in(
+        directory: &Path,
+        name: &str,
+        arguments: &[String],
+        variables: &[(&str, String)],
         (address, path): (SocketAddr, &str),
     ) -> Self {
+        let working = directory;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let built = workspace_dir().join(".tools/real").join(name);
         // Others are Debian's.
@@ -39,7 +51,10 @@ impl Program {
         let log = directory.join(format!("{name}-{}-{number}.log", std::process::id()));
         let writer = || File::options().create(true).append(true).open(&log).expect("a log");
         let mut command = process::command(binary);
-        command.args(arguments).envs(variables.iter().map(|(name, value)| (*name, value)));
+        command
+            .current_dir(working)
+            .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (*name, value)));
         command.stdin(Stdio::null()).stdout(writer()).stderr(writer());
         let child = process::spawn(command)
             .unwrap_or_else(|error| panic!("{name}, which `make test-real` gets: {error}"));
@@ -51,6 +66,11 @@ impl Program {
         })
         .await;
         program
+    }
+
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
 
