@@ -16,7 +16,7 @@
 //! | [`http`] | plain data that crosses the edge: heads, headers, URLs, hosts, edits and replies |
 //!
 //! Arrows go one way: `proxy` → [`engine`] → [`config`] → [`auth_server`] → {[`rules`], [`jose`], [`cache`]} →
-//! [`http`], and [`telemetry`] below [`engine`]. `tests/architecture.rs` checks this.
+//! [`http`], and [`telemetry`] below [`engine`]. `tests/architecture` checks this.
 //!
 //! # How a request travels
 //!
