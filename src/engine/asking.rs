@@ -4,11 +4,12 @@
 use std::rc::Rc;
 
 use super::answers::{About, Arrived, Question, Remembered};
-use super::bearer::Glance;
 use super::case::{Case, Lacking};
 use super::explanation::{CacheStatus, Reason};
 use super::session::{session, stated_use};
-use super::{BackgroundCall, Decision, Engine, Outcome, State, Step, Wait, WaitKey, Waiting};
+use super::tokens::Glance;
+use super::waiting::Wait;
+use super::{BackgroundCall, Decision, Engine, Outcome, State, Step, WaitKey, Waiting};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::forward_auth::DenialKind;
 use crate::auth_server::{Answer, AuthServer, Judged, Said, Scope};

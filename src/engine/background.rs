@@ -1,43 +1,12 @@
 //! Background calls, on proxies that support them. A worker makes each for all its requests, and it outlives the
 //! request that caused it.
 
-use std::fmt;
-
-use super::answers::About;
+use super::effects::{BackgroundCall, Purpose};
 use super::tokens::Standing;
 use super::{Engine, State, WaitKey, keys};
 use crate::auth_server::authgear::resolver::{self, Confirmation};
-use crate::http::{Call, CallError, Response, UnixTime};
-use crate::jose::{FetchTicket, Need};
-
-/// The purpose of a call. The edge returns it together with the call's result.
-pub struct BackgroundCall(Purpose);
-
-enum Purpose {
-    /// Fetches an issuer's keys. `issuer` is its index in the configuration.
-    Keys { issuer: usize, ticket: FetchTicket },
-    /// Asks the auth server the question with this number.
-    Ask { number: u64, about: About },
-    /// Asks the resolver to confirm a token. `plain` is the call to try next.
-    Confirm { token: Vec<u8>, plain: Option<Call> },
-}
-
-impl BackgroundCall {
-    pub(super) const fn ask(number: u64, about: About) -> Self {
-        Self(Purpose::Ask { number, about })
-    }
-}
-
-/// Prints without the token.
-impl fmt::Debug for BackgroundCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            Purpose::Keys { .. } => "Keys",
-            Purpose::Ask { .. } => "Ask",
-            Purpose::Confirm { .. } => "Confirm",
-        })
-    }
-}
+use crate::http::{CallError, Response, UnixTime};
+use crate::jose::Need;
 
 impl Engine {
     /// Fetches keys that are due. Call it regularly if the proxy has ticks. A VM that has never served a request

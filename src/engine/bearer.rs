@@ -1,16 +1,15 @@
 //! A request whose bearer token is judged here: its way to a decision, perhaps by waiting for keys or for a
 //! confirmation.
 
-use std::fmt;
-
 use super::answers::Question;
+use super::bound::carry_bound;
 use super::case::{Case, Lacking};
 use super::explanation::CacheStatus;
-use super::possession::carry_bound;
 use super::presented::TokenScheme;
 use super::session::other_use;
-use super::tokens::{Judgement, Lack, Rejection};
-use super::{Engine, State, Step, Wait, WaitKey, Waiting, keys};
+use super::tokens::{Glance, Judgement, Lack, Rejection};
+use super::waiting::{Paused, Wait, Waiting};
+use super::{Engine, State, Step, WaitKey, keys};
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver::{self, Confirmation};
 use crate::config::OnErrorAction;
@@ -41,39 +40,6 @@ pub(super) struct Fresh<'a> {
     pub(super) glance: Glance<'a>,
     /// The proof of possession of the token's key, if the scheme is `DPoP`.
     pub(super) proof: Option<Proof>,
-}
-
-/// What was learnt about a token while deciding who judges it.
-#[derive(Default)]
-pub(super) struct Glance<'a> {
-    pub(super) recalled: Option<Judgement>,
-    pub(super) parsed: Option<Result<Token<'a>, Refusal>>,
-}
-
-/// The state of a request that waits because its token cannot be judged yet.
-pub(super) struct Paused {
-    case: Box<Case>,
-    token: Vec<u8>,
-    proof: Option<Proof>,
-    /// The calls that confirm the token, if there is a resolver.
-    confirmation: Option<Confirmation>,
-    /// The question about the cookies alone, if the request has any.
-    cookies: Option<Question>,
-    /// The question about all credentials, for when there are no keys.
-    whole: Option<Question>,
-}
-
-/// Prints without the token.
-impl fmt::Debug for Paused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Paused")
-    }
-}
-
-impl Paused {
-    pub(super) fn token(&self) -> &[u8] {
-        &self.token
-    }
 }
 
 impl Bearer<'_> {

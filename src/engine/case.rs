@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
+use super::bound::BOUND;
 use super::edits::Edits;
 use super::explanation::{CacheStatus, Explanation, Reason};
-use super::possession;
 use super::presented::{Presented, TokenScheme};
 use super::{Decision, Engine, Outcome, Verdict};
 use crate::auth_server::authgear::identity;
@@ -203,7 +203,7 @@ impl Case {
 
     /// Decides about a bound token that is presented as a bearer token.
     pub(super) fn refuse_bound(self) -> Decision {
-        Self { token: Some(TokenScheme::Dpop), ..self }.refuse(Reason::Credential(possession::BOUND))
+        Self { token: Some(TokenScheme::Dpop), ..self }.refuse(Reason::Credential(BOUND))
     }
 
     /// Decides about a bound token whose proof is invalid.

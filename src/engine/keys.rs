@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::state::Outbox;
+use super::effects::Outbox;
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Server, USER_AGENT};
 use crate::config::{Config, Keys};

@@ -5,9 +5,13 @@ mod answers;
 mod asking;
 mod background;
 mod bearer;
+mod bound;
+mod budgets;
 mod case;
+mod decision;
 pub mod denial;
 mod edits;
+mod effects;
 mod explanation;
 mod keys;
 mod possession;
@@ -18,20 +22,21 @@ mod session;
 mod state;
 mod step;
 mod tokens;
+mod waiting;
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::bearer::{Bearer, Fresh, Glance};
+use self::bearer::{Bearer, Fresh};
+use self::bound::is_bound;
+use self::budgets::Budgets;
 use self::case::{Lacking, replied};
 use self::denial::Denial;
-use self::possession::is_bound;
 use self::presented::{Presented, TokenScheme};
-use self::state::Budgets;
-use self::step::Wait;
-use self::tokens::Standing;
+use self::tokens::{Glance, Standing};
+use self::waiting::Wait;
 use crate::auth_server::AuthServer;
 use crate::auth_server::authgear::resolver;
 use crate::config::{Config, Identity, Issuer, Keys};
@@ -42,10 +47,12 @@ use crate::http::{BadHead, CALL_GRACE, CallError, Field, Head, Response, UnixTim
 use crate::jose::{self, Backend, Token};
 use crate::rules::{Access, Demand, Terms, TwoUrls};
 
-pub use self::background::BackgroundCall;
+pub use self::decision::{Decision, Verdict};
+pub use self::effects::{BackgroundCall, Effects};
 pub use self::explanation::{CacheStatus, Explanation, Reason};
-pub use self::state::{Effects, Size, State};
-pub use self::step::{Decision, Step, Verdict, WaitKey, Waiting};
+pub use self::state::{Size, State};
+pub use self::step::{Step, WaitKey};
+pub use self::waiting::Waiting;
 pub use crate::telemetry::Outcome;
 
 /// Returns when a call that is sent now counts as lost.
@@ -255,7 +262,7 @@ impl Engine {
                     return Step::Call(call, Waiting(Wait::Confirmation { paused, plain: None }));
                 }
                 let State { tokens, outbox, .. } = &mut *state;
-                tokens.confirmation_arrived(&self.config, paused.token(), &standing, outbox, now);
+                tokens.confirmation_arrived(&self.config, &paused.token, &standing, outbox, now);
                 self.bearer(state, Bearer::Paused(paused), now)
             }
         }

@@ -1,47 +1,24 @@
 //! A request whose token is bound to a key (RFC 9449): `Authorization: DPoP` and a proof. It is always decided here,
 //! without a call.
 
-use super::bearer::{Bearer, Fresh, Glance};
+use super::bearer::{Bearer, Fresh};
+use super::bound::{BOUND, carry_bound, holds_bound, is_bound};
 use super::case::{Case, Lacking};
 use super::explanation::{CacheStatus, Reason};
 use super::presented::TokenScheme;
 use super::proofs::{Room, Sighting};
-use super::tokens::{Accepted, Judgement};
+use super::tokens::{Accepted, Glance, Judgement};
 use super::{Engine, State, Step};
 use crate::auth_server::forward_auth;
 use crate::http::credential::{Cookies, Secret};
 use crate::http::place::{Found, Place};
 use crate::http::{Head, ResponseEdits, UnixTime};
+use crate::jose::Token;
 use crate::jose::dpop::{Binding, Proof, ProofRefusal, Thumbprint};
-use crate::jose::{self, Token};
-
-/// Why a bound token is refused outside the scheme `DPoP`.
-pub(super) const BOUND: &str = "it is bound to a key, and needs the scheme DPoP and a proof";
 
 const UNBOUND: &str = "it is bound to no key, and needs the scheme Bearer";
 
 const UNKNOWN: &str = "it is bound to something else than a key (cnf without jkt)";
-
-/// Returns whether a token states that its bearer must prove something, whatever its header states.
-pub(super) fn is_bound<'t>(token: Secret<'t>, glance: &mut Glance<'t>) -> bool {
-    match glance.parsed.get_or_insert_with(|| Token::parse(token.reveal())) {
-        Ok(token) => token.unverified_binding() != Binding::None,
-        Err(_) => jose::peek(token.reveal()).is_some_and(|peek| peek.is_bound),
-    }
-}
-
-/// Returns whether a cookie contains a bound token.
-pub(super) fn carry_bound(cookies: Cookies<'_>) -> bool {
-    cookies.iter().any(|(_name, value)| holds_bound(value.reveal()))
-}
-
-/// Returns whether a value contains a bound token anywhere: as a whole, after a word, in a list or in quotes.
-fn holds_bound(value: &[u8]) -> bool {
-    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+/=".contains(byte);
-    // Most values do not even contain the dots.
-    value.iter().filter(|byte| **byte == b'.').nth(1).is_some()
-        && value.split(|byte| !is_of_token(byte)).any(jose::holds_bound_claims)
-}
 
 impl Engine {
     /// Returns whether a request carries a bound token in any place, or in anything that a server would get of it,

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::state::Budgets;
+use super::budgets::Budgets;
 use super::{BackgroundCall, Capabilities, Decision, Effects, Engine, Size, State, Step, WaitKey, Waiting};
 use crate::config::{Config, Hosts, Projects};
 use crate::http::{BadHead, CallError, Field, Head, Response, UnixTime};
@@ -66,7 +66,7 @@ impl Memory {
 
     fn trim(&mut self) {
         if let Some(budgets) = &self.budgets {
-            budgets.trim(&mut self.states);
+            State::trim_all(&mut self.states, budgets);
         }
     }
 }

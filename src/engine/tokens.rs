@@ -4,12 +4,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::budgets::Budgets;
+use super::effects::Outbox;
 use super::explanation::Reason;
 use super::keys::KeySets;
 use super::overdue;
 use super::presented::TokenScheme;
 use super::session::{other_use, session};
-use super::state::{Budgets, Outbox};
 use crate::auth_server::fault::Fault;
 use crate::auth_server::{Answer, Holder, Said, Session};
 use crate::cache::{BoundedMap, Key, Lifetime, Part, Weigh};
@@ -37,6 +38,13 @@ pub(super) enum Judgement {
     Rejected(Rejection),
     /// It cannot be judged without an issuer's keys. States the issuer's index, and why keys are wanted.
     NeedsKeys(usize, Lack),
+}
+
+/// What was learnt about a token while deciding who judges it.
+#[derive(Default)]
+pub(super) struct Glance<'a> {
+    pub(super) recalled: Option<Judgement>,
+    pub(super) parsed: Option<Result<Token<'a>, Refusal>>,
 }
 
 /// A good token.
