@@ -84,6 +84,16 @@ const QUERY: [&[u8]; 16] = [
     b"T=", b"/",
 ];
 
+const COOKIES: [&str; 4] = ["p_session=", "p_app_session=", "p_app_access_token=", "Bearer "];
+
+/// The value with one name in the place of another.
+fn renamed(value: &[u8], from: &str, to: &str) -> Vec<u8> {
+    match value.windows(from.len()).position(|part| part == from.as_bytes()) {
+        Some(at) => [&value[..at], to.as_bytes(), &value[at + from.len()..]].concat(),
+        None => value.to_vec(),
+    }
+}
+
 struct Request {
     path: Vec<u8>,
     host: &'static [u8],
@@ -138,7 +148,11 @@ pub fn check(data: &[u8]) {
         if !other.fields.is_empty() {
             let at = input.below(other.fields.len());
             let value = other.fields[at].1.clone();
-            other.fields[at].1 = input.damage(&value, 2, b"ab= ;,\"\t");
+            other.fields[at].1 = if input.one_in(2) {
+                renamed(&value, input.pick(&COOKIES), input.pick(&COOKIES))
+            } else {
+                input.damage(&value, 2, b"ab= ;,\"\t")
+            };
         }
         if input.one_in(2) {
             let at = input.below(other.fields.len() + 1);
