@@ -84,6 +84,14 @@ const QUERY: [&[u8]; 16] = [
     b"T=", b"/",
 ];
 
+const GOOD: [(&str, &str); 5] = [
+    ("authorization", "Bearer "),
+    ("cookie", "p_session="),
+    ("cookie", "x=y; p_app_session="),
+    ("cookie", "p_app_access_token="),
+    ("x-token", ""),
+];
+
 const COOKIES: [&str; 4] = ["p_session=", "p_app_session=", "p_app_access_token=", "Bearer "];
 
 /// The value with one name in the place of another.
@@ -103,6 +111,12 @@ struct Request {
 impl Request {
     fn new(input: &mut Input<'_>) -> Self {
         let field = |input: &mut Input<'_>| {
+            if input.one_in(2) {
+                // As clients send them.
+                let (name, value) = input.pick(&GOOD);
+                let whole = [value.as_bytes(), input.pick(&[b"alice".as_slice(), b"bob", b"a.b.c"])].concat();
+                return (name.as_bytes().to_vec(), whole);
+            }
             let name = input.pick(&NAMES).as_bytes().to_vec();
             (name, input.pieces(7, &PIECES))
         };

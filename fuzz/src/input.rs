@@ -94,3 +94,25 @@ impl<'d> Input<'d> {
         bytes
     }
 }
+
+/// Bytes at random, the same for the same seed: a step of SplitMix64 for each.
+pub struct Random(u64);
+
+impl Random {
+    /// A series.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// So many.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut byte = || {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (mixed >> 56) as u8
+        };
+        (0..count).map(|_| byte()).collect()
+    }
+}

@@ -177,8 +177,9 @@ fn respelled(input: &mut Input<'_>) {
     );
 }
 
-/// A path that may be odd in any way.
-fn odd_path(input: &mut Input<'_>) -> Vec<u8> {
+/// A path that may be odd in any way; without query and control bytes.
+#[must_use]
+pub fn odd_path(input: &mut Input<'_>) -> Vec<u8> {
     let mut path = if input.one_in(3) {
         let mut path = plain_path(input);
         for _ in 0..input.below(4) {

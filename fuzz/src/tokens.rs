@@ -150,7 +150,8 @@ fn policy(input: &mut Input<'_>) -> Policy {
     }
 }
 
-fn header(input: &mut Input<'_>) -> String {
+/// A header.
+pub fn header(input: &mut Input<'_>) -> String {
     let header = if input.one_in(2) { input.pick(&HEADERS) } else { HEADERS[0] };
     if input.one_in(10) {
         return String::from_utf8_lossy(&input.damage(header.as_bytes(), 2, b"\",:{}[]\\ ")).into_owned();
@@ -159,7 +160,7 @@ fn header(input: &mut Input<'_>) -> String {
 }
 
 /// Claims as text, so that a name may stand twice.
-fn stated(input: &mut Input<'_>) -> String {
+pub fn stated(input: &mut Input<'_>) -> String {
     let good = claims("alice", NOW + 1790);
     let mut members: Vec<(String, String)> = good
         .as_object()

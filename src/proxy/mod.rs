@@ -14,7 +14,8 @@ mod calls;
 mod clock;
 #[cfg(target_arch = "wasm32")]
 mod entry;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", test))]
+#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "tests of `waiters` need half of it"))]
 mod exchange;
 #[cfg(target_arch = "wasm32")]
 mod host;
@@ -34,7 +35,11 @@ mod request;
 pub mod retry;
 #[cfg(target_arch = "wasm32")]
 mod root;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", test))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(dead_code, reason = "a host's configuration ends, a test's does not")
+)]
 mod waiters;
 
 /// Starts the VM.

@@ -93,3 +93,66 @@ impl Waiters {
         self.ready.take();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Projects;
+    use crate::engine::projects::Engines;
+    use crate::engine::{Capabilities, Step};
+    use crate::http::{Head, UnixTime};
+    use crate::jose::Backend;
+
+    #[test]
+    fn ten_thousand_wait_at_most_and_those_who_left_do_not_count() {
+        let config =
+            br#"{"authgear": {"endpoint": "https://a.example", "upstream": "a", "mode": "resolver"}}"#;
+        let proxy = Capabilities { background: true, signatures: Backend::Portable };
+        let engines = Engines::new(Projects::parse(config).unwrap(), proxy);
+        let mut memory = engines.memory(7);
+        let head = Head {
+            method: b"GET",
+            scheme: b"https",
+            authority: b"a",
+            path: b"/",
+            fields: &[(b"cookie", b"session=s")],
+            client_address: &|| None,
+        };
+        let waiters = Waiters::default();
+        let mut exchanges = Vec::new();
+        let mut park = |waiters: &Waiters, context| {
+            let step = engines.start(&mut memory, &head, UnixTime::from_secs(1));
+            let Step::Park(key, waiting) = step else { panic!("{step:?}") };
+            let exchange = Rc::new(Exchange::new(context));
+            waiters.park(key, &exchange, waiting);
+            exchanges.push(exchange);
+            key
+        };
+        let mut context = 0..;
+        while waiters.have_room() {
+            park(&waiters, context.next().unwrap());
+        }
+        assert_eq!(context.next(), Some(10_000));
+        let leaves = |exchange: &Exchange| {
+            exchange.stage.set(Stage::Done);
+            waiters.left();
+        };
+        let key = {
+            assert!(!waiters.have_room());
+            // Room for one more, who comes.
+            waiters.left();
+            assert!(waiters.have_room());
+            park(&waiters, 10_000)
+        };
+        exchanges[0].stage.set(Stage::Done);
+        exchanges[1..5_000].iter().for_each(|exchange| leaves(exchange));
+        assert!(waiters.have_room());
+        waiters.settle(key);
+        let mut woken = 0;
+        while let Some(Next::Wake(..)) = waiters.next() {
+            woken += 1;
+        }
+        assert_eq!(woken, 5_001, "who left is not woken");
+        assert!(waiters.are_told() && waiters.have_room());
+    }
+}

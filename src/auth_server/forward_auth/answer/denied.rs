@@ -53,10 +53,11 @@ pub(super) fn relayed(forward_auth: &ForwardAuth, kind: DenialKind, response: Re
         })
         .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect();
-    let locations = relayed.iter().filter(|(name, _)| is_location(name)).count();
+    let mut ways = relayed.iter().filter(|(name, _)| is_location(name));
+    let is_clear = matches!((ways.next(), ways.next()), (Some((_, to)), None) if !to.is_empty());
     let status = match (kind, status) {
         // An unclear location, or one that must not be shown, leads nowhere.
-        (DenialKind::Redirected, _) if locations != 1 => {
+        (DenialKind::Redirected, _) if !is_clear => {
             relayed.retain(|(name, _)| !is_location(name));
             401
         }
@@ -172,6 +173,8 @@ mod tests {
         let cases: &[(&Value, &[(&str, &str)])] = &[
             (&defaults, &[("location", "/a\r\nset-cookie: b")]),
             (&defaults, &[("location", "/a"), ("location", "https://evil.example/")]),
+            // An empty one leads to the page that was asked for, and so round and round.
+            (&defaults, &[("location", ""), ("location", "/a\r\nset-cookie: b")]),
             (&hidden, &[("location", "/a")]),
         ];
         for (more, fields) in cases {
