@@ -50,14 +50,16 @@ impl<'a> Readings<'a> {
 /// Reads a path in one more way; `None` if that changes nothing.
 type Transformation = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Transformation; 10] = [
+const STEPS: [Transformation; 12] = [
     decoded,
     unreserved_decoded,
     all_but_slashes_decoded,
     backslashes_as_slashes,
     without_parameters,
+    dots_without_parameters,
     cut_at_query,
     without_authority,
+    leading_slashes_merged,
     slashes_merged,
     dots_resolved,
     without_final_slash,
@@ -145,6 +147,21 @@ fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
+/// `..;x=y` is `..` to Envoy, which leaves all other parameters where they are.
+fn dots_without_parameters(path: &[u8]) -> Option<Vec<u8>> {
+    let plain = |segment: &'_ [u8]| -> Option<&'static [u8]> {
+        match segment {
+            [b'.', b';', ..] => Some(b"."),
+            [b'.', b'.', b';', ..] => Some(b".."),
+            _ => None,
+        }
+    };
+    let segments = || path.split(|&byte| byte == b'/');
+    segments()
+        .any(|segment| plain(segment).is_some())
+        .then(|| segments().map(|segment| plain(segment).unwrap_or(segment)).collect::<Vec<_>>().join(&b'/'))
+}
+
 /// Cuts the path at a decoded `?` or `#`, as programs do that decode before they split.
 fn cut_at_query(path: &[u8]) -> Option<Vec<u8>> {
     let end = path.iter().position(|byte| b"?#".contains(byte))?;
@@ -160,6 +177,15 @@ fn without_authority(path: &[u8]) -> Option<Vec<u8>> {
     }
     let end = authority.iter().position(|&byte| byte == b'/');
     Some(end.and_then(|end| authority.get(end..)).unwrap_or(b"/").to_vec())
+}
+
+/// Python's `http.server` merges the slashes at the beginning, and no others.
+fn leading_slashes_merged(path: &[u8]) -> Option<Vec<u8>> {
+    let mut out = path.strip_prefix(b"/").filter(|rest| rest.first() == Some(&b'/'))?;
+    while out.get(1) == Some(&b'/') {
+        out = out.get(1..)?;
+    }
+    Some(out.to_vec())
 }
 
 fn slashes_merged(path: &[u8]) -> Option<Vec<u8>> {
@@ -243,6 +269,8 @@ mod tests {
             ("///a/b", &["///a/b", "/b", "/a/b"]),
             ("/\\a/b", &["/\\a/b", "//a/b", "/b", "/a/b"]),
             ("//a", &["//a", "/", "/a"]),
+            ("///a//b", &["///a//b", "/a//b", "/a/b", "//b", "/b", "/"]),
+            ("/a/..;x/b;y", &["/a/..;x/b;y", "/a/../b", "/a/../b;y", "/b;y", "/b"]),
             ("/a/./b", &["/a/./b", "/a/b"]),
             ("/a/../b", &["/a/../b", "/b"]),
             ("/../../b", &["/../../b", "/b"]),

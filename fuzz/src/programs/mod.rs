@@ -57,7 +57,7 @@ pub const PROGRAMS: [Program; 12] = [
     },
     Program {
         name: "Werkzeug",
-        source: "WSGIRequestHandler.make_environ in serving.py (urlsplit, unquote), Map(merge_slashes) in routing/map.py",
+        source: "http.server of Python 3.11, WSGIRequestHandler.make_environ in serving.py (unquote), Map(merge_slashes) in routing/map.py",
         reads: werkzeug,
     },
     Program {
@@ -92,12 +92,14 @@ fn envoy(path: &[u8]) -> Vec<Vec<u8>> {
     let unescaped = replace_escapes(path, b"/\\");
     let mut all = Vec::new();
     for start in [path.to_vec(), unescaped] {
-        let merged = merge(&start);
-        for path in [start, merged] {
-            let normal = whatwg_path(&decode_some(&path, |byte| {
-                byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-            }));
-            all.extend([whatwg_path(&path), merge(&normal), normal, path]);
+        for path in [merge(&start), start] {
+            let plain = decode_some(&path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+            // A dot segment may have parameters.
+            let normal = whatwg_path(&dots_without_parameters(&plain));
+            // Of slashes alone two are left.
+            let fewer = normal.iter().all(|&byte| byte == b'/').then(|| b"//".to_vec());
+            all.extend(fewer);
+            all.extend([whatwg_path(&path), whatwg_path(&plain), merge(&normal), normal, path]);
         }
     }
     all
@@ -133,10 +135,27 @@ fn node_path(path: &[u8]) -> Vec<Vec<u8>> {
 fn go(path: &[u8]) -> Vec<Vec<u8>> {
     let Some(decoded) = decode(path, |_| true) else { return vec![] };
     let clean = resolve_leniently(&merge(&decoded));
-    // Since Go 1.22 ServeMux cleans the escaped path, and decodes the segments one by one.
+    // Since Go 1.22 ServeMux cleans the escaped path, and decodes the segments one by one. Where it redirects to the
+    // cleaned path, that is escaped once more, so that the handler gets the escapes.
     let cleaned_escaped = resolve_leniently(&merge(path));
     let segments = decode(&cleaned_escaped, |_| true).unwrap_or_default();
-    vec![decoded, without_final_slash(&clean), clean, segments]
+    // Where a character cannot stand as it is, all are escaped anew.
+    let stands = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(byte);
+    let escaped: String = decoded
+        .iter()
+        .map(|byte| if stands(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
+    let anew = resolve_leniently(&merge(escaped.as_bytes()));
+    vec![
+        without_final_slash(&anew),
+        anew,
+        decoded,
+        without_final_slash(&clean),
+        clean,
+        segments,
+        without_final_slash(&cleaned_escaped),
+        cleaned_escaped,
+    ]
 }
 
 fn tomcat(path: &[u8]) -> Vec<Vec<u8>> {
@@ -161,11 +180,9 @@ fn spring(path: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn werkzeug(path: &[u8]) -> Vec<Vec<u8>> {
-    // urlsplit takes what follows two slashes for a host, and make_environ puts it back with one.
-    let path = match path.strip_prefix(b"//") {
-        Some(rest) => [b"/", rest].concat(),
-        None => path.to_vec(),
-    };
+    // http.server merges the slashes at the beginning.
+    let start = path.iter().position(|&byte| byte != b'/').unwrap_or(path.len());
+    let path = [b"/", &path[start..]].concat();
     // unquote leaves what is no escape.
     let info = decode_leniently(&path);
     vec![merge(&info), without_final_slash(&merge(&info)), info]

@@ -141,3 +141,12 @@ pub(super) fn rack_clean(path: &[u8], keeps_slash: bool) -> Vec<u8> {
     }
     clean
 }
+
+/// `..;x=y` as `..`, and `.;x=y` as `.`.
+pub(super) fn dots_without_parameters(path: &[u8]) -> Vec<u8> {
+    let segments = path.split(|&byte| byte == b'/' || byte == b'\\').map(|segment| {
+        let name = segment.split(|&byte| byte == b';').next().unwrap_or_default();
+        if name == b"." || name == b".." { name } else { segment }
+    });
+    segments.collect::<Vec<_>>().join(&b'/')
+}
