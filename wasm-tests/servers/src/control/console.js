@@ -50,7 +50,7 @@ const NAMES = {
   public: ["Public", "calm"],
   anonymous: ["No credential", "mute"],
   session: ["Session", "good"],
-  machine: ["Machine", "new"],
+  machine: ["Machine", "leaf"],
   no_session: ["No session", "violet"],
   refused: ["Refused", "bad"],
   forbidden: ["Forbidden", "bad"],
@@ -228,8 +228,19 @@ element("user").addEventListener("change", showUser);
 
 // ---- The plot ----
 
+/** The kinds of decisions in the order in which they are stacked: a name and a colour. */
+const KINDS = {
+  public: NAMES.public,
+  anonymous: NAMES.anonymous,
+  remembered: ["Remembered", "accent"],
+  asked: ["Asked", "new"],
+  verified: ["Verified locally", "good"],
+  verified_before: ["Verified before", "leaf"],
+  ...Object.fromEntries(Object.entries(NAMES).filter(([name]) => !["public", "anonymous", "session"].includes(name))),
+};
+
 function showPlot({ seconds, slices, series }) {
-  const order = Object.keys(NAMES);
+  const order = Object.keys(KINDS);
   const names = Object.keys(series).sort((one, other) => order.indexOf(one) - order.indexOf(other));
   const [width, height, left, bottom] = [Math.max(element("plot").clientWidth, 200), 150, 28, 20];
   const totals = Array.from({ length: slices }, (_, slice) => names.reduce((sum, name) => sum + series[name][slice], 0));
@@ -249,7 +260,7 @@ function showPlot({ seconds, slices, series }) {
   }
   const label = (x, y, anchor, text) => draw("text", { x, y, "text-anchor": anchor }, text);
   const sums = names.map((name) => [name, series[name].reduce((sum, count) => sum + count, 0)]);
-  const summary = sums.map(([name, sum]) => `${NAMES[name]?.[0] ?? name}: ${sum}`).join(", ") || "none yet";
+  const summary = sums.map(([name, sum]) => `${KINDS[name]?.[0] ?? name}: ${sum}`).join(", ") || "none yet";
   element("plot").replaceChildren(draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Decisions in the last ${(seconds * slices) / 60} minutes. ${summary}` },
     draw("line", { class: "axis", x1: left, x2: width, y1: height - bottom, y2: height - bottom }),
     draw("line", { class: "axis", x1: left, x2: width, y1: 8, y2: 8, "stroke-dasharray": "3 4" }),
@@ -258,10 +269,10 @@ function showPlot({ seconds, slices, series }) {
     ...bars));
   element("legend").replaceChildren(...sums.map(([name, sum]) => make("li", {},
     draw("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, draw("rect", { class: `fill-${colour(name)}`, width: 10, height: 10, rx: 2 })),
-    `${NAMES[name]?.[0] ?? name}`, make("span", { class: "quiet" }, `${sum}`))));
+    `${KINDS[name]?.[0] ?? name}`, make("span", { class: "quiet" }, `${sum}`))));
 }
 
-const colour = (name) => NAMES[name]?.[1] ?? "calm";
+const colour = (name) => KINDS[name]?.[1] ?? "calm";
 
 // ---- The buttons ----
 

@@ -34,8 +34,8 @@ const MAX_BODY: usize = 64 * 1024;
 /// How often the counters are read.
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// The beginning of the names of the counters of which each request raises one.
-const COUNTERS: &str = "wasmcustom.authgear_filter.requests.";
+/// The beginning of the names of the filter's counters.
+const COUNTERS: &str = "wasmcustom.authgear_filter.";
 
 /// Where everything is.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! What a person does with the demo: logs in, forges, sends tokens, logs out, and watches an outage.
 
+use crate::chromium::quoted;
 use crate::visit::{Visit, text};
 
 #[tokio::test]
@@ -162,14 +163,17 @@ async fn the_log_and_the_plot_show_what_was_asked() {
     let visit = Visit::alone();
     visit.open_app("/app").await;
     visit.choose_path("/app/account");
+    visit.ask("jwt").await;
+    visit.ask("opaque").await;
     visit.ask("expired").await;
     visit.page.until("document.getElementById('log').innerText.includes('/app/account 401')").await;
-    // The filter's own counter: one request was refused.
-    visit
-        .page
-        .until("[...document.querySelectorAll('#legend li')].some((item) => item.textContent === 'Refused1')")
-        .await;
+    // From the filter's own counters.
+    for kind in ["No credential1", "Asked1", "Verified locally1", "Refused1"] {
+        let item = "[...document.querySelectorAll('#legend li')].some((item) => item.textContent === ";
+        visit.page.until(&format!("{item}{})", quoted(kind))).await;
+    }
     let label = visit.page.eval("document.querySelector('#plot svg').getAttribute('aria-label')");
-    assert!(label.as_str().is_some_and(|label| label.contains("Refused: 1")), "{label}");
+    let kinds = "No credential: 1, Asked: 1, Verified locally: 1, Refused: 1";
+    assert!(label.as_str().is_some_and(|label| label.ends_with(kinds)), "{label}");
     visit.assert_clean();
 }
