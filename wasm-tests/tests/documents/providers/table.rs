@@ -1,4 +1,19 @@
 //! What the providers' key sets and tokens look like, as they publish and document it.
+//!
+//! Compared with their documents or sources in November 2026:
+//! - Entra v1 and v2: `typ` is always `JWT`; v1 has `appid`, `appidacr`, `acr`, `amr`, `unique_name`, v2 `azp`, `azpacr`,
+//!   `preferred_username`; `scp` is one string. <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
+//! - Firebase: `iss`, `aud`, `user_id` (equal to `sub`) and `firebase.sign_in_provider`.
+//!   <https://firebase.google.com/docs/reference/js/v8/firebase.FirebaseIdToken>; algorithm and key:
+//!   <https://firebase.google.com/docs/auth/admin/verify-id-tokens>
+//! - Google: <https://developers.google.com/identity/openid-connect/reference>
+//! - Ory Hydra: `aud` is `[]` where none was granted, `scp` a list by default, `ext`, `client_id`, `nbf`.
+//!   <https://github.com/ory/hydra/blob/master/oauth2/session.go>,
+//!   <https://github.com/ory/fosite/blob/master/token/jwt/claims_jwt.go>
+//! - Authelia: `typ` `at+jwt`, `client_id`, and `aud` as Hydra's; scopes by version in `scp`, in `scope`, or in both.
+//!   <https://github.com/authelia/authelia/blob/master/internal/oidc/session.go>
+//!
+//! Not compared: Auth0, Okta, Entra B2C, Cognito, Keycloak, Zitadel, authentik, Cloudflare Access and Google IAP.
 
 use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};
@@ -77,7 +92,7 @@ pub(super) fn providers() -> Vec<Provider> {
         "ver": 1, "jti": "ID.4eAWJOCMB3SX8XewDfVR", "iss": "https://example.okta.com/oauth2/default",
         "aud": "0oa3wuq8smhwCciv41d2", "sub": "00u7eb49xxovmQpID1d2", "amr": ["pwd"], "idp": "00o1", "at_hash": "x",
     });
-    let tid = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    let tid = "33333333-cccc-4ccc-8ccc-333333333333";
     let (api, client) = ("11111111-aaaa-4aaa-8aaa-111111111111", "22222222-bbbb-4bbb-8bbb-222222222222");
     let entra2 = json!({
         "aud": api, "iss": format!("https://login.microsoftonline.com/{tid}/v2.0"), "nbf": NOW - 10, "aio": "x",
@@ -309,6 +324,11 @@ pub(super) fn providers() -> Vec<Provider> {
             vec![
                 ("the ID token of a login", jwt.clone(), google_id),
                 (
+                    "the issuer of old clients",
+                    jwt.clone(),
+                    with(&google, json!({"iss": "accounts.google.com"})),
+                ),
+                (
                     "somebody else's service account",
                     jwt.clone(),
                     with(&google, json!({"email": "x@evil.iam.gserviceaccount.com"})),
@@ -410,7 +430,12 @@ pub(super) fn providers() -> Vec<Provider> {
             "Ory Hydra",
             &rs256,
             &jwt,
-            vec![hydra.clone(), with(&hydra, json!({"aud": ["https://api.example.com"]}))],
+            vec![
+                hydra.clone(),
+                with(&hydra, json!({"aud": ["https://api.example.com"]})),
+                with(&hydra, json!({"scope": "openid orders.read"})),
+                with(&hydra, json!({"scope": "openid orders.read", "scp": null})),
+            ],
             vec![
                 ("its ID token", jwt.clone(), hydra_id.clone()),
                 (
@@ -426,7 +451,11 @@ pub(super) fn providers() -> Vec<Provider> {
             "Authelia",
             &rs256,
             &json!({"typ": "at+jwt"}),
-            vec![authelia.clone()],
+            vec![
+                authelia.clone(),
+                with(&authelia, json!({"scope": null})),
+                with(&authelia, json!({"scp": null})),
+            ],
             vec![
                 ("its ID token", jwt.clone(), authelia_id),
                 (
