@@ -14,3 +14,5 @@ mod login;
 mod places;
 #[cfg(test)]
 mod projects;
+#[cfg(test)]
+mod refusals;
