@@ -8,8 +8,6 @@ mod corpus;
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
 mod issuer;
 
-use std::sync::{Arc, Mutex};
-
 use authgear_filter::jose::Algorithm;
 use issuer::{ISSUER, Issuer};
 use serde_json::{Value, json};
@@ -310,31 +308,36 @@ async fn a_token_that_names_no_key_is_tried_with_eight_and_the_client_is_told_th
         kid.into_iter().for_each(|kid| header["kid"] = json!(kid));
         header.to_string()
     };
-    let published = Arc::new(Mutex::new(Value::Null));
-    let said = published.clone();
-    let server = Authorizer::start(move |_| Answer::status(200).body(said.lock().unwrap().to_string()));
+    let sets = [many_keys(&issuer, 8), many_keys(&issuer, 9)];
+    let published = sets.clone();
+    let server = Authorizer::start(move |asked| {
+        Answer::status(200).body(published[usize::from(asked.target == "/nine")].to_string())
+    });
     let server = server.await.unwrap();
-    for is_inline in [true, false] {
-        for (count, expected) in [(8, 200), (9, 401)] {
-            let keys = many_keys(&issuer, count);
-            let kid = keys["keys"][count - 1]["kid"].clone();
-            let mut configuration = configuration(&issuer);
-            configuration["jwt"][0]["algorithms"] = json!(["RS256"]);
-            configuration["jwt"][0]["jwks"] = keys.clone();
-            if !is_inline {
-                *published.lock().unwrap() = keys;
-                let jwt = configuration["jwt"][0].as_object_mut().unwrap();
-                jwt.remove("jwks");
-                jwt.insert("jwks_uri".into(), json!("http://login.internal/keys"));
-                jwt.insert("upstream".into(), json!(H::upstream("login", server.address())));
-            }
-            let host = H::start(H::builder(&app, &[("login", server.address())]), configuration).await;
-            for (kid, expected) in [(None, expected), (kid.as_str(), 200), (Some("unknown"), 401)] {
-                let token = issuer.signed(Algorithm::Rs256, &header(kid), &claims().to_string());
-                let answer = send(&host, &token).await;
-                assert_eq!(answer.status, expected, "{count} keys, {kid:?}: {answer:?}");
-                assert_eq!(answer.text().contains(SAID), kid.is_none() && count > 8, "{kid:?}: {answer:?}");
-            }
+    let mut configurations = Vec::new();
+    for (set, name) in sets.iter().zip(["eight", "nine"]) {
+        let mut inline = configuration(&issuer);
+        inline["jwt"][0]["algorithms"] = json!(["RS256"]);
+        inline["jwt"][0]["jwks"] = set.clone();
+        let mut fetched = inline.clone();
+        let jwt = fetched["jwt"][0].as_object_mut().unwrap();
+        jwt.remove("jwks");
+        jwt.insert("jwks_uri".into(), json!(format!("http://login.internal/{name}")));
+        jwt.insert("upstream".into(), json!(H::upstream("login", server.address())));
+        configurations.push((format!("/inline/{name}/"), inline));
+        configurations.push((format!("/fetched/{name}/"), fetched));
+    }
+    let host = H::start_at(H::builder(&app, &[("login", server.address())]), configurations).await;
+    for path in ["/inline/eight/", "/inline/nine/", "/fetched/eight/", "/fetched/nine/"] {
+        let has_more = path.contains("nine");
+        let without = if has_more { 401 } else { 200 };
+        for (kid, expected) in [(None, without), (Some("rsa"), 200), (Some("unknown"), 401)] {
+            let token = issuer.signed(Algorithm::Rs256, &header(kid), &claims().to_string());
+            let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+            let answer = client::send(host.address(), request).await;
+            assert_eq!(answer.status, expected, "{path} {kid:?}: {answer:?}");
+            let is_said = answer.text().contains(SAID);
+            assert_eq!(is_said, kid.is_none() && has_more, "{path} {kid:?}: {answer:?}");
         }
     }
 }
