@@ -111,9 +111,10 @@ impl RawIssuer {
 
     /// Checks one issuer. `is_asked` states whether an authorization server is asked about its tokens.
     fn check(self, is_asked: bool, path: &dyn Fn(&str) -> String) -> Result<Issuer, ConfigError> {
-        let issuer = self.issuer.0.ok_or_else(|| {
-            ConfigError::missing(path("issuer"), "give the `iss` of the tokens, to the letter")
-        })?;
+        let issuer = self
+            .issuer
+            .0
+            .ok_or_else(|| ConfigError::missing(path("issuer"), "give the exact `iss` of the tokens"))?;
         if self.audiences.0.is_none() && self.client_ids.0.is_none() {
             return Err(ConfigError::missing(
                 path("audiences"),

@@ -16,9 +16,9 @@ use crate::http::{Head, ResponseEdits, UnixTime};
 use crate::jose::Token;
 use crate::jose::dpop::{Binding, Proof, ProofRefusal, Thumbprint};
 
-const UNBOUND: &str = "it is bound to no key, and needs the scheme Bearer";
+const UNBOUND: &str = "it is not bound to a key, and needs the scheme Bearer";
 
-const UNKNOWN: &str = "it is bound to something else than a key (cnf without jkt)";
+const UNKNOWN: &str = "it is bound to something other than a key (cnf without jkt)";
 
 impl Engine {
     /// Returns whether a request carries a bound token in any place, or in anything that a server would get of it,

@@ -85,7 +85,7 @@ pub enum AuthorityError {
     #[error("has a `[` without `]`")]
     Bracket,
     /// The text after the `]` is not a port.
-    #[error("has something after the `]` that is no port")]
+    #[error("has something after the `]` that is not a port")]
     AfterBracket,
     /// The text in brackets is not an IPv6 address.
     #[error("has a wrong IPv6 address")]

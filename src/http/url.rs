@@ -145,7 +145,7 @@ fn shown(text: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Neither `http://` nor `https://`.
-    #[error("`{0}` is no http:// or https:// URL")]
+    #[error("`{0}` is not an http:// or https:// URL")]
     Scheme(String),
     /// A character that no URL has.
     #[error("`{}` has a character that URLs cannot have: '{}'", .0.escape_default(), .1.escape_default())]
@@ -224,9 +224,9 @@ mod tests {
     #[test]
     fn what_is_no_url_of_a_server_is_refused_with_the_reason() {
         let cases = [
-            ("", "no http"),
-            ("myapp.authgear.cloud", "no http"),
-            ("ftp://a", "no http"),
+            ("", "not an http"),
+            ("myapp.authgear.cloud", "not an http"),
+            ("ftp://a", "not an http"),
             ("https://", "no valid host"),
             ("https:///path", "no valid host"),
             ("https://a b", "character"),

@@ -38,7 +38,7 @@ pub enum IssuerNameError {
     Wildcard,
     /// A brace that belongs to no placeholder, or an empty placeholder.
     #[error(
-        "has a `{{` or `}}` that is no placeholder: one is the name of a claim in braces, such as `{{tid}}`"
+        "has a `{{` or `}}` that is not a placeholder: one is the name of a claim in braces, such as `{{tid}}`"
     )]
     Brace,
     /// Several placeholders would let a token choose too much of its issuer.

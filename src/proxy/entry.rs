@@ -72,7 +72,7 @@ pub(super) fn leave_request_headers(action: u32) -> u32 {
 pub(super) fn leave_call_response() {
     IS_OPEN.set(false);
     if !host::has_ticks() && !HAS_ACTED.get() {
-        log::error!("nothing became of an answer; its request is denied");
+        log::error!("an answer had no effect; its request is denied");
         host::reply_broken();
     }
 }

@@ -210,7 +210,7 @@ fn add_to_response(name: &[u8], value: &[u8]) {
 /// Resumes a paused request.
 pub(super) fn resume_request() {
     if raw::resume_request().is_err() {
-        log::error!("the proxy did not let a request go on that was paused");
+        log::error!("the proxy did not resume a paused request");
     }
 }
 

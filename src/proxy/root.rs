@@ -45,7 +45,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         host::discover();
         let projects = host::configuration(size)
-            .map_err(|_refused| "the proxy did not hand over the configuration".to_owned())
+            .map_err(|_refused| "the proxy did not pass on the configuration".to_owned())
             .and_then(|bytes| {
                 let projects =
                     Projects::parse(&bytes).and_then(|projects| projects.on_proxy(host::has_ticks()));

@@ -76,7 +76,7 @@ impl Condition {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MethodError {
     /// It is not a token (RFC 9110 section 9.1).
-    #[error("`{0}` is no method; right would be GET or POST")]
+    #[error("`{0}` is not a method; right would be GET or POST")]
     NoToken(String),
     /// It has lower-case letters. In upper case it would be right.
     #[error("`{0}` is not as methods are sent; right would be {1}")]
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn what_could_never_be_a_requests_method_is_refused() {
         for (text, expected) in
-            [("", "no method"), ("GET POST", "no method"), ("GET,POST", "no method"), ("get", "GET")]
+            [("", "not a method"), ("GET POST", "not a method"), ("GET,POST", "not a method"), ("get", "GET")]
         {
             let problem = Method::parse(text).unwrap_err().to_string();
             assert!(problem.contains(expected), "{text}: {problem}");

@@ -84,7 +84,7 @@ pub enum HostPatternError {
     #[error("`{0}` is not as hosts are sent; write it in its ASCII form (xn--…)")]
     NotAscii(String),
     /// Not a host at all.
-    #[error("`{0}` is no host; right would be example.com, *.example.com or [2001:db8::1]")]
+    #[error("`{0}` is not a host; right would be example.com, *.example.com or [2001:db8::1]")]
     NoHost(String),
 }
 
@@ -120,17 +120,17 @@ mod tests {
     #[test]
     fn what_could_never_be_a_requests_host_is_refused() {
         for (text, expected) in [
-            ("", "no host"),
+            ("", "not a host"),
             ("*", "leave `hosts` out"),
             ("*.*.com", "first label"),
             ("a.*.com", "first label"),
             ("*a.com", "first label"),
-            ("*.", "no host"),
+            ("*.", "not a host"),
             ("example.com:8080", "port"),
             ("https://example.com", "scheme"),
-            ("example.com/a", "no host"),
-            ("a b", "no host"),
-            (".example.com", "no host"),
+            ("example.com/a", "not a host"),
+            ("a b", "not a host"),
+            (".example.com", "not a host"),
             ("münchen.example", "ASCII"),
         ] {
             let problem = HostPattern::parse(text).unwrap_err().to_string();

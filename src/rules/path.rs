@@ -154,7 +154,7 @@ pub enum PathPatternError {
     #[error("`{0}` has an escaped `{1}`, which programs read differently")]
     Escaped(String, char),
     /// A control character, or bytes that are not UTF-8.
-    #[error("`{0}` has a control character, or what is no UTF-8")]
+    #[error("`{0}` has a control character, or bytes that are not UTF-8")]
     NoText(String),
     /// A character that some programs read as a different one.
     #[error("`{0}` has a `{1}`, which programs read differently; leave it out")]

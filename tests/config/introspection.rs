@@ -1,4 +1,4 @@
-//! `jwt[].introspection`: each field, and each refusal, of which none shows a secret.
+//! `jwt[].introspection`: each field, and each refusal. None of them shows a secret.
 
 use std::time::Duration;
 
@@ -113,10 +113,14 @@ fn each_refusal_names_the_field_and_says_what_would_be_right() {
     };
     for (configuration, path, expected) in [
         (two, "jwt[1].introspection", "jwt[0] has one already"),
-        (beside, "jwt[1].introspection", "cannot stand beside `forward_auth`"),
+        (beside, "jwt[1].introspection", "cannot be combined with `forward_auth`"),
         (without("url"), "jwt[0].introspection.url", "give the introspection endpoint"),
         (without("upstream"), "jwt[0].introspection.upstream", "give the Envoy cluster"),
-        (asking(&json!({"url": "/introspect"})), "jwt[0].introspection.url", "no http:// or https:// URL"),
+        (
+            asking(&json!({"url": "/introspect"})),
+            "jwt[0].introspection.url",
+            "not an http:// or https:// URL",
+        ),
         (asking(&json!({"url": "http://a/#x"})), "jwt[0].introspection.url", "fragment"),
         (asking(&json!({"upstream": ""})), "jwt[0].introspection.upstream", "is empty"),
         (
@@ -127,12 +131,12 @@ fn each_refusal_names_the_field_and_says_what_would_be_right() {
         (
             asking(&json!({"client_id": "a", "authorization": SECRET})),
             "jwt[0].introspection.authorization",
-            "beside `client_id`",
+            "combined with `client_id`",
         ),
         (
             asking(&json!({"client_id": "a", "client_secret": "b", "authorization": SECRET})),
             "jwt[0].introspection.authorization",
-            "beside `client_id`",
+            "combined with `client_id`",
         ),
         (
             asking(&json!({"client_secret": SECRET, "authorization": SECRET})),
@@ -203,7 +207,7 @@ fn whatever_stands_in_a_secret_s_place_is_in_no_message() {
         for field in ["client_secret", "authorization"] {
             let error = parse(&asking(&json!({field: odd}))).unwrap_err();
             assert_eq!(error.path, format!("jwt[0].introspection.{field}"), "{error}");
-            assert!(error.problem.to_string().contains("no string"), "{error}");
+            assert!(error.problem.to_string().contains("not a string"), "{error}");
             assert!(!error.to_string().contains(SECRET) && !error.to_string().contains("421"), "{error}");
         }
     }

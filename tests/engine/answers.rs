@@ -303,7 +303,7 @@ fn nobody_ever_gets_the_answer_to_another_ones_credential() {
                 configuration(&json!({"ttl": "30s", "stale_if_error": "30s", "max_entries": 50}));
             configuration["authgear"]["cookie_prefix"] = json!(prefix);
             let mut world = World::new(background, &configuration);
-            // Tells what would be asked: it never gets an answer that it could remember.
+            // Shows which calls would be made: it never gets an answer to cache.
             let mut unanswered = World::new(APISIX, &configuration);
             let mut random = Random(0x9e37_79b9_7f4a_7c15);
             // Who a credential is, as the resolver sees it: all that it is sent, to the letter.

@@ -1,5 +1,5 @@
-//! What claims decide: whose tokens pass without an audience, for what use, of which tenant, with which claims; and
-//! what of them the app is told. Each token is sent twice: what is remembered of it must do as well as the token.
+//! Decisions by claims: whose tokens pass without an audience, for which use, of which tenant, with which claims; and
+//! the claims that the app gets. Each token is sent twice, because a cached one must be judged alike.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -29,7 +29,7 @@ fn a_path_that_may_be_two_takes_no_other_token_than_an_access_token_unless_both_
     for (path, expected) in [
         ("/id", Outcome::Session),
         ("/other", Outcome::Refused),
-        // Read in two ways, one of which is no rule's.
+        // A path with two readings, one of which matches no rule.
         ("/x/..%2fid", Outcome::Refused),
         ("/id;/", Outcome::Refused),
     ] {

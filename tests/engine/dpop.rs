@@ -138,7 +138,7 @@ fn a_bound_token_is_accepted_with_a_new_proof_for_each_request() {
             });
             assert_eq!(challenge(&dpop(&mut world, &token, &proof)), bad_proof(), "{mode}");
         }
-        // The token is remembered, and a proof is demanded all the same: one, by the right key.
+        // The token is cached, and still needs one proof, with the right key.
         let header = format!("dpop {token}");
         let (one, two) = (client.numbered(&token, 7), client.numbered(&token, 8));
         let another = Client::new().numbered(&token, 9);
@@ -185,7 +185,7 @@ fn a_bound_token_is_refused_anywhere_else_and_nobody_is_asked_about_it_or_the_co
     claims["cnf"] = json!({"jkt": "short"});
     let short = world.issuer.token(Algorithm::Rs256, &claims);
     let broken: String = good.chars().take(good.len() - 4).collect();
-    // Twice, so that nothing is remembered that would open a way.
+    // Twice, to show that nothing is cached that would let it pass.
     for _ in 0..2 {
         for token in [&good, &expired, &hmac, &other, &null, &short, &broken] {
             let proof = client.proof(token, |_| {});
@@ -317,7 +317,7 @@ fn without_keys_a_bound_token_waits_for_them_or_is_on_error_and_is_not_asked_abo
     assert_eq!((decision.outcome, replied(&decision).status), (Outcome::NoKeysDenied, 503));
     assert!(world.background_calls.is_empty());
 
-    // A proof that grew old while its request waited is none of now.
+    // A proof that grew old while its request waited is not recent.
     let mut world = World::new(ENVOY, &required(authgear("auto")));
     let (_, waiting) = parked(request(&mut world, &client.numbered(&token, 3)));
     world.pass(Duration::from_secs(31));
@@ -576,7 +576,7 @@ fn nothing_that_is_sent_to_a_server_holds_a_bound_token_wherever_it_stands() {
         let mut world = World::new(ENVOY, &configuration);
         assert_eq!(challenge(&decided(&mut world, fields)), bad_token(), "{fields:?}");
     }
-    // What is not sent may be anything.
+    // Anything may be in headers that are not sent.
     let mut world = World::new(ENVOY, &configuration);
     let step = start(&mut world, &[("accept", &bound), ("cookie", "a=b.c.d")]);
     let _asked = world.question(step);

@@ -1,4 +1,4 @@
-//! Where keys come from and when, and what becomes of requests meanwhile.
+//! Where keys come from and when, and the decisions about requests meanwhile.
 
 use std::time::Duration;
 
@@ -84,7 +84,8 @@ fn without_keys_it_is_the_operators_choice_and_never_a_401() {
     }
 }
 
-/// What comes of a request whose token's keys cannot be had: whether or not it waits for them.
+/// Returns the decision about a request while the keys for its token are unavailable, whether or not it waits for
+/// them.
 fn without_keys(world: &mut World, token: &str) -> Decision {
     match world.bearer(token) {
         Step::Done(decision) => decision,

@@ -1,5 +1,5 @@
-//! What nginx's `auth_request`, Traefik's ForwardAuth and APISIX's forward-auth are tested for, told as requests
-//! and answers: the same servers work behind this filter, without what went wrong in theirs.
+//! The tests of nginx's `auth_request`, Traefik's ForwardAuth and APISIX's forward-auth, as requests and answers: the
+//! same servers work behind this filter, without the faults of theirs.
 
 use std::time::Duration;
 

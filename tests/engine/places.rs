@@ -49,7 +49,7 @@ fn decided(world: &mut World, request: Request<'_>) -> Decision {
 fn the_token_that_decides_is_the_only_one_that_the_resolver_is_sent() {
     #[rustfmt::skip]
     let cases: &[(Request<'_>, Option<&str>)] = &[
-        // The request, and the token that decides; none where nothing is asked.
+        // The request, and the token that decides; `None` if no call is made.
         (("", &[("x-token", "a")]), Some("a")),
         (("", &[("cookie", "x=y; t=a")]), Some("a")),
         (("", &[("cookie", "x=y"), ("cookie", "t=a")]), Some("a")),
@@ -167,7 +167,7 @@ fn a_token_is_verified_wherever_it_stands_and_nowhere_else() {
         for request in elsewhere {
             assert_eq!(decided(&mut world, request).outcome, Outcome::Anonymous, "{mode}: {request:?}");
         }
-        // Where `Authorization` is no place, a token in it is none, and two of them are unclear all the same.
+        // If `Authorization` is not a place, a token in it is ignored, but two of them are still unclear.
         let mut configuration = authgear(mode);
         configuration["authgear"]["token_from"] = json!([{"cookie": "t"}]);
         let mut world = World::new(ENVOY, &configuration);
@@ -236,7 +236,7 @@ fn of_several_issuers_the_first_place_that_holds_a_token_of_its_own_decides() {
         (String::new(), vec![("x-token", bearer(first))], Err(Outcome::Anonymous)),
     ];
     let mut world = World::new(ENVOY, &two_issuers(&issuer, json!({})));
-    // Twice, so that what is remembered of a token does not make it good elsewhere.
+    // Twice, to show that a cached token is not accepted in another place.
     for _ in 0..2 {
         for (query, fields, expected) in &cases {
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();

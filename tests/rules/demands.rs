@@ -21,7 +21,7 @@ fn role(role: &str) -> Terms {
 fn decide(rules: &Rules, method: &str, host: &[u8], path: &[u8]) -> (Access, Vec<&'static str>) {
     let demand = rules.decide(method.as_bytes(), host, path);
     let roles = demand.requirements().flat_map(|require| require.roles.clone());
-    // Lent for ever: the demand ends here, and a table compares with literals.
+    // Borrowed forever: the demand ends here, but a table compares with literals.
     let roles = roles.map(|role| &*role.leak());
     (demand.access(), roles.collect())
 }

@@ -101,7 +101,7 @@ fn good(without: &str, mut claims: Value) -> String {
     members.join(",")
 }
 
-/// Replaces what stands between two marks, innermost first, unless the replacement is none.
+/// Replaces the text between two marks, innermost first, unless there is no replacement.
 fn replace(
     text: &[u8],
     open: &[u8],

@@ -94,7 +94,7 @@ fn rsa_pss_signatures() {
                 _ => continue,
             };
             let is_jws = group.mgf_hash == Some(group.hash) && group.salt_size == salt;
-            // What is wrong with another salt may be right with ours.
+            // A signature that is wrong with another salt may be right with ours.
             let tests = group.tests.into_iter();
             for test in tests.filter(|test| is_jws || test.result == TestResult::Valid) {
                 checked.check(

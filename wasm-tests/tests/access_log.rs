@@ -1,5 +1,5 @@
-//! `access_log`: what the proxy's access log tells of each request, on every host. In Envoy with the format that
-//! `envoy.yaml` ships; on APISIX in variables of nginx, where they are declared.
+//! `access_log`: what the proxy's access log shows of each request, on every host. In Envoy with the format that
+//! `envoy.yaml` ships; on APISIX in nginx variables, if these are declared.
 
 #[path = "../../tests/tokens/issuer.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
@@ -31,14 +31,14 @@ on_each_host! {
     every_project_tells_its_own_issuer,
 }
 
-/// What is told, by the name at which the log has it.
+/// The values, by their names in the log.
 const NAMES: [&str; 7] = ["outcome", "reason", "cache_status", "user", "issuer", "time_us", "worker"];
 
 /// A host whose access log can be read.
 trait Logging: Host {
     fn logging(builder: Self::Builder) -> Self::Builder;
 
-    /// The lines so far, each as an object; what is not told is `-` or null.
+    /// The lines so far, each as an object. An absent value is `-` or null.
     fn lines(&self) -> Vec<Value>;
 }
 

@@ -1,5 +1,5 @@
-//! The benchmark works: every contender answers, tells the app the truth, and is in the report. Figures of a short
-//! run on a busy machine mean nothing, so they are not checked.
+//! The benchmark works: every contender answers, passes the right identity to the app, and is in the report. Figures
+//! of a short run on a busy machine mean nothing, so they are not checked.
 
 use std::fs;
 use std::path::Path;

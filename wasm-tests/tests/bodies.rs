@@ -66,7 +66,7 @@ fn waits() -> [Wait; 3] {
     ]
 }
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Accepted,

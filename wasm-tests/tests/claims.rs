@@ -1,5 +1,6 @@
-//! What claims decide and tell, on every host: clients instead of audiences, tenants, uses, demands of rules, roles,
-//! scopes, tokens without an end, and claims as JSON. Each request is sent twice: a remembered token decides alike.
+//! Decisions and headers by claims, on every host: clients instead of audiences, tenants, uses, demands of rules,
+//! roles, scopes, tokens without `exp`, and claims as JSON. Each request is sent twice, because a cached token must
+//! be judged alike.
 
 #[path = "../../tests/tokens/issuer.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]
@@ -306,7 +307,7 @@ async fn authgears_tokens_meet_demands_on_claims_and_without_keys_nobody_does<H:
     }
     let session = scene.authgear.log_in("alice");
     let cookie = Request::get("/app").header("cookie", format!("session={session}"));
-    assert_eq!(scene.send(cookie).await.status, 403, "the resolver tells no claims");
+    assert_eq!(scene.send(cookie).await.status, 403, "the resolver states no claims");
 
     let faults = [(Endpoint::Jwks, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR))];
     let scene = Layout::<H>::start_failing(options(), faults, demand, |host| host).await;
@@ -334,7 +335,7 @@ async fn what_is_no_issuer_and_what_could_do_nothing_is_refused<H: Host>() {
         ),
         (
             json!({"authgear": {"endpoint": "https://a.example", "upstream": "a", "mode": "resolver"}, "require": claims}),
-            "require.claims: the resolver tells no claims",
+            "require.claims: the resolver states no claims",
         ),
     ] {
         let log = H::refuse(configuration.to_string()).await;

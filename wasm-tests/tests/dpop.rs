@@ -145,7 +145,7 @@ async fn a_bound_token_needs_a_new_proof_with_each_request<H: Host>() {
     for (what, request) in broken {
         assert_eq!(challenge(&send(request).await), Some(BAD_PROOF), "{what}");
     }
-    // Over HTTP/2 as well, and for what a client's library makes of the URL.
+    // Also over HTTP/2, and with a URL as a client's library may spell it.
     let spelled = |claims: &mut Value| claims["htu"] = json!("HTTP://API.example.com:80/./%6frders?x#y");
     let good = request(&token).header("dpop", proof("12", &spelled));
     seen(&client::send_http2(host.address(), good.clone()).await);

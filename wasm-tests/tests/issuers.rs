@@ -1,5 +1,5 @@
-//! `jwt`: tokens of any issuer, on every host. Every algorithm is verified by Envoy's own function, where there is
-//! one, and by the filter's code; the corpus of hostile tokens goes over the wire.
+//! `jwt`: tokens of any issuer, on every host. Envoy's own function verifies every algorithm that it supports, and so
+//! does the filter's code; the corpus of hostile tokens goes over the wire.
 
 #[path = "../../tests/tokens/corpus.rs"]
 #[allow(dead_code, reason = "shared with the suite of tokens, which uses more of it")]

@@ -134,7 +134,7 @@ async fn a_person_logs_in_and_comes_back_to_the_page_that_was_wanted<H: Host>() 
     assert_eq!((answer.status, user(&scene).as_deref()), (200, Some("alice")));
 }
 
-/// The user that the app was told with the last request.
+/// The user that the app sees with the last request.
 fn user<H>(scene: &Layout<H>) -> Option<String> {
     let last = scene.app.received().last().expect("a request");
     last.header("x-authgear-user-id").map(|user| String::from_utf8(user.to_vec()).expect("text"))

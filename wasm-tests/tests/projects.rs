@@ -144,7 +144,7 @@ fn with_cookie(host: &str, path: &str, session: &str) -> Request {
     get(host, path).header("cookie", format!("session={session}"))
 }
 
-/// Whom the app is told of.
+/// The user that the app sees.
 fn user(seen: &Seen) -> Option<String> {
     seen.identity_header("x-authgear-user-id")
 }
@@ -218,7 +218,7 @@ async fn what_one_project_issued_is_no_session_at_another<H: Host>() {
             }
             for (kind, request) in requests(host, "/any").into_iter().enumerate() {
                 let seen = guarded.seen(request).await;
-                // At most that it is no session: Authgear says nothing of a secret that it never knew.
+                // At most that there is no session: Authgear states nothing about a secret that it never knew.
                 let none = ("x-authgear-session-valid".to_owned(), "false".to_owned());
                 assert!(seen.identity().iter().all(|header| *header == none), "{kind} at {host}: {seen:?}");
             }

@@ -67,7 +67,7 @@ fn with_token(path: &str, token: &str) -> Request {
     forged(path).header("authorization", format!("Bearer {token}"))
 }
 
-/// The user that the app was told, on a path that does not require one.
+/// The user that the app sees, on a path that does not require one.
 fn user(response: &Response) -> Option<String> {
     let seen = seen(response);
     let user = seen.identity_header("x-authgear-user-id");

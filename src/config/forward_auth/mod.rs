@@ -79,7 +79,7 @@ impl RawForwardAuth {
         let url = self.url.0.ok_or_else(|| {
             ConfigError::missing(
                 "forward_auth.url",
-                "give the endpoint that is asked, as http://auth:8080/authenticate",
+                "give its endpoint, such as http://auth:8080/authenticate",
             )
         })?;
         let upstream = self.upstream.0.ok_or_else(|| {
@@ -91,7 +91,7 @@ impl RawForwardAuth {
         let identity_headers = self.identity_headers.0.ok_or_else(|| {
             ConfigError::missing(
                 "forward_auth.identity_headers",
-                "list the headers of its answer that tell the app who asks, as [authorization, \"x-auth-*\"]",
+                "list the headers of its answer that identify the user to the app, as [authorization, \"x-auth-*\"]",
             )
         })?;
         let method = self.method.0.unwrap_or_default();

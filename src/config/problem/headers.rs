@@ -10,10 +10,10 @@ pub enum HeaderError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// It is not a name.
-    #[error("{0} is no name of a header")]
+    #[error("{0} is not a header name")]
     NoName(Quoted),
     /// It could be a prefix, but one name is required.
-    #[error("{0} is no name of a header; give one whole name here")]
+    #[error("{0} is not a header name; give one whole name here")]
     NotWhole(Quoted),
     /// Proxies use it for framing, routing or connections.
     #[error("{0} is the proxy's own; no identity may be put there")]
@@ -43,28 +43,30 @@ pub enum HeaderError {
     #[error("{0} is never sent: it would tell the proxy what to do with the call")]
     ClientsOrder(Quoted),
     /// A header that frames an answer.
-    #[error("{0} tells nobody who asks: it frames the answer, or concerns the connection to the server only")]
+    #[error(
+        "{0} does not identify the user: it frames the answer, or concerns the connection to the server only"
+    )]
     Framing(Quoted),
     /// A header that describes an answer's body.
-    #[error("{0} tells nobody who asks: it describes a body")]
+    #[error("{0} does not identify the user: it describes a body")]
     DescribesBody(Quoted),
     /// A header of a request.
-    #[error("{0} tells nobody who asks: it belongs to a request, where it is the proxy's own")]
+    #[error("{0} does not identify the user: it belongs to a request, where it is the proxy's own")]
     OfRequest(Quoted),
     /// A header that only clients read.
-    #[error("{0} tells nobody who asks: it is for the client alone")]
+    #[error("{0} does not identify the user: it is for the client alone")]
     ForClient(Quoted),
     /// A credential is not a list of roles.
-    #[error("`authorization` holds a credential, which is no list of roles")]
+    #[error("`authorization` holds a credential, which is not a list of roles")]
     RolesInCredential,
     /// A header of an accepting answer that would break the app's response.
-    #[error("{0} is never handed on: the response is the app's, with its own body on its own connection")]
+    #[error("{0} is never passed on: the response is the app's, with its own body on its own connection")]
     BreaksResponse(Quoted),
     /// It covers headers that the app's response sets itself.
     #[error("{0} would touch `{1}`, which is the app's own; give a longer beginning")]
     CoversApps(Quoted, &'static str),
     /// A header of a denial that concerns its connection.
-    #[error("{0} is never handed on: it concerns the connection to the server only")]
+    #[error("{0} is never passed on: it concerns the connection to the server only")]
     ServersConnection(Quoted),
     /// A header that each call already has.
     #[error(

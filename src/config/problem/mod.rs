@@ -107,10 +107,10 @@ pub enum DocumentError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CombinationError {
     /// `forward_auth` beside `authgear`.
-    #[error("cannot stand beside `authgear`; choose one")]
+    #[error("cannot be combined with `authgear`; choose one")]
     ForwardAuthBesideAuthgear,
     /// `jwt` beside `authgear`.
-    #[error("cannot stand beside `authgear`, which has its own issuer")]
+    #[error("cannot be combined with `authgear`, which has its own issuer")]
     JwtBesideAuthgear,
     /// `timeout` is zero.
     #[error("a call needs some time: at least 1ms")]

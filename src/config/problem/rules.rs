@@ -7,10 +7,10 @@ use crate::http::url::UrlError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// `prefix` together with `path`.
-    #[error("stands beside `path`; a rule has one of the two")]
+    #[error("cannot be combined with `path`; a rule has one of the two")]
     BesidePath,
     /// `require` together with an `access` that lets people without a session pass.
-    #[error("`require` stands beside it, which only `required` can go with")]
+    #[error("conflicts with `require`, which allows only `required`")]
     BesideRequire,
     /// No rule denies anybody for lack of a session.
     #[error("nothing is denied for it; say `access: required`, or give a rule that does")]
@@ -25,7 +25,7 @@ pub enum RuleError {
     #[error("nobody is asked on a `public` route; leave it out")]
     NobodyAsked,
     /// There is no server to ask at another URL.
-    #[error("no `forward_auth` stands beside the rules, whose server it asks")]
+    #[error("needs a `forward_auth` beside the rules, whose server it asks")]
     NoServer,
     /// The URL is invalid.
     #[error(transparent)]
@@ -45,10 +45,10 @@ pub enum RuleError {
     )]
     NoRolesClaim,
     /// The resolver's answers contain no scopes.
-    #[error("the resolver tells no scopes; leave `authgear.mode` at `auto`")]
+    #[error("the resolver states no scopes; leave `authgear.mode` at `auto`")]
     NoScopes,
     /// The resolver's answers contain no claims.
-    #[error("the resolver tells no claims; leave `authgear.mode` at `auto`")]
+    #[error("the resolver states no claims; leave `authgear.mode` at `auto`")]
     NoClaims,
     /// Only Authgear's sessions state it.
     #[error("only sessions of `authgear` state it")]
@@ -57,10 +57,10 @@ pub enum RuleError {
     #[error("has a comma, which separates roles here")]
     RoleWithComma,
     /// A redirect has no status, body or type.
-    #[error("stands alone; what is no navigation gets the filter's own 401")]
+    #[error("allows no other field beside it; requests that are not navigations get the filter's own 401")]
     RedirectAlone,
     /// There is no body with this type.
-    #[error("is that of a `body`; give one")]
+    #[error("is the type of a `body`; give one")]
     NoBody,
 }
 

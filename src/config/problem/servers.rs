@@ -38,11 +38,11 @@ pub enum IdleMode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     /// The scope lacks `openid`.
-    #[error("must hold `openid`, without which Authgear answers with an error")]
+    #[error("must contain `openid`, without which Authgear answers with an error")]
     NoOpenId,
     /// People would be sent to two places.
     #[error(
-        "stands beside `on_unauthenticated.redirect`, which sends people elsewhere; choose one (a rule may have a \
+        "cannot be combined with `on_unauthenticated.redirect`, which sends people elsewhere; choose one (a rule may have a \
          redirect of its own)"
     )]
     BesideRedirect,
@@ -95,7 +95,7 @@ pub enum ForwardAuthError {
     #[error("`original_request` sends `{0}` already; set that to `none`, or leave this out")]
     SentAlready(&'static str),
     /// The client's header of that name is sent too, because it is listed.
-    #[error("{0} stands in `request_headers` too, and only one of them can be sent; leave it out there")]
+    #[error("{0} is in `request_headers` too, and only one of them can be sent; leave it out there")]
     InRequestHeaders(Quoted),
     /// The client's header of that name is sent too, by default.
     #[error(
@@ -119,13 +119,13 @@ pub enum ForwardAuthError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CacheError {
     /// There are no answers that this lifetime could apply to.
-    #[error("does nothing where nobody is asked; verified tokens are remembered until they expire")]
+    #[error("does nothing where no server is asked; verified tokens are cached until they expire")]
     NoAnswers,
     /// There are no answers that could be stale.
-    #[error("does nothing where nobody is asked; remove it")]
+    #[error("does nothing where no server is asked; remove it")]
     NoStaleAnswers,
     /// No answer is cached.
-    #[error("does nothing with a `ttl` of 0s, which remembers no answer; set `ttl`, or remove it")]
+    #[error("does nothing with a `ttl` of 0s, which caches no answer; set `ttl`, or remove it")]
     NothingRemembered,
     /// There is no `forward_auth` whose answers it could distinguish.
     #[error("is for `forward_auth` alone; remove it")]

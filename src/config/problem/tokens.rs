@@ -13,7 +13,7 @@ pub enum IssuerError {
     #[error("a token could be of this issuer and of jwt[{0}]; one entry must hold both")]
     Overlaps(usize),
     /// The header with all claims is also that of one claim.
-    #[error("{0} is one of `headers` already; a header tells one thing")]
+    #[error("{0} is one of `headers` already; a header has one value")]
     HeaderOfClaim(Quoted),
     /// Nothing is verified.
     #[error(
@@ -27,7 +27,7 @@ pub enum IssuerError {
     )]
     LoadBalancer,
     /// The keys would come from two sources.
-    #[error("cannot stand beside `jwks_uri`")]
+    #[error("cannot be combined with `jwks_uri`")]
     BesideKeysUrl,
     /// The keys are inline, so no server is asked for them.
     #[error("does nothing with `jwks`, which is not asked for")]
@@ -36,11 +36,11 @@ pub enum IssuerError {
     #[error("does nothing without `jwks_uri`; `introspection` has its own")]
     UpstreamOfNoKeys,
     /// The issuer of that entry has an authorization server already.
-    #[error("jwt[{0}] has one already, and a token that is no JWT does not say whose it is")]
+    #[error("jwt[{0}] has one already, and a token that is not a JWT does not name its issuer")]
     SecondIntrospection(usize),
     /// Two servers would be asked.
     #[error(
-        "cannot stand beside `forward_auth`: both would be asked about a token that is no JWT; choose one"
+        "cannot be combined with `forward_auth`: both would be asked about a token that is no JWT; choose one"
     )]
     IntrospectionBesideForwardAuth,
 }
@@ -49,7 +49,7 @@ pub enum IssuerError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntrospectionError {
     /// There would be two values of `Authorization`.
-    #[error("cannot stand beside `client_id`: only one of them can be sent")]
+    #[error("cannot be combined with `client_id`: only one of them can be sent")]
     BesideClient,
     /// There is no client that this secret could belong to.
     #[error("does nothing without `client_id`; give that too")]
@@ -60,7 +60,7 @@ pub enum IntrospectionError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// It is not a string; perhaps it lacks its quotation marks.
-    #[error("is no string, which a secret is; nothing of it is shown here")]
+    #[error("is not a string, as a secret must be; its value is not shown here")]
     NoText,
     /// It is empty.
     #[error("is empty; leave it out")]
@@ -77,7 +77,7 @@ pub enum SecretError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
     /// It is already in the list.
-    #[error("stands there twice")]
+    #[error("is listed twice")]
     Twice,
     /// There are too many before it.
     #[error(
@@ -88,7 +88,7 @@ pub enum PlaceError {
     #[error("names no place; give `header`, `cookie`, `query` or `websocket_protocol`")]
     NoPlace,
     /// It names another place too.
-    #[error("stands beside `{0}`; a place has one of the two")]
+    #[error("cannot be combined with `{0}`; a place has one of the two")]
     TwoPlaces(&'static str),
     /// Only headers have schemes.
     #[error("goes with `header` only")]
@@ -105,7 +105,9 @@ pub enum PlaceError {
     #[error("needs tokens that are verified here, and `mode` `resolver` reads none; choose another mode")]
     DpopUnread,
     /// A client's header of that name is removed.
-    #[error("tells the app who asks, and is removed from what a client sends; a token needs another header")]
+    #[error(
+        "identifies the user to the app, and is removed from a client's request; a token needs another header"
+    )]
     Identity,
 }
 
@@ -119,19 +121,19 @@ pub enum PlaceValueError {
     #[error("{0} lists subprotocols; give the beginning of the one with `websocket_protocol`")]
     Subprotocols(Quoted),
     /// It is the header of proofs.
-    #[error("{0} holds a proof; its token stands in `{{header: authorization, scheme: Bearer}}`")]
+    #[error("{0} contains a proof; its token is in `{{header: authorization, scheme: Bearer}}`")]
     Proof(Quoted),
     /// Proxies use it for framing, routing or connections.
     #[error("{0} is the proxy's own; no token can stand there")]
     Proxys(Quoted),
     /// It is not a header name.
-    #[error("{0} is no name of a header")]
+    #[error("{0} is not a header name")]
     NoHeader(Quoted),
     /// It is not a scheme.
     #[error("{0} is not one word, as \"Bearer\" is")]
     NoScheme(Quoted),
     /// It is not a cookie name.
-    #[error("{0} is no name of a cookie")]
+    #[error("{0} is not a cookie name")]
     NoCookie(Quoted),
     /// No subprotocol begins with it.
     #[error("{0} begins no subprotocol, as \"bearer.\" does")]

@@ -27,7 +27,7 @@ pub enum ValueError {
     #[error("has a control character")]
     ControlCharacter,
     /// A cookie's name cannot have this character.
-    #[error("no cookie's name can have a '{}'", .0.escape_default())]
+    #[error("a cookie name cannot contain '{}'", .0.escape_default())]
     NoCookieCharacter(char),
     /// It is not a duration. States the expectation.
     #[error("found \"{}\", expected {expected}", found.escape_default())]

@@ -25,7 +25,7 @@ fn a_cookie_goes_to_the_one_client_that_was_asked_about() {
     let none = json!({});
     #[rustfmt::skip]
     let cases: &[(&Value, &[Field<'_>], u16, &[(&str, &str)], bool, bool)] = &[
-        // Configuration, request, answer; whether those that joined are served by it, whether it is remembered.
+        // Configuration, request, answer; whether it serves requests that joined; whether it is cached.
         (&none, &[COOKIE], 200, &[], true, true),
         (&none, &[COOKIE], 200, &[SETS], true, true),
         (&none, &[], 200, &[], true, true),
@@ -152,7 +152,8 @@ fn a_grpc_client_reads_its_denial_in_headers_where_the_host_tells_it_nothing() {
     }
 }
 
-/// What is done to the app's response, as text: what replaces its headers, and how many cookies are added.
+/// Returns the edits of the app's response as text: the headers that replace its own, and the number of added
+/// cookies.
 fn responded(decision: &Decision) -> (Vec<(String, String)>, usize) {
     let Verdict::Forward(edits) = &decision.verdict else { panic!("{decision:?}") };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

@@ -38,7 +38,7 @@ fn a_token_is_asked_about_if_it_is_no_jwt_or_names_the_issuer_that_has_no_keys()
         // Whatever a server reads after dropping white space is not for it alone to judge.
         (format!(" {}", signed(&rs256, &of(json!("https://other.example")))), false),
         ("opaque token".to_owned(), false),
-        // JWTs that name the issuer, whatever its server signs with.
+        // JWTs that name the issuer, with any algorithm.
         (signed(&rs256, &named), true),
         (signed(r#"{"alg":"HS256"}"#, &named), true),
         (signed(r#"{"alg":"ES512","crit":["x"]}"#, &named), true),
@@ -108,7 +108,7 @@ fn a_jwt_of_an_issuer_with_keys_is_decided_by_them_refusals_included() {
             }
         }
         assert!(world.background_calls.is_empty());
-        // What is no JWT is asked about all the same, and the answer must fit the issuer.
+        // A token that is not a JWT is still asked about, and the answer must fit the issuer.
         let step = world.bearer(OPAQUE);
         let (call, waiting) = world.question(step);
         assert_eq!(form(&call), format!("token={OPAQUE}"));

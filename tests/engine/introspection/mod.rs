@@ -1,5 +1,5 @@
-//! An authorization server that is asked about tokens: which are asked about, what its answer makes of a request, and
-//! how long that is remembered.
+//! An authorization server that is asked about tokens: about which ones, what its answer means for a request, and how
+//! long the answer is cached.
 
 mod answers;
 mod asked;
@@ -52,7 +52,7 @@ pub(super) fn answered(status: u16, body: impl Into<Vec<u8>>) -> Answer {
     Ok(Response { status, fields: Fields::default(), body: body.into() })
 }
 
-/// What becomes of a request when its token is asked about and this is the answer.
+/// Returns the decision about a request whose token is asked about and gets this answer.
 pub(super) fn decided(configuration: &Value, answer: Answer) -> Decision {
     let mut world = World::new(APISIX, configuration);
     let (_, waiting) = called(world.bearer(OPAQUE));

@@ -1,5 +1,5 @@
 //! The cost of requests in Envoy, as far as it is the same on every machine: the filter's host calls for each kind of
-//! request, and the number of its instructions that run.
+//! request, and the number of instructions.
 
 mod host;
 
@@ -131,7 +131,7 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// The outcome that tells one kind of request from another.
+/// The outcome that distinguishes one kind of request from another.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
     /// It goes on, with this many identity headers.

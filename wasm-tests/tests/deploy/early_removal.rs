@@ -51,7 +51,7 @@ fn of_istio() -> Value {
     patch["patch"]["value"]["typed_config"][FIELD].clone()
 }
 
-/// Those that Envoy Gateway makes of its policy.
+/// The headers that Envoy Gateway derives from its policy.
 fn of_envoy_gateway() -> Value {
     let policy = manifest("envoy-gateway", "ClientTrafficPolicy", "authgear");
     let [matched] =

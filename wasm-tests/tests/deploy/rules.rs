@@ -62,7 +62,7 @@ const RULES: &[Rule] = &[
     }),
     (
         "!has(self.mergeType)||((!has(self.targetRef)||self.targetRef.kindin['HTTPRoute','GRPCRoute','UDPRoute','TCPRoute','TLSRoute'])&&(!has(self.targetRefs)||self.targetRefs.all(ref,ref.kindin['HTTPRoute','GRPCRoute','UDPRoute','TCPRoute','TLSRoute']))&&(!has(self.targetSelectors)||self.targetSelectors.all(sel,sel.kindin['HTTPRoute','GRPCRoute','UDPRoute','TCPRoute','TLSRoute'])))",
-        // No manifest of ours merges. Whoever writes one that does adds the rule here.
+        // None of our manifests merges. Add the rule here with the first one that does.
         |spec| !has(spec, "mergeType"),
     ),
 ];

@@ -238,7 +238,7 @@ async fn groups_of_an_answer_meet_what_a_rule_requires<H: Host>() {
                 ),
             }
         }
-        // The first path asks; the others look at what is remembered.
+        // The first path causes a call; the others may use the cached answer.
         assert_eq!(guarded.server.asked().count(), count as u64 + 1);
     }
 }

@@ -110,7 +110,7 @@ async fn behind_a_trusted_balancer<H: Host>(trusting: impl FnOnce(H::Builder) ->
         },
     });
     let host = H::start(trusting(H::builder(&app, &[("auth", server.address())])), configuration).await;
-    // What is unclear is no TLS.
+    // An unclear value does not count as TLS.
     let said = [Some("https"), None, Some("http"), Some("https,http"), Some("ftp")];
     for (said, expected) in said.into_iter().zip(["https", "http", "http", "http", "http"]) {
         for protocol in [Protocol::Http1, Protocol::Http2] {

@@ -1,4 +1,4 @@
-//! Who passes as whom, by which route, and which server is asked.
+//! Which requests pass as which user, on which route, and which server is asked.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! What an answer makes of a request, and which tokens the issuers' keys decide.
+//! The decisions that an answer leads to, and the tokens that the issuers' keys decide about.
 
 use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};

@@ -25,7 +25,7 @@ fn configuration(server: &str) -> Value {
     yaml_serde::from_str(yaml).unwrap()
 }
 
-/// What each server answers for alice's access token, and for her refresh token if it tells the two apart.
+/// The answers of each server for alice's access token, and for her refresh token if it distinguishes the two.
 fn answers(server: &str) -> (Value, Option<Value>) {
     let (iat, exp) = (now(), now() + 3600);
     match server {

@@ -19,7 +19,7 @@ on_each_host! {
     an_old_answer_serves_while_the_server_fails,
 }
 
-/// Whoever believes half an answer lets this user in.
+/// A client that trusts half an answer lets this user in.
 const INTRUDER: &str = "intruder";
 
 fn failures<H: Host>() -> Vec<Failure> {

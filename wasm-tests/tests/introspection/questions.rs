@@ -132,7 +132,7 @@ async fn an_answer_is_used_again_for_its_token_alone<H: Host>() {
         }
         assert_eq!(guarded.send(with_token("gone")).await.status, 401);
     }
-    // Two workers, each of which remembers for itself.
+    // Two workers, each with its own cache.
     let asked = guarded.server.asked().count();
     assert!((3..=6).contains(&asked), "{asked}");
 }

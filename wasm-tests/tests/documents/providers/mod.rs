@@ -39,7 +39,7 @@ impl Provider {
         issuer.signed(self.algorithm, &header.to_string(), &claims.to_string())
     }
 
-    /// What becomes of a request with a token.
+    /// The result of a request with a token.
     fn decide(&self, configuration: &Value, token: &str) -> Decision {
         let config = Config::parse(configuration.to_string().as_bytes()).unwrap();
         let engine = Engine::new(config, Capabilities { background: true, signatures: Backend::Portable });

@@ -24,20 +24,20 @@ use crate::issuer::{self, NOW};
 pub(super) struct Provider {
     /// The heading of its section.
     pub(super) name: &'static str,
-    /// Where its token stands, if that is not `Authorization: Bearer`.
+    /// The place of its token, if that is not `Authorization: Bearer`.
     pub(super) header: Option<&'static str>,
     pub(super) algorithm: Algorithm,
-    /// What stands beside the parameters of the key that signs.
+    /// The members beside the parameters of the signing key.
     pub(super) key: Value,
     /// The other keys of the set.
     pub(super) other_keys: Value,
-    /// What stands in the set beside `keys`.
+    /// The members of the set beside `keys`.
     pub(super) beside: Value,
     /// The header of access tokens, without `alg` and `kid`.
     pub(super) typ: Value,
     /// The claims of access tokens that pass, without times.
     pub(super) passes: Vec<Value>,
-    /// What is refused: what it is, its header and its claims, without times.
+    /// Refused tokens: a description, the header and the claims, without times.
     pub(super) refused: Vec<(&'static str, Value, Value)>,
 }
 
