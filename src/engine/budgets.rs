@@ -15,7 +15,7 @@ pub(super) struct Budgets {
     pub(super) known: Rc<Budget>,
     pub(super) revoked: Rc<Budget>,
     pub(super) rejected: Rc<Budget>,
-    /// How many proofs each project remembers. This is not shared, because none may be evicted for another project.
+    /// How many proofs each project records. This is not shared, because none may be evicted for another project.
     pub(super) proofs: NonZeroUsize,
 }
 

@@ -24,7 +24,7 @@ pub struct State {
     pub(super) served: bool,
 }
 
-/// How much is remembered.
+/// The size of the caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
     /// How many entries.

@@ -23,7 +23,7 @@ impl Gauge {
     ];
 }
 
-/// The gauge of the age of the oldest key set in use, in seconds; of the worker that told it last.
+/// The gauge of the age of the oldest key set in use, in seconds, from the worker that reported it last.
 pub const KEYS_AGE: &str = "authgear_filter.keys.age_seconds";
 
 /// The histogram of how long calls take until their answer has come, in milliseconds.
