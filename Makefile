@@ -155,7 +155,7 @@ build: .tools/node.stamp .tools/npm.stamp finished ## build the filter: a releas
 finished: .tools/toolchain.stamp
 	@CARGO_ENCODED_RUSTFLAGS="$$(printf '%s\037%s\037%s\037%s\037%s' "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo" \
 		"--remap-path-prefix=$(CURDIR)=." --cfg 'sha2_backend_soft="compact"' \
-		-Cllvm-args=-inline-threshold=100)" \
+		-Cllvm-args=-inline-threshold=85)" \
 		cargo build --locked --release --target $(WASM_TARGET) -p authgear-filter --lib
 	@cargo build $(NATIVE) --bin finish
 	@"$(TARGET_DIR)/debug/finish" "$(LINKED)" "$(FINISHED)"
