@@ -199,6 +199,10 @@ chaos: build $(ENVOY_READY) ## load Envoy while everything around the filter fai
 fuzz: .tools/toolchain.stamp ## try the core with random inputs (minutes; FUZZ_EXECUTIONS=20000000 takes hours)
 	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --profile fuzz -p fuzz \
 		--test properties -- --nocapture --test-threads 1 $(FUZZ_TARGET)
+ifeq ($(FUZZ_TARGET),)
+	cargo test --locked --profile fuzz -p fuzz --test programs -- --nocapture --test-threads 1 --include-ignored
+	cd fuzz/reference && CARGO_TARGET_DIR="$(call absolute,$(TARGET_DIR))/reference" cargo test -- --nocapture
+endif
 
 bench: ## compare the filter's speed with others, into bench/results.md (15 minutes; needs wrk and nginx)
 	@setup/needs.sh test bench

@@ -1,6 +1,5 @@
 //! What holds for any input. Each module is a target: its `check` makes its input of any bytes, hands it to the filter's
-//! core, and panics where a property does not hold. `tests/properties.rs` tries many by proptest; `coverage/` has
-//! libFuzzer look for more.
+//! core, and panics where a property does not hold. `tests/properties.rs` tries many by proptest.
 //!
 //! | target | input | holds |
 //! |---|---|---|

@@ -97,7 +97,8 @@ fn envoy(path: &[u8]) -> Vec<Vec<u8>> {
             // A dot segment may have parameters.
             let normal = whatwg_path(&dots_without_parameters(&plain));
             // Of slashes alone two are left.
-            let fewer = normal.iter().all(|&byte| byte == b'/').then(|| b"//".to_vec());
+            let is_slashes = normal.len() > 1 && normal.iter().all(|&byte| byte == b'/');
+            let fewer = is_slashes.then(|| b"//".to_vec());
             all.extend(fewer);
             all.extend([whatwg_path(&path), whatwg_path(&plain), merge(&normal), normal, path]);
         }
