@@ -78,7 +78,7 @@ DEMO_BINS := demo stand-in-authgear echo-app
 
 # The suites that run in a real Envoy, for other versions of it.
 ENVOY_SUITES := access_log auth_o_tron bodies cache claims demo denials deploy documents dpop edge forward_auth \
-	harness introspection issuers login metrics places projects resolver resolver_faults rules self_hosted tokens \
+	harness introspection issuers login logs metrics places projects resolver resolver_faults rules self_hosted tokens \
 	upgrades waking
 # Leaves out the halves that run in the host that behaves like APISIX.
 TEST_ENVOY_SUITES = cargo test $(NATIVE) $(ENVOY_SUITES:%=--test %) -- --skip apisix::

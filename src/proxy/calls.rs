@@ -13,7 +13,7 @@ use proxy_wasm::hostcalls;
 
 use super::exchange::Exchange;
 use super::retry::Tries;
-use super::{clock, entry, host, metrics, quarantine, raw};
+use super::{clock, entry, explain, host, metrics, quarantine, raw};
 use crate::engine::BackgroundCall;
 use crate::engine::projects::OfProject;
 use crate::http::{CALL_GRACE, Call, CallError, Form};
@@ -183,6 +183,9 @@ impl Calls {
         match hostcalls::dispatch_http_call(&outgoing.call.upstream, headers, form, Vec::new(), timeout) {
             Ok(token) => {
                 entry::called();
+                if explain::is_wanted() {
+                    explain::call(token, &outgoing.call);
+                }
                 if let Asker::Request(exchange) = &outgoing.asker {
                     exchange.token.set(Some(token));
                 }

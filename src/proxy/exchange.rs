@@ -1,6 +1,6 @@
 //! A request and its progress.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::engine::Waiting;
@@ -16,6 +16,8 @@ pub(super) struct Exchange {
     pub(super) token: Cell<Option<u32>>,
     /// When its headers arrived, by a clock that nobody sets; only if it is needed.
     pub(super) began: Cell<Duration>,
+    /// Its name in the debug log; empty without one.
+    pub(super) name: RefCell<Vec<u8>>,
 }
 
 pub(super) enum Stage {
@@ -35,7 +37,13 @@ pub(super) enum Stage {
 
 impl Exchange {
     pub(super) fn new(context: u32) -> Self {
-        Self { context, stage: Cell::new(Stage::New), token: Cell::new(None), began: Cell::default() }
+        Self {
+            context,
+            stage: Cell::new(Stage::New),
+            token: Cell::new(None),
+            began: Cell::default(),
+            name: RefCell::default(),
+        }
     }
 
     /// Takes the edits of the response.

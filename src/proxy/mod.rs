@@ -18,6 +18,8 @@ mod entry;
 #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "tests of `waiters` need half of it"))]
 mod exchange;
 #[cfg(target_arch = "wasm32")]
+mod explain;
+#[cfg(target_arch = "wasm32")]
 mod host;
 pub mod log;
 #[cfg(target_arch = "wasm32")]

@@ -16,7 +16,7 @@ use super::host::{self, ProxyRefused};
 use super::metrics::{self, Gauges};
 use super::retry::Failures;
 use super::waiters::{Next, Waiters};
-use super::{clock, quarantine};
+use super::{clock, explain, quarantine};
 use crate::engine::projects::{Engines, Memory, OfProject, ProjectStep};
 use crate::engine::{BackgroundCall, Decision, Engine, Outcome, Reason, Step, Verdict, WaitKey, Waiting};
 use crate::http::{CallError, Field, Head, Response};
@@ -70,11 +70,11 @@ impl Plugin {
 
     /// Starts a request whose headers have arrived.
     pub(super) fn start(&self, exchange: &Rc<Exchange>) -> Action {
-        if self.access_log.is_some() {
+        if self.access_log.is_some() || explain::is_wanted() {
             exchange.began.set(clock::elapsed());
         }
         let step = match host::RequestHeaders::read() {
-            Ok(headers) => self.first_step(&headers),
+            Ok(headers) => self.first_step(exchange, &headers),
             Err(bad) => Step::Done(self.engines.bad_request(bad)),
         };
         let action = self.run(exchange, step, Callback::OfRequest);
@@ -122,7 +122,11 @@ impl Plugin {
             quarantine(&outgoing.call.upstream, response.status);
             result = Err(CallError::Quarantined);
         }
-        metrics::record_call(clock::elapsed().saturating_sub(outgoing.sent));
+        let took = clock::elapsed().saturating_sub(outgoing.sent);
+        metrics::record_call(took);
+        if explain::is_wanted() {
+            explain::answer(token, result.as_ref().ok().map(|response| response.status), took);
+        }
         metrics::count(Counter::Calls(match &result {
             Ok(response) => CallResult::of_status(response.status),
             Err(_) => CallResult::Unanswered,
@@ -179,12 +183,17 @@ impl Plugin {
         }
     }
 
-    fn first_step(&self, headers: &host::RequestHeaders) -> ProjectStep {
+    fn first_step(&self, exchange: &Exchange, headers: &host::RequestHeaders) -> ProjectStep {
         let mut fields = Vec::new();
         let listed = headers.fields();
         let head = listed.and_then(|listed| Head::new(&listed, &mut fields, &host::client_address));
         match head {
-            Ok(head) => self.with_memory(|engines, memory| engines.start(memory, &head, clock::now())),
+            Ok(head) => {
+                if explain::is_wanted() {
+                    exchange.name.replace(explain::name(&head));
+                }
+                self.with_memory(|engines, memory| engines.start(memory, &head, clock::now()))
+            }
             Err(bad) => Step::Done(self.engines.bad_request(bad)),
         }
     }
@@ -244,6 +253,10 @@ impl Plugin {
     }
 
     fn finish(&self, exchange: &Exchange, decision: Decision, callback: Callback) -> Action {
+        if explain::is_wanted() {
+            let spent = clock::elapsed().saturating_sub(exchange.began.get());
+            explain::decision(&exchange.name.borrow(), &decision, spent);
+        }
         let Decision { verdict, outcome, explanation } = decision;
         if outcome == Outcome::Refused
             && let Some(fault) = explanation.reason.and_then(Reason::token_fault)
