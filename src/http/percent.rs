@@ -14,6 +14,11 @@ pub(crate) fn encode(bytes: &[u8]) -> impl Display + '_ {
     percent_encode(bytes, RESERVED)
 }
 
+/// Returns whether a byte is an unreserved character (RFC 3986 section 2.3), which means the same as its escape.
+pub(crate) const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
 /// Decodes the escapes of the wanted bytes, once; `None` if there are none.
 pub(crate) fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(path.len());

@@ -60,8 +60,7 @@ fn cut(bytes: &[u8], is_end: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
 /// Normalises a path that begins with a slash: decodes unreserved characters, writes escapes in capitals, resolves
 /// dot segments.
 fn normal(path: &[u8]) -> Vec<u8> {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let decoded = percent::decode(path, unreserved);
+    let decoded = percent::decode(path, percent::is_unreserved);
     let mut path = decoded.unwrap_or_else(|| path.to_vec());
     let mut rest = path.as_mut_slice();
     while let Some(at) = rest.iter().position(|&byte| byte == b'%') {

@@ -7,7 +7,7 @@
 
 use unicode_normalization::{IsNormalized, is_nfkc_quick};
 
-use crate::http::percent::{decode, has_stray_percent};
+use crate::http::percent::{decode, has_stray_percent, is_unreserved};
 
 /// The most readings of one path that are matched individually.
 pub const MAX_READINGS: usize = 64;
@@ -113,7 +113,7 @@ fn decoded(path: &[u8]) -> Option<Vec<u8>> {
 /// Decodes the escapes that are equivalent to their characters (RFC 3986 section 6.2.2.2): URL parsers read `%2e%2e`
 /// as `..` but keep `%2f`.
 fn unreserved_decoded(path: &[u8]) -> Option<Vec<u8>> {
-    decode(path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    decode(path, is_unreserved)
 }
 
 /// Decodes each escape except that of a slash. Many servers keep those so that a segment can contain one.
