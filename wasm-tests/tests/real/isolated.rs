@@ -1,5 +1,5 @@
-//! Runs a test again in a network and a mount namespace of its own, so that its ports, its hosts file and what it mounts
-//! are nobody else's. Needs root.
+//! Runs a test again in network, mount and process namespaces of its own, so that its ports, its hosts file and what it
+//! mounts are nobody else's, and nothing that it started outlives it. Needs root.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) fn isolated(test: &str) -> bool {
     }
     let this = env::current_exe().expect("the path of this program");
     let status = Command::new("unshare")
-        .args(["--mount", "--net"])
+        .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
         .arg(this)
         .args(["--exact", test, "--nocapture"])
         .env(MARK, "yes")
