@@ -238,7 +238,7 @@ schema: .tools/toolchain.stamp ## write the JSON Schemas in deploy/schema/ anew
 
 check: .tools/toolchain.stamp .tools/cargo-deny.stamp ## format, lints, documentation, dependencies
 	cargo fmt --all --check
-	cargo clippy $(NATIVE) --all-targets -- -D warnings
+	cargo clippy $(NATIVE) --all-targets --test real -- -D warnings
 	cargo clippy --locked --target $(WASM_TARGET) -p authgear-filter --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(NATIVE) --no-deps --lib
 	.tools/bin/cargo-deny --locked check bans licenses sources

@@ -9,14 +9,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authgear, Options};
-use wasm_tests::client::{self, Protocol, Request};
+use wasm_tests::client;
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::{binary, target_dir, workspace_dir};
-use wasm_tests::scene::seen;
 use wasm_tests::wait::{holds, wait_until};
 
 use crate::isolated::{instead_of, isolated, run};
-use crate::probe::{Probe, WAIT, forged_request, is_forged};
+use crate::probe::{Probe, WAIT, forged_request, is_forged, stat};
 use crate::program::Program;
 use crate::registry::{REGISTRY, registry};
 
@@ -156,24 +155,18 @@ impl World {
         fs::remove_file(self.directory.join("watched").join(format!("{name}.yaml"))).expect("it was applied");
     }
 
-    /// A counter or gauge of the Envoy that Envoy Gateway runs.
-    async fn stat(&self, name: &str) -> u64 {
+    /// The admin pages of the Envoy that Envoy Gateway runs.
+    fn admin(&self) -> SocketAddr {
         let run = fs::read_dir(self.directory.join("run")).expect("it has started Envoy");
         let mut found = run.flatten().map(|entry| entry.path().join("admin-address.txt"));
         let file = found.find(|path| path.exists()).expect("Envoy tells its admin address");
-        let admin = fs::read_to_string(file).expect("an address").trim().parse().expect("an address");
-        let stats = client::send(admin, Request::get("/stats")).await;
-        let lines = stats.text().lines().filter_map(|line| line.split_once(": "));
-        lines
-            .filter(|(known, _)| *known == name)
-            .find_map(|(_, value)| value.parse().ok())
-            .unwrap_or_default()
+        fs::read_to_string(file).expect("an address").trim().parse().expect("an address")
     }
 
     /// How many listeners Envoy has taken or refused.
     async fn updates(&self) -> u64 {
-        self.stat("listener_manager.lds.update_success").await
-            + self.stat("listener_manager.lds.update_rejected").await
+        stat(self.admin(), "listener_manager.lds.update_success").await
+            + stat(self.admin(), "listener_manager.lds.update_rejected").await
     }
 
     async fn wait_for_an_update(&self, before: u64) {
@@ -181,33 +174,6 @@ impl World {
             holds(self.updates().await > before, "neither")
         })
         .await;
-    }
-
-    /// Waits until requests of nobody are answered like this.
-    async fn wait_for(&self, status: u16) {
-        wait_until(&format!("nobody gets a {status}"), WAIT, || async {
-            let answer = client::try_send(GATEWAY, Protocol::Http1, forged_request()).await;
-            holds(answer.as_ref().is_ok_and(|answer| answer.status == status), format!("{answer:?}"))
-        })
-        .await;
-    }
-
-    /// Waits until the filter counts requests.
-    async fn wait_for_the_filter(&self) {
-        let before = self.stat("wasmcustom.authgear_filter.requests.anonymous").await;
-        wait_until("the filter decides", WAIT, || async {
-            let now = self.stat("wasmcustom.authgear_filter.requests.anonymous").await;
-            holds(now > before, format!("{before}, {now}"))
-        })
-        .await;
-    }
-
-    /// Who the app believes alice to be.
-    async fn alice(&self) -> Option<String> {
-        let session = self.authgear.log_in("alice");
-        let answer =
-            client::send(GATEWAY, forged_request().header("cookie", format!("session={session}"))).await;
-        seen(&answer).identity_header("x-authgear-user-id")
     }
 
     /// The shipped policy, changed.
@@ -252,25 +218,29 @@ async fn gaps() {
     assert_eq!(probe.arrived().await, 0, "the guards alone");
 
     world.apply("30-filter", &world.policy(|_| ()));
-    world.wait_for_the_filter().await;
+    probe.wait_for_the_filter(world.admin()).await;
     assert_eq!(probe.arrived().await, 0, "a policy is applied");
-    assert_eq!(world.alice().await.as_deref(), Some("alice"));
+    assert_eq!(probe.who_is_alice(&world.authgear).await.as_deref(), Some("alice"));
 
     world.apply("30-filter", &world.policy(|wasm| wasm["config"]["access"] = "required".into()));
-    world.wait_for(401).await;
-    assert_eq!(world.alice().await.as_deref(), Some("alice"));
+    probe.wait_for(401).await;
+    assert_eq!(probe.who_is_alice(&world.authgear).await.as_deref(), Some("alice"));
 
     let rejected = "listener_manager.lds.update_rejected";
-    let before = world.stat(rejected).await;
+    let before = stat(world.admin(), rejected).await;
     world.apply("30-filter", &world.policy(|wasm| wasm["config"]["access"] = "nonsense".into()));
     wait_until("Envoy refuses the configuration", WAIT, || async {
-        holds(world.stat(rejected).await > before, "no refusal")
+        holds(stat(world.admin(), rejected).await > before, "no refusal")
     })
     .await;
-    world.wait_for(401).await;
-    assert_eq!(world.alice().await.as_deref(), Some("alice"), "the old configuration goes on");
+    probe.wait_for(401).await;
+    assert_eq!(
+        probe.who_is_alice(&world.authgear).await.as_deref(),
+        Some("alice"),
+        "the old configuration goes on"
+    );
     world.apply("30-filter", &world.policy(|_| ()));
-    world.wait_for(200).await;
+    probe.wait_for(200).await;
     assert_eq!(probe.arrived().await, 0, "a refused configuration, and back");
 
     for (mode, what) in [("nonsense", "refused"), ("resolver", "good")] {
@@ -287,9 +257,9 @@ async fn gaps() {
 
     let wrong = "0".repeat(64);
     world.apply("30-filter", &world.policy(|wasm| wasm["code"]["image"]["sha256"] = wrong.clone().into()));
-    world.wait_for(500).await;
+    probe.wait_for(500).await;
     world.apply("30-filter", &world.policy(|_| ()));
-    world.wait_for(200).await;
+    probe.wait_for(200).await;
     assert_eq!(probe.arrived().await, 0, "a wrong digest, then the right one");
 
     // Without the guards the same lets forged headers past.

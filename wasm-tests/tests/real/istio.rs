@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use wasm_tests::authgear::{Authgear, Options};
-use wasm_tests::client::{self, Protocol, Request};
+use wasm_tests::client;
 use wasm_tests::echo::Echo;
 use wasm_tests::envoy::{binary, target_dir, workspace_dir};
-use wasm_tests::scene::seen;
 use wasm_tests::wait::{holds, wait_until};
 
 use crate::isolated::{isolated, run};
@@ -146,46 +145,14 @@ impl World {
         objects.into_iter().for_each(|object| self.kubernetes.apply(object));
     }
 
-    async fn stat(&self, name: &str) -> u64 {
-        let stats = client::send(ADMIN, Request::get("/stats")).await;
-        let lines = stats.text().lines().filter_map(|line| line.split_once(": "));
-        lines
-            .filter(|(known, _)| *known == name)
-            .find_map(|(_, value)| value.parse().ok())
-            .unwrap_or_default()
+    /// Envoy's admin pages.
+    fn admin(&self) -> SocketAddr {
+        ADMIN
     }
 
     /// How many configurations of filters Envoy has refused, as the control plane says.
     fn refused(&self) -> usize {
         self.pilot.log().matches("ADS:ECDS: ACK ERROR").count()
-    }
-
-    /// Waits until requests of nobody are answered like this.
-    async fn wait_for(&self, status: u16) {
-        wait_until(&format!("nobody gets a {status}"), WAIT, || async {
-            let answer = client::try_send(GATEWAY, Protocol::Http1, forged_request()).await;
-            holds(answer.as_ref().is_ok_and(|answer| answer.status == status), format!("{answer:?}"))
-        })
-        .await;
-    }
-
-    /// Waits until the filter counts requests.
-    async fn wait_for_the_filter(&self) {
-        const COUNTER: &str = "wasmcustom.authgear_filter.requests.anonymous";
-        let before = self.stat(COUNTER).await;
-        wait_until("the filter decides", WAIT, || async {
-            let now = self.stat(COUNTER).await;
-            holds(now > before, format!("{before}, {now}"))
-        })
-        .await;
-    }
-
-    /// Who the app believes alice to be.
-    async fn alice(&self) -> Option<String> {
-        let session = self.authgear.log_in("alice");
-        let answer =
-            client::send(GATEWAY, forged_request().header("cookie", format!("session={session}"))).await;
-        seen(&answer).identity_header("x-authgear-user-id")
     }
 
     /// The shipped manifests, their plugin changed.
@@ -339,7 +306,7 @@ fn what_is_shipped_closes_the_gaps_of_istio() {
 async fn gaps() {
     let world = World::start().await;
     let probe = &world.probe;
-    world.wait_for(200).await;
+    probe.wait_for(200).await;
     // Without anything of ours forged headers arrive, so that what follows can fail.
     assert!(probe.arrived().await > 0);
 
@@ -354,13 +321,13 @@ async fn gaps() {
     assert_eq!(probe.arrived().await, 0, "early removal alone");
 
     world.apply(world.plugin(|_| ()));
-    world.wait_for_the_filter().await;
+    probe.wait_for_the_filter(world.admin()).await;
     assert_eq!(probe.arrived().await, 0, "a plugin is applied to a running gateway");
-    assert_eq!(world.alice().await.as_deref(), Some("alice"));
+    assert_eq!(probe.who_is_alice(&world.authgear).await.as_deref(), Some("alice"));
 
     world.apply(world.plugin(|plugin| plugin["pluginConfig"]["access"] = "required".into()));
-    world.wait_for(401).await;
-    assert_eq!(world.alice().await.as_deref(), Some("alice"));
+    probe.wait_for(401).await;
+    assert_eq!(probe.who_is_alice(&world.authgear).await.as_deref(), Some("alice"));
 
     let before = world.refused();
     world.apply(world.plugin(|plugin| plugin["pluginConfig"]["access"] = "nonsense".into()));
@@ -368,20 +335,24 @@ async fn gaps() {
         holds(world.refused() > before, "no refusal")
     })
     .await;
-    world.wait_for(401).await;
-    assert_eq!(world.alice().await.as_deref(), Some("alice"), "the old configuration goes on");
+    probe.wait_for(401).await;
+    assert_eq!(
+        probe.who_is_alice(&world.authgear).await.as_deref(),
+        Some("alice"),
+        "the old configuration goes on"
+    );
     world.apply(world.plugin(|_| ()));
-    world.wait_for(200).await;
+    probe.wait_for(200).await;
     assert_eq!(probe.arrived().await, 0, "a refused configuration, and back");
 
     let wrong = "0".repeat(64);
     world.apply(world.plugin(|plugin| plugin["sha256"] = wrong.clone().into()));
-    world.wait_for(403).await;
+    probe.wait_for(403).await;
     world.apply(world.plugin(|plugin| {
         plugin["sha256"] = wrong.clone().into();
         plugin["failStrategy"] = "FAIL_OPEN".into();
     }));
-    world.wait_for(200).await;
+    probe.wait_for(200).await;
     assert_eq!(probe.arrived().await, 0, "a wrong digest, and FAIL_OPEN");
 
     // Without the early removal it lets forged headers past.
@@ -394,8 +365,8 @@ async fn gaps() {
     .await;
     world.apply(early);
     world.apply(world.plugin(|_| ()));
-    world.wait_for_the_filter().await;
-    assert_eq!(world.alice().await.as_deref(), Some("alice"));
+    probe.wait_for_the_filter(world.admin()).await;
+    assert_eq!(probe.who_is_alice(&world.authgear).await.as_deref(), Some("alice"));
 
     // The TrafficExtension instead of the plugin.
     let plugin =
@@ -405,7 +376,7 @@ async fn gaps() {
     world.kubernetes.delete(&plugin);
     world.apply(extension);
     probe.arrived().await;
-    world.wait_for_the_filter().await;
+    probe.wait_for_the_filter(world.admin()).await;
     assert_eq!(probe.arrived().await, 0, "a TrafficExtension");
-    assert_eq!(world.alice().await.as_deref(), Some("alice"));
+    assert_eq!(probe.who_is_alice(&world.authgear).await.as_deref(), Some("alice"));
 }

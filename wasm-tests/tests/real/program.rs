@@ -29,7 +29,7 @@ impl Program {
         variables: &[(&str, String)],
         serves: (SocketAddr, &str),
     ) -> Self {
-        Self::start_in(&workspace_dir(), name, arguments, variables, serves).await
+        Self::start_in(workspace_dir(), name, arguments, variables, serves).await
     }
 
     /// The same, in this directory.
