@@ -1,11 +1,11 @@
 //! Logging in at Authgear: who is sent there, and where those go on who come back.
 
-use authgear_filter::engine::{Decision, Outcome, Step, Verdict};
+use authgear_filter::engine::{Decision, Outcome, Verdict};
 use authgear_filter::http::{CallError, Field, Head, Reply};
 use serde_json::{Value, json};
 
 use crate::issuer::ISSUER;
-use crate::world::{APISIX, Answer, ENVOY, World, authgear, done, replied, resolved};
+use crate::world::{APISIX, Answer, ENVOY, World, authgear, decide, replied, resolved};
 
 /// Everything needs a session, but for `/open` (public), `/rest` (optional) and what has rules of its own.
 fn configuration(mode: &str, change: &Value) -> Value {
@@ -36,17 +36,6 @@ fn get<'a>(path: &'a [u8], fields: &'a [Field<'a>]) -> Head<'a> {
         path,
         fields,
         client_address: &|| None,
-    }
-}
-
-/// Goes on until there is a decision; the resolver answers this.
-fn decide(world: &mut World, head: &Head<'_>, answer: &Answer) -> Decision {
-    match world.start_head(head) {
-        Step::Done(decision) => decision,
-        step @ (Step::Call(..) | Step::Park(..)) => {
-            let (_, waiting) = world.question(step);
-            done(world.answer(waiting, answer.clone()))
-        }
     }
 }
 

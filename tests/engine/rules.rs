@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use authgear_filter::engine::{Decision, Outcome, Step, Verdict};
+use authgear_filter::engine::{Outcome, Verdict};
 use authgear_filter::http::{CallError, Field, Head, Reply, Response};
 use authgear_filter::jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::issuer;
-use crate::world::{APISIX, Answer, ENVOY, World, authgear, done, replied, resolved, set};
+use crate::world::{APISIX, Answer, ENVOY, World, authgear, decide, replied, resolved, set};
 
 /// Everything below `/open` is public, `/app` needs a session, `/admin` a role, the rest is optional.
 fn configuration(mode: &str, change: &Value) -> Value {
@@ -33,17 +33,6 @@ fn request<'a>(path: &'a str, fields: &'a [Field<'a>]) -> Head<'a> {
         path: path.as_bytes(),
         fields,
         client_address: &|| None,
-    }
-}
-
-/// Goes on until there is a decision; the resolver answers this.
-fn decide(world: &mut World, head: &Head<'_>, answer: &Answer) -> Decision {
-    match world.start_head(head) {
-        Step::Done(decision) => decision,
-        step @ (Step::Call(..) | Step::Park(..)) => {
-            let (_, waiting) = world.question(step);
-            done(world.answer(waiting, answer.clone()))
-        }
     }
 }
 

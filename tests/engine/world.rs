@@ -187,6 +187,17 @@ pub(crate) fn body(status: u16, body: &Value) -> Answer {
     Ok(Response { status, fields: Fields::default(), body: body.to_string().into_bytes() })
 }
 
+/// Goes on until there is a decision; the resolver answers this.
+pub(crate) fn decide(world: &mut World, head: &Head<'_>, answer: &Answer) -> Decision {
+    match world.start_head(head) {
+        Step::Done(decision) => decision,
+        step @ (Step::Call(..) | Step::Park(..)) => {
+            let (_, waiting) = world.question(step);
+            done(world.answer(waiting, answer.clone()))
+        }
+    }
+}
+
 /// What the resolver answers of a user, or of nobody.
 pub(crate) fn resolved(user: Option<&str>) -> Answer {
     let fields = user.map(|user| [("x-authgear-session-valid", "true"), ("x-authgear-user-id", user)]);

@@ -57,19 +57,11 @@ fn faults<H: Host>() -> Vec<Failure> {
         Failure::DripBody,
         Failure::Answer(session(Answer::status(200)).header("x-padding", vec![b'x'; 200 * 1024])),
     ];
-    [
-        Failure::Refuse,
-        Failure::Silence,
-        Failure::Garbage,
-        Failure::CloseAtOnce,
-        Failure::Reset,
-        Failure::HalfHead,
-        Failure::ShortBody,
-    ]
-    .into_iter()
-    .chain(answers.map(Failure::Answer))
-    .chain(unbounded.into_iter().filter(|_| H::BOUNDS_CALLS))
-    .collect()
+    Failure::WITHOUT_ANSWER
+        .into_iter()
+        .chain(answers.map(Failure::Answer))
+        .chain(unbounded.into_iter().filter(|_| H::BOUNDS_CALLS))
+        .collect()
 }
 
 /// A host that asks one of these resolvers at each path: `/0/`, `/1/`, …

@@ -52,6 +52,19 @@ pub enum Failure {
     Answer(Answer),
 }
 
+impl Failure {
+    /// Those without a complete answer, which end by themselves or with the wait.
+    pub const WITHOUT_ANSWER: [Self; 7] = [
+        Self::Refuse,
+        Self::Silence,
+        Self::Garbage,
+        Self::CloseAtOnce,
+        Self::Reset,
+        Self::HalfHead,
+        Self::ShortBody,
+    ];
+}
+
 /// A complete answer. `Content-Length` is added unless it is among the headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

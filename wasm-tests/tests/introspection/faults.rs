@@ -26,19 +26,11 @@ fn failures<H: Host>() -> Vec<Failure> {
     let accepting = |status: u16| Answer { status, ..says(&active(INTRUDER)) };
     let statuses = [201, 202, 206, 302, 307, 400, 401, 403, 404, 407, 429, 500, 502, 504];
     let dripping = [Failure::DripHead, Failure::DripBody];
-    [
-        Failure::Refuse,
-        Failure::Silence,
-        Failure::Garbage,
-        Failure::CloseAtOnce,
-        Failure::Reset,
-        Failure::HalfHead,
-        Failure::ShortBody,
-    ]
-    .into_iter()
-    .chain(statuses.map(|status| Failure::Answer(accepting(status))))
-    .chain(dripping.into_iter().filter(|_| H::BOUNDS_CALLS))
-    .collect()
+    Failure::WITHOUT_ANSWER
+        .into_iter()
+        .chain(statuses.map(|status| Failure::Answer(accepting(status))))
+        .chain(dripping.into_iter().filter(|_| H::BOUNDS_CALLS))
+        .collect()
 }
 
 /// A server that fails in one way, and what the operator wants then.
